@@ -1,0 +1,59 @@
+import { Kysely, PostgresDialect } from 'kysely'
+import pg from 'pg'
+import type { Tables } from './tables.ts'
+
+// json and jsonb come back as text's own parse; int8 (bytes of files, counts) fits a double by far.
+pg.types.setTypeParser(pg.types.builtins.INT8, Number)
+
+/**
+ * Opens a pool on `url`. `max` is the number of connections, `name` shows in pg_stat_activity.
+ * A connection that breaks while idle is dropped quietly: the next query opens another.
+ */
+export function connect({ url, max = 10, name }: ConnectOptions): Database {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max,
+    application_name: name,
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+    options: '-c timezone=UTC -c lock_timeout=1s -c statement_timeout=30s -c idle_in_transaction_session_timeout=30s',
+  })
+  pool.on('error', () => {})
+  const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
+  return { kysely, pool, close: () => kysely.destroy() }
+}
+
+/** Runs `work` in one transaction; rolls back and rethrows when it throws. */
+export async function transaction<T>(db: Database, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  const client = await db.pool.connect()
+  let broken: unknown
+  try {
+    await client.query('begin')
+    const result = await work(client)
+    await client.query('commit')
+    return result
+  } catch (error) {
+    await client.query('rollback').catch((lost) => {
+      broken = lost
+    })
+    throw error
+  } finally {
+    client.release(broken !== undefined)
+  }
+}
+
+export interface ConnectOptions {
+  url: string
+  max?: number
+  name: string
+}
+
+/** A pool and a typed query builder over the same connections. */
+export interface Database {
+  kysely: Kysely<Tables>
+  pool: pg.Pool
+  close(): Promise<void>
+}
+
+/** What can run a statement: the pool, or a client inside a transaction. */
+export type Connection = Pick<pg.Pool, 'query'> | pg.PoolClient

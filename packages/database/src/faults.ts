@@ -1,0 +1,37 @@
+import { setTimeout as delay } from 'node:timers/promises'
+
+/** What a failed statement tells: whether its row was at fault, another transaction, or the database itself. */
+export function faultOf(error: unknown): Fault {
+  const code = codeOf(error)
+  if (code === undefined) return 'other'
+  if (code === '40P01' || code === '40001') return 'conflict'
+  if (code === '55P03') return 'locked'
+  if (code === '23514' && /no partition of relation/.test(String(error))) return 'no-partition'
+  if (/^(22|23|54)/.test(code)) return 'bad-row'
+  if (/^(08|57|53|E|58)/.test(code)) return 'unreachable'
+  return 'other'
+}
+
+/** Whether the database could not be reached or was cut off: the statement's outcome may be unknown. */
+export function isUnreachable(error: unknown): boolean {
+  return faultOf(error) === 'unreachable' || /Connection terminated|timeout exceeded when trying to connect/.test(String(error))
+}
+
+/** Runs `work` again while it loses a deadlock or serialization race (40P01, 40001), at most `times` times. */
+export async function retryConflicts<T>(work: () => Promise<T>, times = 5): Promise<T> {
+  for (let tried = 1; ; tried++) {
+    try {
+      return await work()
+    } catch (error) {
+      if (faultOf(error) !== 'conflict' || tried >= times) throw error
+      await delay(tried * 10 * Math.random())
+    }
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined
+  return typeof error.code === 'string' ? error.code : undefined
+}
+
+export type Fault = 'conflict' | 'locked' | 'no-partition' | 'bad-row' | 'unreachable' | 'other'

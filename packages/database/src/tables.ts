@@ -1,0 +1,164 @@
+import type { ColumnType, Generated, JSONColumnType } from 'kysely'
+import type { Status } from '@millrace/contract/statuses'
+
+/**
+ * The rows as code sees them. Written by hand, since codegen cannot know the domain's types; a test compares it with
+ * the migrated schema. `json` columns are read parsed and written as text.
+ */
+export interface Tables {
+  accounts: { id: string; name: string; created_at: Generated<Date>; suspended_at: Date | null }
+  api_keys: {
+    id: string
+    account_id: string
+    name: string
+    prefix: string
+    digest: Buffer
+    admin: Generated<boolean>
+    created_at: Generated<Date>
+    expires_at: Date | null
+    revoked_at: Date | null
+  }
+  predictions: PredictionTable
+  runs: RunTable
+  prediction_events: {
+    prediction_id: string
+    seq: number
+    kind: EventKind
+    attempt: number
+    data: string
+    created_at: Date
+  }
+  outcomes: { account_id: string; prediction_id: string; status: string; model: string }
+  prediction_tags: { account_id: string; name: string; value: string; prediction_id: string }
+  idempotency_keys: {
+    account_id: string
+    key: string
+    fingerprint: Buffer
+    prediction_id: string
+    status_code: number
+    created_at: Date
+  }
+  files: FileTable
+  webhook_endpoints: EndpointTable
+  signing_secrets: {
+    id: string
+    account_id: string
+    endpoint_id: string | null
+    sealed: Buffer
+    created_at: Generated<Date>
+    retires_at: Date | null
+  }
+  webhook_bodies: { id: string; body: string }
+  deliveries: DeliveryTable
+  delivery_attempts: {
+    delivery_id: string
+    attempt: number
+    at: Date
+    status_code: number | null
+    duration_ms: number
+    response: string | null
+    error: string | null
+  }
+  migrations: { name: string; applied_at: Generated<Date> }
+}
+
+export interface PredictionTable {
+  id: string
+  account_id: string
+  model: string
+  model_type: string
+  status: Status
+  attempt: number
+  stream: boolean
+  source: 'api' | 'cli' | 'web'
+  input: Json<Record<string, unknown>>
+  sealed_input: Buffer | null
+  output: Json<unknown>
+  error: string | null
+  error_id: string | null
+  webhook: Json<{ url: string; events: string[] } | null>
+  tags: Json<Record<string, string>>
+  files: Json<PredictionFile[]>
+  timeouts: Json<{ start: number; run: number }>
+  created_at: Date
+  updated_at: Date
+  started_at: Date | null
+  completed_at: Date | null
+  cancel_requested_at: Date | null
+  deleted_at: Date | null
+  expired_at: Date | null
+}
+
+export interface RunTable {
+  prediction_id: string
+  account_id: string
+  model: string
+  pool: string
+  attempt: Generated<number>
+  crashes: Generated<number>
+  run_at: Date
+  worker: string | null
+  lease_until: Date | null
+  event_seq: Generated<number>
+  progress: number | null
+  cancel_requested_at: Date | null
+  start_by: Date
+  run_by: Date | null
+}
+
+export interface FileTable {
+  id: string
+  account_id: string
+  prediction_id: string | null
+  purpose: string
+  name: string
+  content_type: string
+  bytes: number
+  created_at: Generated<Date>
+  expires_at: Date | null
+}
+
+export interface EndpointTable {
+  id: string
+  account_id: string
+  url: string
+  events: string[]
+  format: 'envelope' | 'prediction' | 'thin'
+  description: Generated<string>
+  headers: JSONColumnType<Record<string, string>, string | undefined, string>
+  active: Generated<boolean>
+  disabled_reason: string | null
+  failing_since: Date | null
+  created_at: Generated<Date>
+  updated_at: Generated<Date>
+}
+
+export interface DeliveryTable {
+  id: string
+  account_id: string
+  prediction_id: string
+  endpoint_id: string | null
+  url: string
+  host: string
+  event: string
+  seq: number
+  body_id: string
+  state: Generated<'due' | 'sending' | 'delivered' | 'exhausted' | 'dropped'>
+  attempt: Generated<number>
+  due_at: Date
+  lease_until: Date | null
+  created_at: Date
+  completed_at: Date | null
+}
+
+/** A stored file that belongs to a prediction; its marker in input or output stands for it. */
+export interface PredictionFile {
+  id: string
+  name: string
+  type: string
+  size: number
+  role: 'input' | 'output'
+}
+
+export type EventKind = 'status' | 'output' | 'log' | 'progress'
+type Json<T> = ColumnType<T, string, string>
