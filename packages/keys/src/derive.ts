@@ -1,0 +1,12 @@
+import { hkdfSync } from 'node:crypto'
+
+/**
+ * A key of its own for each purpose, all from the one MASTER_KEY (HKDF-SHA256, 32 bytes), so that a leak of one says
+ * nothing about the others and the operator keeps a single secret.
+ */
+export function deriveKey(masterKey: string, purpose: KeyPurpose): Buffer {
+  return Buffer.from(hkdfSync('sha256', masterKey, '', `millrace/${purpose}`, 32))
+}
+
+/** Every purpose in use. A purpose, once released, keeps its name: the derived key depends on it. */
+export type KeyPurpose = 'api-key-pepper' | 'file-urls' | 'sealing'
