@@ -1,0 +1,47 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+
+/**
+ * URLs that open one file for a while, for whoever holds them: `{publicUrl}/files/file_…/name.png?expires=…&signature=…`.
+ * The name is for people and for programs that look at extensions; it is not signed.
+ */
+export function createFileUrls({ publicUrl, key }: FileUrlOptions): FileUrls {
+  const base = `${publicUrl.replace(/\/+$/, '')}/files/`
+
+  function signatureOf(fileId: string, expires: string): Buffer {
+    return createHmac('sha256', key).update(`${fileId}\n${expires}`).digest()
+  }
+
+  function sign(fileId: string, name: string, ttlSeconds: number): string {
+    const expires = String(Math.floor(Date.now() / 1000) + ttlSeconds)
+    const signature = signatureOf(fileId, expires).toString('base64url')
+    return `${base}${fileId}/${encodeURIComponent(name)}?expires=${expires}&signature=${signature}`
+  }
+
+  function verify(fileId: string, expires: string, signature: string): boolean {
+    if (!/^\d{1,12}$/.test(expires) || Number(expires) <= Date.now() / 1000) return false
+    const given = Buffer.from(signature, 'base64url')
+    const wanted = signatureOf(fileId, expires)
+    return given.length === wanted.length && timingSafeEqual(given, wanted)
+  }
+
+  function ours(text: string): string | undefined {
+    const url = URL.parse(text)
+    const root = new URL(base)
+    if (!url || url.origin !== root.origin || !url.pathname.startsWith(root.pathname)) return undefined
+    const [fileId = ''] = url.pathname.slice(root.pathname.length).split('/')
+    const { expires = '', signature = '' } = Object.fromEntries(url.searchParams)
+    return verify(fileId, expires, signature) ? fileId : undefined
+  }
+
+  return { sign, verify, ours }
+}
+
+export type FileUrlOptions = { publicUrl: string; key: Buffer }
+
+export type FileUrls = {
+  sign(fileId: string, name: string, ttlSeconds: number): string
+  /** `expires` and `signature` as they stand in the query. */
+  verify(fileId: string, expires: string, signature: string): boolean
+  /** The file that a URL of ours opens, so that it is read from storage instead of being fetched. */
+  ours(url: string): string | undefined
+}

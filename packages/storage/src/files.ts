@@ -1,0 +1,140 @@
+import { finished, Readable } from 'node:stream'
+import type { Database } from '@millrace/database/connect'
+import { fromTypeId, newId, toTypeId } from '@millrace/database/ids'
+import type { Tables } from '@millrace/database/tables'
+import { byteLimit } from '@millrace/outbound/byte-limit'
+import { type Selectable, sql } from 'kysely'
+import { safeName } from './file-name.ts'
+import type { FileStore } from './store.ts'
+
+/**
+ * Stores bytes and the row that owns them. The bytes come first: a crash in between leaves bytes that nobody names,
+ * never a file that is listed and cannot be read. Throws TooLargeError, and keeps nothing, beyond `maxBytes`; the source
+ * is then left unread, not destroyed: a request must still be answered.
+ */
+export async function saveFile(db: Database, store: FileStore, file: NewFile): Promise<StoredFile> {
+  const id = newId()
+  const key = toTypeId('file', id)
+  const limit = byteLimit(file.maxBytes)
+  const source = file.source instanceof Readable ? file.source : Readable.from([file.source])
+  finished(source, { writable: false }, (error) => error && limit.destroy(error))
+  const bytes = await store.write(key, source.pipe(limit))
+  try {
+    const row = await db.kysely
+      .insertInto('files')
+      .values({
+        id,
+        account_id: file.accountId,
+        prediction_id: file.predictionId ?? null,
+        purpose: file.purpose,
+        name: safeName(file.name),
+        content_type: file.contentType,
+        bytes,
+        expires_at: file.expiresAt ?? null,
+      })
+      .returningAll()
+      .executeTakeFirstOrThrow()
+    return present(row)
+  } catch (error) {
+    await store.remove(key)
+    throw error
+  }
+}
+
+/** A file that has not expired. With `accountId`, only that account's: another's answers as one that never was. */
+export async function findFile(db: Database, { id, accountId }: FileKey): Promise<StoredFile | undefined> {
+  const uuid = fromTypeId('file', id)
+  if (uuid === undefined) return undefined
+  let query = db.kysely.selectFrom('files').selectAll().where('id', '=', uuid).where(unexpired)
+  if (accountId !== undefined) query = query.where('account_id', '=', accountId)
+  const row = await query.executeTakeFirst()
+  return row && present(row)
+}
+
+/** An account's files, newest first; `after` is the id of the last one already seen. */
+export async function listFiles(
+  db: Database,
+  { accountId, purpose, after, limit }: ListFiles,
+): Promise<StoredFile[]> {
+  const seen = after === undefined ? undefined : fromTypeId('file', after)
+  if (after !== undefined && seen === undefined) return []
+  let query = db.kysely.selectFrom('files').selectAll().where('account_id', '=', accountId).where(unexpired)
+  if (purpose !== undefined) query = query.where('purpose', '=', purpose)
+  if (seen !== undefined) query = query.where('id', '<', seen)
+  const rows = await query.orderBy('id', 'desc').limit(limit).execute()
+  return rows.map(present)
+}
+
+/** Removes an account's file; false when there is none. The bytes go first, so that a crash leaves something to remove. */
+export async function removeFile(db: Database, store: FileStore, key: Required<FileKey>): Promise<boolean> {
+  const uuid = fromTypeId('file', key.id)
+  if (uuid === undefined || !(await findFile(db, key))) return false
+  await store.remove(key.id)
+  const { numDeletedRows } = await db.kysely.deleteFrom('files').where('id', '=', uuid).executeTakeFirst()
+  return numDeletedRows === 1n
+}
+
+/** Removes up to `limit` files whose time has passed and answers with their number. Two sweepers may do it at once. */
+export async function removeExpiredFiles(db: Database, store: FileStore, limit: number): Promise<number> {
+  const expired = await db.kysely
+    .selectFrom('files')
+    .select('id')
+    .where('expires_at', '<=', sql<Date>`clock_timestamp()`)
+    .orderBy('expires_at')
+    .limit(limit)
+    .execute()
+  if (expired.length === 0) return 0
+  for (const { id } of expired) await store.remove(toTypeId('file', id))
+  const ids = expired.map(({ id }) => id)
+  const { numDeletedRows } = await db.kysely.deleteFrom('files').where('id', 'in', ids).executeTakeFirst()
+  return Number(numDeletedRows)
+}
+
+const unexpired = sql<boolean>`(expires_at is null or expires_at > clock_timestamp())`
+
+function present(row: Selectable<Tables['files']>): StoredFile {
+  return {
+    id: toTypeId('file', row.id),
+    accountId: row.account_id,
+    predictionId: row.prediction_id,
+    purpose: row.purpose,
+    name: row.name,
+    contentType: row.content_type,
+    bytes: row.bytes,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+  }
+}
+
+export type NewFile = {
+  accountId: string
+  predictionId?: string | undefined
+  purpose: string
+  name: string
+  contentType: string
+  source: Readable | Uint8Array
+  maxBytes: number
+  expiresAt?: Date | undefined
+}
+
+/** `id` is the public one (`file_…`), which is also its name in the store; the others are database ids. */
+export type StoredFile = {
+  id: string
+  accountId: string
+  predictionId: string | null
+  purpose: string
+  name: string
+  contentType: string
+  bytes: number
+  createdAt: Date
+  expiresAt: Date | null
+}
+
+export type FileKey = { id: string; accountId?: string }
+
+export type ListFiles = {
+  accountId: string
+  purpose?: string | undefined
+  after?: string | undefined
+  limit: number
+}

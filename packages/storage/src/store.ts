@@ -1,0 +1,88 @@
+import { randomUUID } from 'node:crypto'
+import { createReadStream, createWriteStream } from 'node:fs'
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { fileURLToPath } from 'node:url'
+
+/** Opens the place where bytes live. Today that is a folder (`file:///var/lib/millrace/files`) that all processes share. */
+export function openStore(storageUrl: string): FileStore {
+  const url = URL.parse(storageUrl)
+  if (url?.protocol !== 'file:') {
+    throw new Error(
+      `STORAGE_URL "${url ? `${url.protocol}…` : storageUrl}" is not supported; use file:///an/absolute/folder`,
+    )
+  }
+  return openFolder(fileURLToPath(url))
+}
+
+function openFolder(root: string): FileStore {
+  const incoming = join(root, 'incoming')
+
+  return {
+    async write(id, source) {
+      const path = pathOf(root, id)
+      const partial = join(incoming, randomUUID())
+      await mkdir(incoming, { recursive: true })
+      await mkdir(dirname(path), { recursive: true })
+      try {
+        // The bytes reach the disk before the name does: a file that exists is whole, also after a power cut.
+        const bytes = source instanceof Readable ? source : Readable.from([source])
+        await pipeline(bytes, createWriteStream(partial, { flags: 'wx', flush: true }))
+        const { size } = await stat(partial)
+        await rename(partial, path)
+        await syncFolder(dirname(path))
+        return size
+      } catch (error) {
+        await rm(partial, { force: true })
+        throw error
+      }
+    },
+
+    async open(id, range) {
+      const file = await open(pathOf(root, id)).catch(undefinedIfMissing)
+      return file && createReadStream('', { fd: file, ...range })
+    },
+
+    async size(id) {
+      return (await stat(pathOf(root, id)).catch(undefinedIfMissing))?.size
+    },
+
+    async remove(id) {
+      await rm(pathOf(root, id), { force: true })
+    },
+  }
+}
+
+/** Ids begin with their time, so the last two characters spread them over 1,024 folders. */
+function pathOf(root: string, id: string): string {
+  if (!/^[a-z0-9_-]{3,80}$/.test(id)) throw new Error('This is not the id of a stored file')
+  return join(root, id.slice(-2), id)
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path)
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+function undefinedIfMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error
+}
+
+export type FileStore = {
+  /** Stores all of `source` or nothing, and answers with the number of bytes. */
+  write(id: string, source: Readable | Uint8Array): Promise<number>
+  /** The bytes of a file, or of a part of it; undefined when there is no such file. */
+  open(id: string, range?: ByteRange): Promise<Readable | undefined>
+  size(id: string): Promise<number | undefined>
+  /** Removes the file; one that is already gone is no error. */
+  remove(id: string): Promise<void>
+}
+
+/** First and last byte, both included, as in HTTP. */
+export type ByteRange = { start: number; end: number }
