@@ -1,0 +1,58 @@
+import type { JsonSchema } from './schema.ts'
+
+/** The files in an input: every string that the schema marks `format: uri`, also in arrays and nested objects. */
+export function fileFields(schema: JsonSchema, input: unknown): FileField[] {
+  return [...walk(schema, input, [])]
+}
+
+/** A copy of the input with other strings at the places of some of its files. */
+export function replaceFiles(
+  input: Record<string, unknown>,
+  replacements: { path: FileField['path']; value: string }[],
+): Record<string, unknown> {
+  const copy = structuredClone(input)
+  for (const { path, value } of replacements) {
+    const parent: unknown = path
+      .slice(0, -1)
+      .reduce<unknown>((at, key) => (isObject(at) ? at[key] : undefined), copy)
+    const last = path.at(-1)
+    if (isObject(parent) && last !== undefined) {
+      parent[last] = value
+    }
+  }
+  return copy
+}
+
+function* walk(schema: unknown, value: unknown, path: (string | number)[]): Generator<FileField> {
+  if (!isObject(schema)) {
+    return
+  }
+  if (schema.format === 'uri' && typeof value === 'string') {
+    yield { path, url: value }
+    return
+  }
+  if (Array.isArray(value)) {
+    for (const [index, item] of value.entries()) {
+      yield* walk(schema.items, item, [...path, index])
+    }
+  } else if (isObject(value) && isObject(schema.properties)) {
+    for (const [name, property] of Object.entries(schema.properties)) {
+      if (Object.hasOwn(value, name)) {
+        yield* walk(property, value[name], [...path, name])
+      }
+    }
+  }
+  for (const variant of [schema.anyOf, schema.oneOf, schema.allOf].filter(Array.isArray).flat()) {
+    yield* walk(variant, value, path)
+  }
+}
+
+function isObject(value: unknown): value is Record<string | number, unknown> {
+  return typeof value === 'object' && value !== null
+}
+
+/** Where in an input a file is, and how it was given. */
+export interface FileField {
+  path: (string | number)[]
+  url: string
+}

@@ -1,0 +1,92 @@
+import { type ErrorObject, Ajv2020 as Validator } from 'ajv/dist/2020.js'
+import formats from 'ajv-formats'
+import type { ModelDescription } from './description.ts'
+
+/** Checks inputs of one model: every wrong field is named, defaults are applied on a copy. Compile once per model. */
+export function createValidator({ input_schema }: Pick<ModelDescription, 'input_schema'>): InputValidator {
+  const validate = newAjv({ useDefaults: true }).compile(input_schema)
+  return (input) => {
+    const copy: unknown = structuredClone(input)
+    if (validate(copy) && isRecord(copy)) {
+      return { ok: true, input: copy }
+    }
+    return { ok: false, fields: fieldErrors(validate.errors ?? []) }
+  }
+}
+
+/** Checks what a model returned. Files must be strings by then. An empty schema accepts everything. */
+export function createOutputValidator({
+  output_schema,
+}: Pick<ModelDescription, 'output_schema'>): OutputValidator {
+  const validate = newAjv({ useDefaults: false }).compile(output_schema)
+  return (output) => (validate(output) ? [] : fieldErrors(validate.errors ?? []))
+}
+
+function newAjv(options: { useDefaults: boolean }): Validator {
+  // Schemas come from models: words unknown to us (`x-order`) are theirs to use.
+  const ajv = new Validator({ ...options, allErrors: true, strict: false })
+  formats.default(ajv)
+  ajv.addFormat('uri', { type: 'string', validate: isFile })
+  ajv.addFormat('password', true)
+  return ajv
+}
+
+/** `format: uri` marks a file. Only its start is looked at: a data URL may be megabytes long. */
+function isFile(value: string): boolean {
+  return /^(https?:\/\/.|data:|millrace-file:.)/i.test(value.slice(0, 32))
+}
+
+function fieldErrors(errors: ErrorObject[]): FieldError[] {
+  const fields = errors
+    .filter(({ keyword }) => keyword !== 'if')
+    .map((error) => ({ path: pathOf(error), message: messageOf(error) }))
+  return [...new Map(fields.map((field) => [`${field.path}\n${field.message}`, field])).values()]
+}
+
+function pathOf({ instancePath, params }: ErrorObject): string {
+  const parts = instancePath
+    .split('/')
+    .slice(1)
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+  const named = params.missingProperty ?? params.additionalProperty ?? params.unevaluatedProperty
+  return [...parts, ...(typeof named === 'string' ? [named] : [])].join('.')
+}
+
+function messageOf({ keyword, params, message }: ErrorObject): string {
+  switch (keyword) {
+    case 'required':
+    case 'dependentRequired':
+      return 'is required'
+    case 'additionalProperties':
+    case 'unevaluatedProperties':
+      return 'is not a field of this model'
+    case 'enum':
+      return `must be one of ${JSON.stringify(params.allowedValues)}`
+    case 'const':
+      return `must be ${JSON.stringify(params.allowedValue)}`
+    case 'format':
+      return params.format === 'uri'
+        ? 'must be a URL, a data URL or the URL of an uploaded file'
+        : (message ?? 'is wrong')
+    default:
+      return message ?? 'is wrong'
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** Answers the input with defaults, or the fields that are wrong (`path` is dotted; empty for the input as a whole). */
+export type InputValidator = (
+  input: unknown,
+) => { ok: true; input: Record<string, unknown> } | { ok: false; fields: FieldError[] }
+
+/** Answers the fields that are wrong; none for a good output. */
+export type OutputValidator = (output: unknown) => FieldError[]
+
+/** One wrong field and what is wrong with it. */
+export interface FieldError {
+  path: string
+  message: string
+}
