@@ -1,13 +1,15 @@
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { type FetchFileError, fetchFile } from '@millrace/outbound/fetch-file'
 import { createGuard } from '@millrace/outbound/guard'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 
 const limits = { maxBytes: 1_000, timeoutMs: 5_000 }
 const local = createGuard({ allow: [], loopback: true })
@@ -19,7 +21,6 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
-  vi.unstubAllEnvs()
   for (const server of servers.splice(0)) {
     server.closeAllConnections()
     server.close()
@@ -92,14 +93,21 @@ test.each([
   'http://10.0.0.1/',
   'http://[::ffff:10.0.0.1]/',
   'http://0x0a000001/',
-  'file:///etc/passwd',
-  'unix:/tmp/any.sock:/',
 ])('a redirect to %s is refused', async (location) => {
   const start = await serve((_, response) => response.writeHead(302, { location }).end())
   const error = await failure(fetchFile(local, start, limits, target()))
   expect(error.reason).toBe('refused')
   expect(await readdir(folder)).toEqual([])
 })
+
+test.each(['file:///etc/passwd', 'unix:/tmp/any.sock:/', 'ftp://127.0.0.1/', 'data:,x'])(
+  'a redirect to %s leads nowhere',
+  async (location) => {
+    const start = await serve((_, response) => response.writeHead(302, { location }).end())
+    expect(await failure(fetchFile(local, start, limits, target()))).toMatchObject({ reason: 'unreachable' })
+    expect(await readdir(folder)).toEqual([])
+  },
+)
 
 test('a redirect loop ends', async () => {
   const host = await serve((_, response) => response.writeHead(302, { location: '/' }).end())
@@ -108,10 +116,17 @@ test('a redirect loop ends', async () => {
 
 test('a proxy in the environment is not asked', async () => {
   const proxy = await serve((_, response) => response.end('from the proxy'))
-  for (const name of ['HTTP_PROXY', 'http_proxy', 'ALL_PROXY']) vi.stubEnv(name, proxy)
-  vi.stubEnv('NODE_USE_ENV_PROXY', '1')
   const host = await serve((_, response) => response.end('from the host'))
-  await fetchFile(local, host, limits, target())
+  const program = `
+    import { fetchFile } from '@millrace/outbound/fetch-file'
+    import { createGuard } from '@millrace/outbound/guard'
+    const guard = createGuard({ allow: [], loopback: true })
+    await fetchFile(guard, '${host}', ${JSON.stringify(limits)}, '${target()}')
+  `
+  // Node reads these once, when it starts.
+  const env = { NODE_USE_ENV_PROXY: '1', HTTP_PROXY: proxy, http_proxy: proxy }
+  const options = { env, cwd: import.meta.dirname }
+  await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', program], options)
   expect(await readFile(target(), 'utf8')).toBe('from the host')
 })
 
