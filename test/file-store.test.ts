@@ -85,6 +85,16 @@ test('a source that fails half way leaves nothing', async () => {
   expect(await filesIn(folder)).toEqual([])
 })
 
+test('a source that fails at once leaves nothing either', async () => {
+  const source = new PassThrough()
+  const writing = store.write(id, source)
+  source.destroy(new Error('the upload broke'))
+  await expect(writing).rejects.toThrow('the upload broke')
+  const tooLarge = Readable.from([Buffer.alloc(11)]).pipe(byteLimit(10))
+  await expect(store.write(id, tooLarge)).rejects.toThrow(TooLargeError)
+  expect(await filesIn(folder)).toEqual([])
+})
+
 test('a source over the limit is cut off and leaves nothing', async () => {
   let produced = 0
   async function* endless() {

@@ -22,13 +22,14 @@ function openFolder(root: string): FileStore {
 
   return {
     async write(id, source) {
+      const bytes = source instanceof Readable ? source : Readable.from([source])
+      bytes.on('error', () => {}) // it may fail before the folder is made; the pipeline below finds out
       const path = pathOf(root, id)
       const partial = join(incoming, randomUUID())
       await mkdir(incoming, { recursive: true })
       await mkdir(dirname(path), { recursive: true })
       try {
         // The bytes reach the disk before the name does: a file that exists is whole, also after a power cut.
-        const bytes = source instanceof Readable ? source : Readable.from([source])
         await pipeline(bytes, createWriteStream(partial, { flags: 'wx', flush: true }))
         const { size } = await stat(partial)
         await rename(partial, path)
