@@ -16,7 +16,8 @@ export function connect({ url, max = 10, name }: ConnectOptions): Database {
     application_name: name,
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
-    options: '-c timezone=UTC -c lock_timeout=1s -c statement_timeout=30s -c idle_in_transaction_session_timeout=30s',
+    options:
+      '-c timezone=UTC -c lock_timeout=1s -c statement_timeout=30s -c idle_in_transaction_session_timeout=30s',
   })
   pool.on('error', () => {})
   const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })

@@ -14,7 +14,10 @@ export function faultOf(error: unknown): Fault {
 
 /** Whether the database could not be reached or was cut off: the statement's outcome may be unknown. */
 export function isUnreachable(error: unknown): boolean {
-  return faultOf(error) === 'unreachable' || /Connection terminated|timeout exceeded when trying to connect/.test(String(error))
+  return (
+    faultOf(error) === 'unreachable' ||
+    /Connection terminated|timeout exceeded when trying to connect/.test(String(error))
+  )
 }
 
 /** Runs `work` again while it loses a deadlock or serialization race (40P01, 40001), at most `times` times. */

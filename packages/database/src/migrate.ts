@@ -7,7 +7,10 @@ import { ensurePartitions, type PartitionWidth } from './partitions.ts'
  * makes the partitions of the next 30 days. Two runs at once wait for each other (advisory lock). Returns the names of
  * the files it applied. Throws when a file that was applied before has since changed its name or is missing here.
  */
-export async function migrate(url: string, { partitions = 'month' }: { partitions?: PartitionWidth } = {}): Promise<string[]> {
+export async function migrate(
+  url: string,
+  { partitions = 'month' }: { partitions?: PartitionWidth } = {},
+): Promise<string[]> {
   const client = new pg.Client({ connectionString: url, application_name: 'millrace-migrate' })
   await client.connect()
   try {

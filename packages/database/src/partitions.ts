@@ -16,7 +16,11 @@ const updated = new Set<string>(['predictions', 'deliveries'])
  * Makes every partition from `daysBack` before today to 30 days ahead that is not there yet; safe to run twice at once.
  * Called by migrate, at the api's start and by the sweeper, and again when a row finds none.
  */
-export async function ensurePartitions(connection: Connection, width: PartitionWidth, daysBack = 1): Promise<void> {
+export async function ensurePartitions(
+  connection: Connection,
+  width: PartitionWidth,
+  daysBack = 1,
+): Promise<void> {
   const { rows } = await connection.query<{ now: Date; existing: string[] }>(
     `select clock_timestamp() as now, array(select relname::text from pg_class where relispartition and relkind = 'r') as existing`,
   )
@@ -36,14 +40,23 @@ function partitionRanges(width: PartitionWidth, now: Date, daysBack: number): Pa
   let from = startOf(width, new Date(now.getTime() - daysBack * day))
   while (from.getTime() <= end) {
     const until = startOf(width, new Date(from.getTime() + (width === 'day' ? 1 : 32) * day))
-    ranges.push({ name: from.toISOString().slice(0, width === 'day' ? 10 : 7).replaceAll('-', ''), from, until })
+    ranges.push({
+      name: from
+        .toISOString()
+        .slice(0, width === 'day' ? 10 : 7)
+        .replaceAll('-', ''),
+      from,
+      until,
+    })
     from = until
   }
   return ranges
 }
 
 function startOf(width: PartitionWidth, time: Date): Date {
-  return new Date(Date.UTC(time.getUTCFullYear(), time.getUTCMonth(), width === 'day' ? time.getUTCDate() : 1))
+  return new Date(
+    Date.UTC(time.getUTCFullYear(), time.getUTCMonth(), width === 'day' ? time.getUTCDate() : 1),
+  )
 }
 
 async function createPartition(

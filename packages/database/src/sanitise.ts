@@ -6,7 +6,9 @@ export function sanitise<T>(value: T): T {
   if (typeof value === 'string') return sanitiseText(value) as T
   if (Array.isArray(value)) return value.map(sanitise) as T
   if (typeof value === 'object' && value !== null) {
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [sanitiseText(key), sanitise(item)])) as T
+    return Object.fromEntries(
+      Object.entries(value).map(([key, item]) => [sanitiseText(key), sanitise(item)]),
+    ) as T
   }
   return value
 }

@@ -1,5 +1,5 @@
-import type { ColumnType, Generated, JSONColumnType } from 'kysely'
 import type { Status } from '@millrace/contract/statuses'
+import type { ColumnType, Generated, JSONColumnType } from 'kysely'
 
 /**
  * The rows as code sees them. Written by hand, since codegen cannot know the domain's types; a test compares it with

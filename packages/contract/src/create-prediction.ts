@@ -1,0 +1,79 @@
+import { z } from 'zod'
+
+/** `webhook` on create: a bare URL means all events that need no opt-in. */
+export const webhookRequest = z.union([
+  z.string(),
+  z.object({ url: z.string(), events: z.array(z.string()).optional() }),
+])
+
+/** The body of `POST /v1/predictions`. */
+export const createPrediction = z
+  .object({
+    model: z.string().min(1).describe('The namespace of a model, as GET /v1/models lists it'),
+    input: z.record(z.string(), z.unknown()).describe("What the model's input schema asks for"),
+    await: z.boolean().optional().describe('Hold the answer until the prediction ends, at most 50 s'),
+    stream: z.boolean().optional(),
+    webhook: webhookRequest.nullable().optional(),
+    tags: z
+      .record(
+        z
+          .string()
+          .regex(/^[\w.-]{1,64}$/, 'a tag name has 1 to 64 letters, digits, dots, dashes or underscores'),
+        z.string().max(256),
+      )
+      .refine((tags) => Object.keys(tags).length <= 32, 'at most 32 tags')
+      .optional()
+      .describe('Short strings of your own; lists filter by tag.NAME=value'),
+    timeouts: z
+      .object({
+        start: z
+          .int()
+          .min(1)
+          .max(86_400 * 7)
+          .optional()
+          .describe('Seconds until a worker must have begun'),
+        run: z.int().min(1).max(86_400).optional().describe('Seconds a run may take'),
+      })
+      .optional(),
+    privacy: z.literal('private').optional(),
+  })
+  .meta({ id: 'CreatePrediction' })
+
+/** The body of `POST /v1/run`. */
+export const run = z
+  .object({
+    model: z.string().min(1),
+    inputs: z.record(z.string(), z.unknown()).optional(),
+    input: z.record(z.string(), z.unknown()).optional().describe('Taken for `inputs`'),
+    stream: z.boolean().optional(),
+    auto_fallback: z.boolean().optional(),
+    async: z.boolean().optional().describe('Answer 202 with a job id at once'),
+    webhook: webhookRequest.nullable().optional(),
+    tags: createPrediction.shape.tags,
+  })
+  .meta({ id: 'Run' })
+
+/** One job of `GET /v1/job/{id}`. */
+export const job = z
+  .object({
+    job_id: z.string(),
+    status: z.enum(['queued', 'running', 'completed', 'failed']),
+    model: z.string(),
+    result: z.unknown(),
+    error: z.string().nullable(),
+    created_at: z.string(),
+    completed_at: z.string().nullable(),
+  })
+  .meta({ id: 'Job' })
+
+/** The result of `POST /v1/run`: in the shape of the model's type, with the prediction's id and the model. */
+export const runResult = z.looseObject({ id: z.string(), model: z.string() }).meta({ id: 'RunResult' })
+
+/** The answer of `POST /v1/run` when the result is not there yet. */
+export const runAccepted = z
+  .object({ status: z.literal('accepted'), job_id: z.string(), poll_url: z.string(), model: z.string() })
+  .meta({ id: 'RunAccepted' })
+
+export type CreatePrediction = z.infer<typeof createPrediction>
+export type RunRequest = z.infer<typeof run>
+export type Job = z.infer<typeof job>

@@ -1,0 +1,47 @@
+import { z } from 'zod'
+
+const schema = z.record(z.string(), z.unknown())
+
+/** A model of the catalogue. The list always has both schemas (`{}` unless asked for), get-one only when asked. */
+export const model = z
+  .looseObject({
+    name: z.string(),
+    namespace: z.string(),
+    description: z.string(),
+    type: z.string(),
+    apis: z.array(z.object({ name: z.string(), path: z.string() })),
+    status: z.string(),
+    input_schema: schema.optional(),
+    output_schema: schema.optional(),
+  })
+  .meta({ id: 'Model' })
+
+/** `GET /v1/models` for clients that send `x-api-key`. */
+export const modelArray = z.array(model)
+
+/** The same for OpenAI's clients, which read `{object: "list"}`. */
+export const modelList = z
+  .object({
+    object: z.literal('list'),
+    data: z.array(
+      model.extend({ id: z.string(), object: z.literal('model'), created: z.int(), owned_by: z.string() }),
+    ),
+  })
+  .meta({ id: 'ModelList' })
+
+/** The same for Anthropic's clients, which send `anthropic-version`. */
+export const anthropicModelList = z
+  .object({
+    data: z.array(
+      z.object({
+        type: z.literal('model'),
+        id: z.string(),
+        display_name: z.string(),
+        created_at: z.string(),
+      }),
+    ),
+    has_more: z.boolean(),
+    first_id: z.string().nullable(),
+    last_id: z.string().nullable(),
+  })
+  .meta({ id: 'AnthropicModelList' })

@@ -1,0 +1,176 @@
+import { z } from 'zod'
+import { type EndpointDefinition, endpoints, type Reply } from './endpoints.ts'
+import { type ErrorId, errorBody, errors } from './errors.ts'
+
+/** The OpenAPI 3.1 document of the whole API, generated from `endpoints`; `dialects` tells which spellings are on. */
+export function openapiDocument({ publicUrl, version, dialects }: DocumentOptions): Record<string, unknown> {
+  const schemas: Record<string, unknown> = {}
+  const paths: Record<string, Record<string, unknown>> = {}
+  for (const [name, endpoint] of Object.entries<EndpointDefinition>(endpoints)) {
+    const operation = operationOf(name, endpoint, schemas)
+    const path = (paths[endpoint.path] ??= {})
+    path[endpoint.method] = operation
+    for (const alias of endpoint.aliases ?? []) {
+      if (alias.dialect !== undefined && !dialects.includes(alias.dialect)) continue
+      const aliasPath = (paths[alias.path] ??= {})
+      aliasPath[alias.method] = {
+        ...operation,
+        operationId: `${name}At${alias.path.replaceAll(/[^a-z]+/gi, '_')}`,
+        tags: ['compatibility'],
+        summary: `${endpoint.summary} (as ${endpoint.method.toUpperCase()} ${endpoint.path})`,
+      }
+    }
+  }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Millrace',
+      version,
+      description: 'Any model as a durable, asynchronous API.',
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    servers: [{ url: publicUrl }],
+    security: [{ apiKey: [] }, { bearer: [] }],
+    paths,
+    components: {
+      schemas,
+      securitySchemes: {
+        apiKey: { type: 'apiKey', in: 'header', name: 'x-api-key' },
+        bearer: { type: 'http', scheme: 'bearer' },
+      },
+    },
+  }
+}
+
+function operationOf(name: string, endpoint: EndpointDefinition, schemas: Schemas): Record<string, unknown> {
+  const parameters = [
+    ...parametersOf(endpoint.params, 'path', schemas),
+    ...parametersOf(endpoint.query, 'query', schemas),
+    ...(endpoint.headers ?? []).map((header) => ({
+      name: header,
+      in: 'header',
+      required: false,
+      schema: { type: 'string' },
+    })),
+  ]
+  return {
+    operationId: name,
+    tags: [endpoint.tag],
+    summary: endpoint.summary,
+    ...(endpoint.open ? { security: [] } : {}),
+    ...(parameters.length > 0 ? { parameters } : {}),
+    ...requestBodyOf(endpoint, schemas),
+    responses: { ...repliesOf(endpoint, schemas), ...errorsOf(endpoint, schemas) },
+  }
+}
+
+function parametersOf(object: z.ZodObject | undefined, place: 'path' | 'query', schemas: Schemas): object[] {
+  return Object.entries(object?.shape ?? {}).map(([name, type]) => {
+    const { description, ...schema } = schemaOf(type as z.ZodType, schemas, 'input')
+    return { name, in: place, required: place === 'path', ...(description ? { description } : {}), schema }
+  })
+}
+
+function requestBodyOf(endpoint: EndpointDefinition, schemas: Schemas): object {
+  if (endpoint.upload) {
+    const multipart = {
+      type: 'object',
+      required: ['file'],
+      properties: { file: { type: 'string', format: 'binary' }, purpose: { type: 'string' } },
+    }
+    return {
+      requestBody: {
+        required: true,
+        content: {
+          'multipart/form-data': { schema: multipart },
+          'application/octet-stream': { schema: { type: 'string', format: 'binary' } },
+        },
+      },
+    }
+  }
+  if (!endpoint.body) return {}
+  return {
+    requestBody: {
+      required: true,
+      content: { 'application/json': { schema: schemaOf(endpoint.body, schemas, 'input') } },
+    },
+  }
+}
+
+function repliesOf(endpoint: EndpointDefinition, schemas: Schemas): object {
+  return Object.fromEntries(
+    Object.entries(endpoint.replies).map(([status, reply]) => {
+      const content = contentOf(reply, schemas)
+      return [status, { description: reply.description, ...(content ? { content } : {}) }]
+    }),
+  )
+}
+
+function contentOf(reply: Reply, schemas: Schemas): object | undefined {
+  if (reply.binary) return { '*/*': { schema: { type: 'string', format: 'binary' } } }
+  if (reply.html) return { 'text/html': { schema: { type: 'string' } } }
+  if (!reply.schema) return undefined
+  return {
+    'application/json': { schema: schemaOf(reply.schema, schemas, 'output') },
+    ...(reply.stream ? { 'text/event-stream': { schema: { type: 'string' } } } : {}),
+  }
+}
+
+/** What any request may be answered, beside its own errors. */
+function commonErrors(endpoint: EndpointDefinition): ErrorId[] {
+  const reading: ErrorId[] =
+    endpoint.body || endpoint.upload
+      ? ['INVALID_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE']
+      : ['INVALID_REQUEST']
+  return [
+    ...(endpoint.open ? [] : (['UNAUTHORIZED', 'ACCOUNT_SUSPENDED'] as const)),
+    ...reading,
+    'INTERNAL_ERROR',
+    'SERVICE_UNAVAILABLE',
+  ]
+}
+
+function errorsOf(endpoint: EndpointDefinition, schemas: Schemas): object {
+  const ids = [...new Set([...endpoint.errors, ...commonErrors(endpoint)])]
+  const byStatus = Map.groupBy(ids, (id) => errors[id].status)
+  return Object.fromEntries(
+    [...byStatus].map(([status, group]) => [
+      status,
+      {
+        description: group.map((id) => `\`${id}\`: ${errors[id].message}`).join(' '),
+        content: { 'application/json': { schema: schemaOf(errorBody, schemas, 'output') } },
+      },
+    ]),
+  )
+}
+
+/** A zod type as JSON Schema; types with an id become a component and a reference to it. */
+function schemaOf(type: z.ZodType, schemas: Schemas, io: 'input' | 'output'): Record<string, unknown> {
+  const {
+    $schema: _,
+    $defs,
+    ...schema
+  } = z.toJSONSchema(type, { io, unrepresentable: 'any' }) as Record<string, unknown>
+  for (const [name, definition] of Object.entries(($defs ?? {}) as Record<string, object>))
+    schemas[name] = relinked(definition)
+  const id = type.meta()?.id
+  const own = relinked(schema) as Record<string, unknown>
+  if (id === undefined) return own
+  schemas[id] = own
+  return { $ref: `#/components/schemas/${id}` }
+}
+
+function relinked(schema: object): object {
+  const text = JSON.stringify(schema, (key, value) =>
+    key === 'id' && typeof value === 'string' ? undefined : value,
+  )
+  return JSON.parse(text.replaceAll('#/$defs/', '#/components/schemas/')) as object
+}
+
+type Schemas = Record<string, unknown>
+
+interface DocumentOptions {
+  publicUrl: string
+  version: string
+  dialects: readonly string[]
+}

@@ -1,0 +1,29 @@
+import type { Prediction } from './prediction.ts'
+import type { PredictionEventName } from './webhook-events.ts'
+
+/** How a webhook body may be laid out. `prediction` is for per-request webhooks, `envelope` the default of endpoints. */
+export const bodyFormats = ['envelope', 'prediction', 'thin'] as const
+
+/** Bodies over this fall back to thin, with `"truncated": true`. Bytes. */
+export const maxBodyBytes = 256 * 1024
+
+/** The text of one webhook body: the prediction as it was at the event. */
+export function webhookBody(
+  format: BodyFormat,
+  event: PredictionEventName,
+  at: Date,
+  prediction: Prediction,
+): string {
+  const text = JSON.stringify(layouts[format](event, at.toISOString(), prediction))
+  if (Buffer.byteLength(text) <= maxBodyBytes) return text
+  return JSON.stringify({ ...layouts.thin(event, at.toISOString(), prediction), truncated: true })
+}
+
+const layouts = {
+  envelope: (type, timestamp, data) => ({ type, timestamp, data }),
+  // Readers of two conventions meet here: one routes by the top-level `status`, one reads {type, created_at, data}.
+  prediction: (type, timestamp, data) => ({ ...data, type, created_at: timestamp, data }),
+  thin: (type, timestamp, { id, status }) => ({ type, timestamp, data: { id, status } }),
+} as const satisfies Record<BodyFormat, (type: string, timestamp: string, data: Prediction) => object>
+
+export type BodyFormat = (typeof bodyFormats)[number]

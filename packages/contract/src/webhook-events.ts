@@ -1,0 +1,40 @@
+/** The events a prediction may fire. */
+export const predictionEvents = [
+  'prediction.created',
+  'prediction.starting',
+  'prediction.started',
+  'prediction.succeeded',
+  'prediction.failed',
+  'prediction.cancelled',
+] as const
+
+/** What a subscription without a list of events means; `created` and `starting` must be named. */
+export const defaultEvents: readonly PredictionEventName[] = [
+  'prediction.started',
+  'prediction.succeeded',
+  'prediction.failed',
+  'prediction.cancelled',
+]
+
+/** Other spellings that clients send on create; they are kept as sent and mean these. */
+export const eventAliases: Readonly<Record<string, PredictionEventName>> = {
+  started: 'prediction.started',
+  completed: 'prediction.succeeded',
+  succeeded: 'prediction.succeeded',
+  failed: 'prediction.failed',
+  canceled: 'prediction.cancelled',
+  cancelled: 'prediction.cancelled',
+}
+
+/** The event a spelling means, or undefined for an unknown name. */
+export function eventOf(spelling: string): PredictionEventName | undefined {
+  return predictionEvents.find((name) => name === spelling) ?? eventAliases[spelling]
+}
+
+/** Whether a list of subscribed events, in the caller's spelling, covers `event`. `*` covers all that need no opt-in. */
+export function subscribes(events: readonly string[], event: PredictionEventName): boolean {
+  if (events.includes('*') && defaultEvents.includes(event)) return true
+  return events.some((spelling) => eventOf(spelling) === event)
+}
+
+export type PredictionEventName = (typeof predictionEvents)[number]

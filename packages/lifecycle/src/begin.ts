@@ -1,0 +1,62 @@
+import { transaction } from '@millrace/database/connect'
+import { retryConflicts } from '@millrace/database/faults'
+import type { Fence } from './claim.ts'
+import { rangeOf } from './id-range.ts'
+import type { Lifecycle } from './lifecycle.ts'
+import { endpointsOf, postEvents, type SubscribedEndpoint } from './outbox.ts'
+import type { PredictionRow } from './present.ts'
+import { transitions } from './transitions.ts'
+
+/**
+ * The model is loaded and the run begins: starting becomes processing and the run's deadline starts. A re-run is
+ * processing already and only gets a new deadline. Answers the row of each fence that still holds, else undefined.
+ */
+export async function begin(lifecycle: Lifecycle, fences: Fence[]): Promise<(PredictionRow | undefined)[]> {
+  const rows = await retryConflicts(() =>
+    transaction(lifecycle.db, async (client) => {
+      const values = [JSON.stringify(fences), ...rangeOf(fences.map(({ id }) => id)), transitions.begin.from]
+      const { rows } = await client.query<BegunRow>({ name: 'begin', text: statement, values })
+      const moves = rows.map((row) => ({
+        row,
+        event: row.first ? transitions.begin.event : null,
+        seq: row.event_seq,
+        endpoints: row.endpoints,
+      }))
+      await postEvents(client, lifecycle.links, moves)
+      return rows
+    }),
+  )
+  const byId = new Map(rows.map((row) => [row.id, row]))
+  return fences.map(({ id }) => byId.get(id))
+}
+
+const statement = `
+  with held as materialized (
+    select r.prediction_id, r.attempt from runs r
+    join json_to_recordset($1) as i(id uuid, attempt integer) on r.prediction_id = i.id and r.attempt = i.attempt
+    order by r.prediction_id for update of r
+  ), before as materialized (
+    select p.id, p.status = any($4::text[]) as first from predictions p join held on p.id = held.prediction_id
+    where p.id between $2 and $3
+  ), moved as (
+    update predictions p
+    set status = 'processing', started_at = coalesce(p.started_at, greatest(clock_timestamp(), p.created_at)),
+        updated_at = greatest(clock_timestamp(), p.updated_at)
+    from held join before on before.id = held.prediction_id
+    where p.id = held.prediction_id and p.id between $2 and $3 and p.attempt = held.attempt
+      and p.status in ('starting', 'processing')
+    returning p.*, before.first
+  ), timed as (
+    update runs r
+    set run_by = clock_timestamp() + make_interval(secs => (moved.timeouts ->> 'run')::integer),
+        event_seq = r.event_seq + moved.first::integer
+    from moved where r.prediction_id = moved.id
+    returning r.prediction_id, r.event_seq
+  ), told as (
+    insert into prediction_events (prediction_id, seq, kind, attempt, data, created_at)
+    select moved.id, timed.event_seq, 'status', attempt, '{"status":"processing"}', updated_at
+    from moved join timed on timed.prediction_id = moved.id where moved.first
+  )
+  select moved.*, timed.event_seq, ${endpointsOf('moved')} from moved join timed on timed.prediction_id = moved.id`
+
+type BegunRow = PredictionRow & { event_seq: number; first: boolean; endpoints: SubscribedEndpoint[] | null }

@@ -1,0 +1,94 @@
+import { transaction } from '@millrace/database/connect'
+import { retryConflicts } from '@millrace/database/faults'
+import { type Lifecycle, maxAttempts } from './lifecycle.ts'
+import { endpointsOf, type Moved, postEvents, type SubscribedEndpoint } from './outbox.ts'
+import type { PredictionRow } from './present.ts'
+import { transitions } from './transitions.ts'
+
+/**
+ * Takes up to `limit` free runs of `model` for `worker`, oldest first: the attempt rises, the lease runs from the
+ * database's clock, and what was pending becomes starting. A run that somebody holds is not free, so a bell that rings
+ * twice claims nothing the second time.
+ */
+export async function claim(lifecycle: Lifecycle, request: ClaimRequest): Promise<Claim[]> {
+  const { model, limit, worker, leaseSeconds } = request
+  const rows = await retryConflicts(() =>
+    transaction(lifecycle.db, async (client) => {
+      const { rows } = await client.query<ClaimedRow>({
+        name: 'claim',
+        text: statement,
+        values: [model, limit, worker, leaseSeconds, maxAttempts],
+      })
+      await postEvents(client, lifecycle.links, rows.map(moveOf))
+      return rows
+    }),
+  )
+  return rows.map((row) => ({
+    row,
+    id: row.id,
+    attempt: row.attempt,
+    startBy: row.start_by,
+    crashes: row.crashes,
+  }))
+}
+
+function moveOf(row: ClaimedRow): Moved {
+  const event = row.first ? transitions.claim.event : transitions.reclaim.event
+  return { row, event, seq: row.event_seq, endpoints: row.endpoints }
+}
+
+const statement = `
+  with picked as materialized (
+    select prediction_id from runs
+    where model = $1 and worker is null and run_at <= clock_timestamp() and cancel_requested_at is null
+      and crashes < $5 and (start_by > clock_timestamp() or run_by is not null)
+    order by prediction_id limit $2
+    for update skip locked
+  ), bounds as materialized (
+    select (select prediction_id from picked order by prediction_id limit 1) as low,
+           (select prediction_id from picked order by prediction_id desc limit 1) as high
+  ), held as (
+    update runs r
+    set attempt = r.attempt + 1, worker = $3, lease_until = clock_timestamp() + make_interval(secs => $4),
+        event_seq = r.event_seq + 1, progress = null
+    from picked where r.prediction_id = picked.prediction_id
+    returning r.prediction_id, r.attempt, r.event_seq, r.start_by, r.crashes
+  ), moved as (
+    update predictions p
+    set status = case p.status when 'pending' then 'starting' else p.status end, attempt = held.attempt,
+        updated_at = greatest(clock_timestamp(), p.updated_at)
+    from held
+    where p.id = held.prediction_id and p.id between (select low from bounds) and (select high from bounds)
+    returning p.*, held.event_seq, held.start_by, held.crashes, p.started_at is null and held.attempt = 1 as first
+  ), told as (
+    insert into prediction_events (prediction_id, seq, kind, attempt, data, created_at)
+    select id, event_seq, 'status', attempt, json_build_object('status', status)::text, updated_at from moved
+  )
+  select moved.*, ${endpointsOf('moved')} from moved order by id`
+
+export interface ClaimRequest {
+  model: string
+  limit: number
+  worker: string
+  leaseSeconds: number
+}
+
+/** A run that this worker holds. Every later write names `id` and `attempt`: that is the fence. */
+export interface Claim extends Fence {
+  row: PredictionRow
+  startBy: Date
+  crashes: number
+}
+
+export interface Fence {
+  id: string
+  attempt: number
+}
+
+type ClaimedRow = PredictionRow & {
+  event_seq: number
+  start_by: Date
+  crashes: number
+  first: boolean
+  endpoints: SubscribedEndpoint[] | null
+}

@@ -1,0 +1,65 @@
+import type { Database } from '@millrace/database/connect'
+import { retryConflicts } from '@millrace/database/faults'
+import type { EventKind } from '@millrace/database/tables'
+
+/**
+ * Appends events under the fence: each gets the next `seq` of its prediction; those of a lost attempt are dropped
+ * without a trace. A `progress` event also becomes the run's shown progress.
+ */
+export async function appendEvents(db: Database, events: NewEvent[]): Promise<void> {
+  const counted = new Map<string, number>()
+  const numbered = events.map((event) => {
+    const nth = (counted.get(event.id) ?? 0) + 1
+    counted.set(event.id, nth)
+    return { ...event, nth }
+  })
+  await retryConflicts(() =>
+    db.pool.query({ name: 'append-events', text: statement, values: [JSON.stringify(numbered)] }),
+  )
+}
+
+/** The events of a prediction after `seq`, in order, at most `limit`. */
+export async function readEvents(db: Database, id: string, seq: number, limit = 200): Promise<StoredEvent[]> {
+  return db.kysely
+    .selectFrom('prediction_events')
+    .select(['seq', 'kind', 'attempt', 'data', 'created_at'])
+    .where('prediction_id', '=', id)
+    .where('seq', '>', seq)
+    .orderBy('seq')
+    .limit(limit)
+    .execute()
+}
+
+const statement = `
+  with incoming as materialized (
+    select * from json_to_recordset($1) as i(id uuid, attempt integer, kind text, data text, nth integer)
+  ), counts as materialized (
+    select id, attempt, max(nth) as count, max(case when kind = 'progress' then data::real end) as progress
+    from incoming group by id, attempt order by id
+  ), held as materialized (
+    select r.prediction_id from runs r join counts c on r.prediction_id = c.id and r.attempt = c.attempt
+    order by r.prediction_id for update of r
+  ), bumped as (
+    update runs r set event_seq = r.event_seq + c.count, progress = coalesce(c.progress, r.progress)
+    from counts c join held on held.prediction_id = c.id
+    where r.prediction_id = c.id
+    returning r.prediction_id, r.event_seq - c.count as base
+  )
+  insert into prediction_events (prediction_id, seq, kind, attempt, data, created_at)
+  select i.id, bumped.base + i.nth, i.kind, i.attempt, i.data, clock_timestamp()
+  from incoming i join bumped on bumped.prediction_id = i.id`
+
+export interface NewEvent {
+  id: string
+  attempt: number
+  kind: Exclude<EventKind, 'status'>
+  data: string
+}
+
+export interface StoredEvent {
+  seq: number
+  kind: EventKind
+  attempt: number
+  data: string
+  created_at: Date
+}

@@ -1,0 +1,32 @@
+import type { Database } from '@millrace/database/connect'
+import type { PredictionRow } from './present.ts'
+
+/** One prediction of an account, with its run's progress; undefined when there is none, or it was deleted. */
+export async function findPrediction(
+  db: Database,
+  accountId: string,
+  id: string,
+): Promise<PredictionRow | undefined> {
+  const { rows } = await db.pool.query<PredictionRow>({
+    name: 'find-prediction',
+    text: `select p.*, r.progress from predictions p left join runs r on r.prediction_id = p.id
+           where p.id = $2 and p.account_id = $1 and p.deleted_at is null`,
+    values: [accountId, id],
+  })
+  return rows[0]
+}
+
+/** What became of an idempotency key in the last 24 hours. */
+export async function findIdempotencyKey(
+  db: Database,
+  accountId: string,
+  key: string,
+): Promise<{ fingerprint: Buffer; prediction_id: string; status_code: number } | undefined> {
+  const { rows } = await db.pool.query({
+    name: 'find-idempotency-key',
+    text: `select fingerprint, prediction_id, status_code from idempotency_keys
+           where account_id = $1 and key = $2 and created_at > clock_timestamp() - interval '24 hours'`,
+    values: [accountId, key],
+  })
+  return rows[0]
+}

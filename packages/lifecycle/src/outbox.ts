@@ -1,0 +1,118 @@
+import { type BodyFormat, bodyFormats, webhookBody } from '@millrace/contract/webhook-body'
+import { type PredictionEventName, subscribes } from '@millrace/contract/webhook-events'
+import type { Connection } from '@millrace/database/connect'
+import { newId } from '@millrace/database/ids'
+import { type Links, type PredictionRow, present } from './present.ts'
+
+/**
+ * Writes the deliveries that these moves owe, inside the moves' own transaction: an event exists if and only if its
+ * transition was committed. Each body is stored once per event and format, and deliveries point to it. Returns the
+ * ids of the deliveries.
+ */
+export async function postEvents(connection: Connection, links: Links, moves: Moved[]): Promise<string[]> {
+  const { bodies, deliveries } = outboxRows(links, moves)
+  if (deliveries.length === 0) return []
+  await connection.query(
+    `with bodies as (
+       insert into webhook_bodies (id, body) select id, body from json_to_recordset($1) as b(id uuid, body text)
+     )
+     insert into deliveries (id, account_id, prediction_id, endpoint_id, url, host, event, seq, body_id, due_at, created_at)
+     select id, account_id, prediction_id, endpoint_id, url, host, event, seq, body_id, created_at, created_at
+     from json_to_recordset($2) as d(id uuid, account_id uuid, prediction_id uuid, endpoint_id uuid, url text, host text,
+                                     event text, seq integer, body_id uuid, created_at timestamptz)`,
+    [JSON.stringify(bodies), JSON.stringify(deliveries)],
+  )
+  return deliveries.map(({ id }) => id)
+}
+
+/** The same rows as data, for a statement that carries them itself (accept). */
+export function outboxRows(links: Links, moves: Moved[]): OutboxRows {
+  const rows: OutboxRows = { bodies: [], deliveries: [] }
+  for (const move of moves) {
+    if (move.event === null) continue
+    const targets = targetsOf(move, move.event)
+    for (const format of bodyFormats) {
+      const wanting = targets.filter((target) => target.format === format)
+      if (wanting.length > 0) addFormat(rows, links, move, move.event, format, wanting)
+    }
+  }
+  return rows
+}
+
+function addFormat(
+  rows: OutboxRows,
+  links: Links,
+  { row, seq }: Moved,
+  event: PredictionEventName,
+  format: BodyFormat,
+  targets: Target[],
+): void {
+  const bodyId = newId()
+  rows.bodies.push({ id: bodyId, body: webhookBody(format, event, row.updated_at, present(row, links)) })
+  for (const target of targets) {
+    rows.deliveries.push({
+      id: newId(),
+      account_id: row.account_id,
+      prediction_id: row.id,
+      endpoint_id: target.endpointId,
+      url: target.url,
+      host: new URL(target.url).host,
+      event,
+      seq,
+      body_id: bodyId,
+      created_at: row.updated_at.toISOString(),
+    })
+  }
+}
+
+function targetsOf({ row, endpoints }: Moved, event: PredictionEventName): Target[] {
+  const targets: Target[] = (endpoints ?? [])
+    .filter(({ events }) => subscribes(events, event))
+    .map(({ id, url, format }) => ({ endpointId: id, url, format }))
+  if (row.webhook && subscribes(row.webhook.events, event)) {
+    targets.push({ endpointId: null, url: row.webhook.url, format: 'prediction' })
+  }
+  return targets
+}
+
+/** A select-list item that reads the active endpoints of the account in `table` along with each moved row. */
+export const endpointsOf = (table: string): string =>
+  `(select json_agg(json_build_object('id', w.id, 'url', w.url, 'events', w.events, 'format', w.format))
+    from webhook_endpoints w where w.account_id = ${table}.account_id and w.active) as endpoints`
+
+/** One committed-to-be move: the row after it, its event's seq, and the account's endpoints. */
+export interface Moved {
+  row: PredictionRow
+  event: PredictionEventName | null
+  seq: number
+  endpoints: SubscribedEndpoint[] | null
+}
+
+export interface SubscribedEndpoint {
+  id: string
+  url: string
+  events: string[]
+  format: BodyFormat
+}
+
+interface Target {
+  endpointId: string | null
+  url: string
+  format: BodyFormat
+}
+
+export interface OutboxRows {
+  bodies: { id: string; body: string }[]
+  deliveries: {
+    id: string
+    account_id: string
+    prediction_id: string
+    endpoint_id: string | null
+    url: string
+    host: string
+    event: string
+    seq: number
+    body_id: string
+    created_at: string
+  }[]
+}

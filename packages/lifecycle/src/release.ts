@@ -1,0 +1,56 @@
+import type { Database } from '@millrace/database/connect'
+import type { Fence } from './claim.ts'
+
+/**
+ * A worker gives runs back: while it drains, or (with `crashed`) because the model's process died under them, which
+ * costs each an attempt towards WORKER_LOST. `delaySeconds` holds the next try back. Returns how many were its own.
+ */
+export async function handBack(db: Database, fences: Fence[], options: HandBack = {}): Promise<number> {
+  const { rowCount } = await db.pool.query(
+    `update runs r
+     set worker = null, lease_until = null, crashes = r.crashes + $2,
+         run_at = case when $3 > 0 then clock_timestamp() + make_interval(secs => $3) else r.run_at end
+     from json_to_recordset($1) as i(id uuid, attempt integer)
+     where r.prediction_id = i.id and r.attempt = i.attempt`,
+    [JSON.stringify(fences), options.crashed ? 1 : 0, options.delaySeconds ?? 0],
+  )
+  return rowCount ?? 0
+}
+
+/** A supervisor saw a worker die: its runs are free at once, each one attempt poorer. Returns how many there were. */
+export async function releaseWorker(db: Database, worker: string): Promise<number> {
+  const { rowCount } = await db.pool.query(
+    'update runs set worker = null, lease_until = null, crashes = crashes + 1 where worker = $1',
+    [worker],
+  )
+  return rowCount ?? 0
+}
+
+/**
+ * Frees the runs whose lease ran out, as the database's clock has it. A database that was restarted gives everybody a
+ * whole lease again, since nobody could renew meanwhile. Returns the freed runs' models.
+ */
+export async function releaseExpired(
+  db: Database,
+  leaseSeconds: number,
+): Promise<{ id: string; model: string }[]> {
+  const { rows } = await db.pool.query<{ id: string; model: string }>(
+    `with expired as materialized (
+       select prediction_id from runs
+       where worker is not null
+         and clock_timestamp() > greatest(lease_until, pg_postmaster_start_time() + make_interval(secs => $1))
+       order by prediction_id limit 1000
+       for update skip locked
+     )
+     update runs r set worker = null, lease_until = null, crashes = r.crashes + 1
+     from expired where r.prediction_id = expired.prediction_id
+     returning r.prediction_id as id, r.model`,
+    [leaseSeconds],
+  )
+  return rows
+}
+
+export interface HandBack {
+  crashed?: boolean
+  delaySeconds?: number
+}

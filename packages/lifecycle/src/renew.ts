@@ -1,0 +1,33 @@
+import type { Database } from '@millrace/database/connect'
+import type { Fence } from './claim.ts'
+
+/**
+ * Renews the leases of all of a worker's runs in one statement. Answers the ids that are still this worker's, with
+ * whether their cancellation was asked for; an id that is missing was taken away: stop its model.
+ */
+export async function renew(db: Database, request: RenewRequest): Promise<Map<string, { cancel: boolean }>> {
+  const { rows } = await db.pool.query<{ prediction_id: string; cancel: boolean }>({
+    name: 'renew',
+    text: statement,
+    values: [JSON.stringify(request.fences), request.worker, request.leaseSeconds],
+  })
+  return new Map(rows.map(({ prediction_id, cancel }) => [prediction_id, { cancel }]))
+}
+
+// A lease that was released but not claimed again is still nobody else's: the worker takes it back.
+const statement = `
+  with held as materialized (
+    select r.prediction_id from runs r
+    join json_to_recordset($1) as i(id uuid, attempt integer) on r.prediction_id = i.id and r.attempt = i.attempt
+    where r.worker is null or r.worker = $2
+    order by r.prediction_id for update of r
+  )
+  update runs r set worker = $2, lease_until = clock_timestamp() + make_interval(secs => $3)
+  from held where r.prediction_id = held.prediction_id
+  returning r.prediction_id, r.cancel_requested_at is not null as cancel`
+
+export interface RenewRequest {
+  fences: Fence[]
+  worker: string
+  leaseSeconds: number
+}

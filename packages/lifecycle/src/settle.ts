@@ -1,0 +1,94 @@
+import { transaction } from '@millrace/database/connect'
+import { retryConflicts } from '@millrace/database/faults'
+import type { PredictionFile } from '@millrace/database/tables'
+import type { Fence } from './claim.ts'
+import { rangeOf } from './id-range.ts'
+import type { Lifecycle } from './lifecycle.ts'
+import { endpointsOf, postEvents, type SubscribedEndpoint } from './outbox.ts'
+import type { PredictionRow } from './present.ts'
+import { transitions } from './transitions.ts'
+
+/**
+ * Ends many predictions in one transaction: status, output or error, the last event, the outcome for filtered lists,
+ * and the deliveries owed; the run is gone. Answers the row of each that this call ended; undefined where the fence no
+ * longer holds or another ending won: a lost race is an answer.
+ */
+export async function settle(
+  lifecycle: Lifecycle,
+  endings: Ending[],
+): Promise<(PredictionRow | undefined)[]> {
+  const rows = await retryConflicts(() =>
+    transaction(lifecycle.db, async (client) => {
+      const values = [JSON.stringify(endings.map(parameterOf)), ...rangeOf(endings.map(({ id }) => id))]
+      const { rows } = await client.query<SettledRow>({ name: 'settle', text: statement, values })
+      const moves = rows.map((row) => ({
+        row,
+        event: row.event,
+        seq: row.event_seq,
+        endpoints: row.endpoints,
+      }))
+      await postEvents(client, lifecycle.links, moves)
+      return rows
+    }),
+  )
+  const byId = new Map(rows.map((row) => [row.id, row]))
+  return endings.map(({ id }) => byId.get(id))
+}
+
+function parameterOf(ending: Ending): Record<string, unknown> {
+  const { from, to, event } = transitions[ending.verb]
+  return {
+    id: ending.id,
+    attempt: ending.attempt,
+    sources: from,
+    status: to,
+    event,
+    output: ending.verb === 'succeed' ? ending.output : null,
+    error: ending.verb === 'fail' ? ending.error : null,
+    error_id: ending.verb === 'fail' ? ending.errorId : null,
+    files: ending.verb === 'succeed' ? JSON.stringify(ending.files) : null,
+  }
+}
+
+const statement = `
+  with incoming as materialized (
+    select * from json_to_recordset($1) as i(id uuid, attempt integer, sources json, status text, event text, output text,
+                                             error text, error_id text, files text)
+  ), held as materialized (
+    select r.prediction_id, r.event_seq from runs r join incoming i on r.prediction_id = i.id and r.attempt = i.attempt
+    order by r.prediction_id for update of r
+  ), moved as (
+    update predictions p
+    set status = i.status, output = i.output::json, error = i.error, error_id = i.error_id,
+        files = case when i.files is null then p.files
+                     else (p.files::jsonb || i.files::jsonb)::json end,
+        completed_at = greatest(clock_timestamp(), p.created_at, p.started_at),
+        updated_at = greatest(clock_timestamp(), p.updated_at)
+    from incoming i join held on held.prediction_id = i.id
+    where p.id = i.id and p.id between $2 and $3 and p.attempt = i.attempt
+      and p.status in (select json_array_elements_text(i.sources))
+    returning p.*, i.event, held.event_seq + 1 as event_seq
+  ), ended as (
+    delete from runs r using moved where r.prediction_id = moved.id
+  ), told as (
+    insert into prediction_events (prediction_id, seq, kind, attempt, data, created_at)
+    select id, event_seq, 'status', attempt, json_build_object('status', status)::text, updated_at from moved
+  ), listed as (
+    insert into outcomes (account_id, prediction_id, status, model)
+    select account_id, id, status, model from moved where deleted_at is null
+  )
+  select moved.*, ${endpointsOf('moved')} from moved`
+
+/** One ending. `attempt` is the fence: the attempt under which the caller saw or held the run. */
+export type Ending = Fence &
+  (
+    | { verb: 'succeed'; output: string; files: PredictionFile[] }
+    | { verb: 'fail'; error: string; errorId: string }
+    | { verb: 'cancel' }
+  )
+
+type SettledRow = PredictionRow & {
+  event: (typeof transitions)['succeed' | 'fail' | 'cancel']['event']
+  event_seq: number
+  endpoints: SubscribedEndpoint[] | null
+}
