@@ -5,20 +5,18 @@ import { type ErrorId, errorBody, errors } from './errors.ts'
 /** The OpenAPI 3.1 document of the whole API, generated from `endpoints`; `dialects` tells which spellings are on. */
 export function openapiDocument({ publicUrl, version, dialects }: DocumentOptions): Record<string, unknown> {
   const schemas: Record<string, unknown> = {}
-  const paths: Record<string, Record<string, unknown>> = {}
+  const paths: Paths = {}
   for (const [name, endpoint] of Object.entries<EndpointDefinition>(endpoints)) {
     const operation = operationOf(name, endpoint, schemas)
-    const path = (paths[endpoint.path] ??= {})
-    path[endpoint.method] = operation
+    put(paths, endpoint.path, endpoint.method, operation)
     for (const alias of endpoint.aliases ?? []) {
       if (alias.dialect !== undefined && !dialects.includes(alias.dialect)) continue
-      const aliasPath = (paths[alias.path] ??= {})
-      aliasPath[alias.method] = {
+      put(paths, alias.path, alias.method, {
         ...operation,
         operationId: `${name}At${alias.path.replaceAll(/[^a-z]+/gi, '_')}`,
         tags: ['compatibility'],
         summary: `${endpoint.summary} (as ${endpoint.method.toUpperCase()} ${endpoint.path})`,
-      }
+      })
     }
   }
   return {
@@ -40,6 +38,10 @@ export function openapiDocument({ publicUrl, version, dialects }: DocumentOption
       },
     },
   }
+}
+
+function put(paths: Paths, path: string, method: string, operation: object): void {
+  paths[path] = { ...paths[path], [method]: operation }
 }
 
 function operationOf(name: string, endpoint: EndpointDefinition, schemas: Schemas): Record<string, unknown> {
@@ -168,6 +170,7 @@ function relinked(schema: object): object {
 }
 
 type Schemas = Record<string, unknown>
+type Paths = Record<string, Record<string, unknown>>
 
 interface DocumentOptions {
   publicUrl: string
