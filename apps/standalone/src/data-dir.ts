@@ -1,0 +1,90 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { userInfo } from 'node:os'
+import { join } from 'node:path'
+import { isOurProcess } from './process-identity.ts'
+import { StartProblem } from './start-problem.ts'
+
+/**
+ * Makes the data folder this process's own until `release`. A run that was killed leaves its note behind; `recovered`
+ * says that one was found, so that what it still holds (the port, leases, the database server) can be waited for.
+ */
+export async function claimDataDir(dataDir: string): Promise<ClaimedDataDir> {
+  await assertWritable(dataDir)
+  const note = join(dataDir, 'running.pid')
+  const recovered = await clearStaleNote(note, dataDir)
+  await writeFile(note, `${process.pid}\n`, { flag: 'wx', mode: 0o600 }).catch((error) => {
+    if (error.code === 'EEXIST') throw alreadyRunning(dataDir)
+    throw error
+  })
+  return { recovered, release: () => rm(note, { force: true }) }
+}
+
+/** The secret in `file` of the data folder, made by `make` and kept (0600) when there is none yet. */
+export async function keptSecret(
+  dataDir: string,
+  file: string,
+  make: () => string = newSecret,
+): Promise<string> {
+  const path = join(dataDir, file)
+  const kept = await readFile(path, 'utf8').catch(() => '')
+  if (kept.trim() !== '') return kept.trim()
+  const secret = make()
+  await writeSecretFile(path, secret)
+  return secret
+}
+
+/** Written whole or not at all, readable by its owner only. */
+export async function writeSecretFile(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.new`, `${text}\n`, { mode: 0o600, flush: true })
+  await rename(`${path}.new`, path)
+}
+
+function newSecret(): string {
+  return randomBytes(32).toString('base64url')
+}
+
+async function assertWritable(dataDir: string): Promise<void> {
+  try {
+    await mkdir(dataDir, { recursive: true, mode: 0o700 })
+    const probe = join(dataDir, `.probe-${process.pid}`)
+    await writeFile(probe, '')
+    await rm(probe)
+  } catch (error) {
+    throw new StartProblem(
+      `DATA_DIR cannot be written: ${dataDir} (${reason(error)}).`,
+      `Let user ${userInfo().username} write there, or choose another folder: DATA_DIR=/path/to/folder npm start`,
+    )
+  }
+}
+
+function reason(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code === 'EACCES' || code === 'EPERM') return 'permission denied'
+  if (code === 'EROFS') return 'the file system is read-only'
+  if (code === 'ENOSPC') return 'the disk is full'
+  if (code === 'ENOTDIR' || code === 'EEXIST') return 'a file is in the way'
+  return error instanceof Error ? error.message : String(error)
+}
+
+async function clearStaleNote(note: string, dataDir: string): Promise<boolean> {
+  const text = await readFile(note, 'utf8').catch(() => undefined)
+  if (text === undefined) return false
+  const pid = Number.parseInt(text, 10)
+  if (pid !== process.pid && (await isOurProcess(pid, 'apps/standalone/src/main.ts')))
+    throw alreadyRunning(dataDir, pid)
+  await rm(note, { force: true })
+  return true
+}
+
+function alreadyRunning(dataDir: string, pid?: number): StartProblem {
+  return new StartProblem(
+    `Millrace already runs on ${dataDir}${pid === undefined ? '' : ` (process ${pid})`}.`,
+    'Stop it first, or start a second one beside it: PORT=3001 DATA_DIR=.millrace-2 npm start',
+  )
+}
+
+export interface ClaimedDataDir {
+  recovered: boolean
+  release(): Promise<void>
+}
