@@ -1,0 +1,73 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { migrate } from '@millrace/database/migrate'
+import { startEmbeddedPostgres } from '@millrace/standalone/embedded-postgres'
+import { freePort } from '@millrace/standalone/ports'
+import type { Servers } from './servers.ts'
+import { until } from './wait.ts'
+
+// Run as a process of its own by ./servers.ts. Says where the servers are in one line of JSON and keeps them until
+// stdin closes.
+const closed = Promise.race([once(process.stdin.resume(), 'end'), once(process, 'SIGTERM')])
+const folder = await mkdtemp(join(tmpdir(), 'millrace-test-'))
+const stops: (() => unknown)[] = [() => rm(folder, { recursive: true, force: true })]
+try {
+  const postgresUrl = await startPostgres()
+  const redisUrl = await startRedis()
+  console.log(JSON.stringify({ postgresUrl, redisUrl } satisfies Servers))
+  await closed
+} catch (error) {
+  console.error(error)
+  process.exitCode = 1
+} finally {
+  for (const stop of stops.reverse()) await stop()
+}
+process.exit()
+
+async function startPostgres(): Promise<string> {
+  const postgres = await startEmbeddedPostgres({ dataDir: folder, durable: false })
+  stops.push(async () => {
+    await postgres.stop({ hurry: true })
+    await rm(dirname(postgres.folder), { recursive: true, force: true })
+  })
+  await migrate(postgres.url)
+  return postgres.url
+}
+
+async function startRedis(): Promise<string> {
+  const port = await freePort()
+  const server = spawn(
+    'redis-server',
+    ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--dir', folder],
+    {
+      stdio: 'ignore',
+    },
+  )
+  await Promise.race([
+    until(() => accepts(port), { what: 'redis-server to accept connections' }),
+    once(server, 'error').then(([error]) => {
+      throw new Error('redis-server is not installed; `npm test` says how to get it', { cause: error })
+    }),
+  ])
+  stops.push(async () => {
+    server.kill('SIGKILL')
+    await once(server, 'exit')
+  })
+  return `redis://127.0.0.1:${port}`
+}
+
+async function accepts(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1')
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
+  }
+}

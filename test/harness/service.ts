@@ -1,0 +1,121 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { Database } from '@millrace/database/connect'
+import { ensureFirstAccount } from '@millrace/database/first-account'
+import { newApiKey } from '@millrace/keys/api-key'
+import { deriveKey } from '@millrace/keys/derive'
+import { freePort } from '@millrace/standalone/ports'
+import { type FreshDatabase, freshDatabase } from './database.ts'
+import { type App, type Environment, type RunningProcess, startProcess } from './processes.ts'
+import { freshRedis } from './redis.ts'
+
+/** The service as it is deployed: processes of its own on a fresh database, an own queue and an own folder of files. */
+export async function startService({
+  queue,
+  apis = 1,
+  workers = 1,
+  dispatchers = 1,
+  env = {},
+}: ServiceOptions): Promise<Service> {
+  const database = await freshDatabase()
+  const folder = await mkdtemp(join(tmpdir(), 'millrace-service-'))
+  const account = await firstAccount(database)
+  const ports = await Promise.all(Array.from({ length: apis }, freePort))
+  const urls = ports.map((port) => `http://127.0.0.1:${port}`)
+  const environment: Environment = {
+    DATABASE_URL: database.url,
+    ...queueSettings(queue),
+    MASTER_KEY: account.masterKey,
+    PUBLIC_URL: urls[0] ?? 'http://127.0.0.1:3000',
+    STORAGE_URL: pathToFileURL(join(folder, 'files')).href,
+    OUTBOUND_ALLOW: '127.0.0.0/8,::1/128',
+    TEST_MODELS: 'true',
+    LEASE_SECONDS: '2',
+    ...env,
+  }
+  const processes: RunningProcess[] = []
+  async function start(app: App, own: Environment = {}): Promise<RunningProcess> {
+    const started = await startProcess(app, { ...environment, ...own })
+    processes.push(started)
+    return started
+  }
+  async function stop(): Promise<void> {
+    await Promise.all(processes.map((running) => (running.ended() ? undefined : running.stop())))
+      .finally(() => Promise.all(processes.map((running) => running.kill())))
+      .finally(() => Promise.all([database.drop(), rm(folder, { recursive: true, force: true })]))
+  }
+
+  const starting = [
+    ...ports.map((port) => start('api', { PORT: `${port}` })),
+    ...Array.from({ length: workers }, (_, n) => start('worker', { WORKER_NAME: `worker-${n + 1}` })),
+    ...Array.from({ length: dispatchers }, () => start('dispatcher')),
+  ]
+  const failed = (await Promise.allSettled(starting)).find(({ status }) => status === 'rejected')
+  if (failed?.status === 'rejected') {
+    await stop()
+    throw failed.reason
+  }
+  return {
+    ...account,
+    urls,
+    url: urls[0] ?? '',
+    db: database.db,
+    folder,
+    environment,
+    processes,
+    start,
+    stop,
+  }
+}
+
+async function firstAccount({ db }: FreshDatabase): Promise<Account> {
+  const masterKey = randomBytes(32).toString('base64url')
+  const pepper = deriveKey(masterKey, 'api-key-pepper')
+  const keys = { apiKey: newApiKey(), adminKey: newApiKey() }
+  await ensureFirstAccount(db, { pepper, ...keys })
+  const { account_id: accountId } = await db.kysely
+    .selectFrom('api_keys')
+    .select('account_id')
+    .where('admin', '=', false)
+    .executeTakeFirstOrThrow()
+  return { ...keys, masterKey, accountId }
+}
+
+function queueSettings(queue: ServiceOptions['queue']): Environment {
+  const { url, prefix } = freshRedis()
+  return queue === 'redis' ? { REDIS_URL: url, QUEUE_PREFIX: prefix } : {}
+}
+
+interface ServiceOptions {
+  queue: 'redis' | 'postgres'
+  apis?: number
+  workers?: number
+  dispatchers?: number
+  /** For every process; wins over what the harness chooses. */
+  env?: Environment
+}
+
+export interface Service extends Account {
+  urls: string[]
+  /** The first of `urls`. */
+  url: string
+  db: Database
+  /** Temporary, removed at the end; `files` in it is the storage. */
+  folder: string
+  /** What every process got, for starting one more or a command beside them. */
+  environment: Environment
+  processes: RunningProcess[]
+  /** One more process; stopped with the others. */
+  start(app: App, own?: Environment): Promise<RunningProcess>
+  stop(): Promise<void>
+}
+
+interface Account {
+  accountId: string
+  apiKey: string
+  adminKey: string
+  masterKey: string
+}

@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    globalSetup: ['test/harness/servers.ts'],
+    pool: 'forks',
+    sequence: { shuffle: { files: true, tests: true } },
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    env: { NO_COLOR: '1' },
+  },
+})
