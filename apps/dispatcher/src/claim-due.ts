@@ -1,0 +1,107 @@
+import type { Database } from '@millrace/database/connect'
+import { retryConflicts } from '@millrace/database/faults'
+import type { Saturation } from './load.ts'
+
+/** In flight at once for one account and host. */
+export const slotsPerHost = 8
+
+/**
+ * Takes up to `limit` deliveries whose time has come, oldest first, and leaves alone what is saturated and what must
+ * wait for an earlier event of the same prediction and target. Each is leased by the database's clock: should this
+ * process die, another one sends it again once the lease ran out.
+ */
+export async function claimDue(db: Database, request: ClaimRequest): Promise<ClaimedDelivery[]> {
+  const { limit, slotsPerAccount, leaseSeconds, saturation } = request
+  const { rows } = await retryConflicts(() =>
+    db.pool.query<ClaimedDelivery>({
+      name: 'claim-due',
+      text: statement,
+      values: [
+        limit,
+        leaseSeconds,
+        slotsPerHost,
+        slotsPerAccount,
+        saturation.closedHosts,
+        saturation.probingHosts,
+        saturation.fullAccounts,
+        saturation.fullPairs,
+        JSON.stringify(saturation.inFlight),
+      ],
+    }),
+  )
+  return rows
+}
+
+/** How `account` and `host` are written as one text, here and in the statement. */
+export const pairOf = (account: string, host: string): string => `${account} ${host}`
+
+/**
+ * Candidates are more than can be taken, since the caps thin them out; a target with a long backlog is full after the
+ * first claim and then no candidate at all.
+ *
+ * The order within a prediction and target: an event waits while an earlier one was never tried, is being sent, or is
+ * younger than 60 s. `offset 0` keeps the planner from joining all of deliveries with itself, and the bounds on id let
+ * the inner look-up skip the partitions that cannot hold it.
+ */
+const statement = `
+  with candidates as materialized (
+    select id, account_id, host, due_at from deliveries d
+    where completed_at is null and due_at <= clock_timestamp() and (state = 'due' or lease_until < clock_timestamp())
+      and host <> all($5::text[]) and account_id <> all($7::uuid[]) and account_id || ' ' || host <> all($8::text[])
+      and not exists (
+        select from deliveries e
+        where e.prediction_id = d.prediction_id and e.seq < d.seq and e.completed_at is null
+          and e.endpoint_id is not distinct from d.endpoint_id and (d.endpoint_id is not null or e.url = d.url)
+          and (e.attempt = 0 or e.lease_until > clock_timestamp() or e.created_at > clock_timestamp() - interval '60 s')
+          and e.id >= least(d.prediction_id, uuid_floor(d.created_at - interval '1 minute'))
+          and e.id <= uuid_floor(d.created_at + interval '1 minute')
+        offset 0)
+    order by due_at limit $1::integer + 256
+  ), ranked as (
+    select c.id, c.due_at,
+           coalesce(p.count, 0) + row_number() over (partition by c.account_id, c.host order by c.due_at, c.id) as of_pair,
+           coalesce(a.count, 0) + row_number() over (partition by c.account_id order by c.due_at, c.id) as of_account,
+           row_number() over (partition by c.host order by c.due_at, c.id) as of_host,
+           c.host = any($6::text[]) as probing
+    from candidates c
+    left join (select account, host, count from json_to_recordset($9) as f(account uuid, host text, count integer)) p
+      on p.account = c.account_id and p.host = c.host
+    left join (select account, sum(count) as count from json_to_recordset($9) as f(account uuid, count integer)
+               group by account) a on a.account = c.account_id
+  ), allowed as materialized (
+    select id from ranked
+    where of_pair <= $3 and of_account <= $4 and (of_host = 1 or not probing)
+    order by due_at, id limit $1::integer
+  ), bounds as materialized (
+    select (select id from allowed order by id limit 1) as low, (select id from allowed order by id desc limit 1) as high
+  ), held as materialized (
+    select d.id from deliveries d join allowed using (id)
+    where d.id between (select low from bounds) and (select high from bounds)
+      and d.completed_at is null and (d.state = 'due' or d.lease_until < clock_timestamp())
+    order by d.id for update of d skip locked
+  )
+  update deliveries d
+  set state = 'sending', attempt = d.attempt + 1, lease_until = clock_timestamp() + make_interval(secs => $2)
+  from held where d.id = held.id and d.id between (select low from bounds) and (select high from bounds)
+  returning d.id, d.attempt, d.account_id, d.prediction_id, d.endpoint_id, d.url, d.host, d.event, d.body_id, d.due_at`
+
+/** A delivery that this process alone may send now, as attempt number `attempt`. */
+export interface ClaimedDelivery {
+  id: string
+  attempt: number
+  account_id: string
+  prediction_id: string
+  endpoint_id: string | null
+  url: string
+  host: string
+  event: string
+  body_id: string
+  due_at: Date
+}
+
+export interface ClaimRequest {
+  limit: number
+  slotsPerAccount: number
+  leaseSeconds: number
+  saturation: Saturation
+}

@@ -1,0 +1,50 @@
+import type { Batcher } from '@millrace/database/batch'
+import type { ClaimedDelivery } from './claim-due.ts'
+import type { Answer, Post } from './post.ts'
+import type { PreparedDelivery, UnwantedDelivery } from './prepare.ts'
+import type { Recorded } from './record.ts'
+import { requestHeaders } from './request-headers.ts'
+import { judge } from './verdict.ts'
+
+/**
+ * prepared -> posted -> recorded. Each stage is a type of its own, so none can be skipped. Returns what happened, for
+ * the one log line of this attempt.
+ */
+export async function deliver(context: DeliverContext, prepared: PreparedDelivery): Promise<Report> {
+  const posted = await postPrepared(context.post, prepared)
+  const verdict = judge(posted)
+  const held = await context.results.add({ ...posted, verdict })
+  return { ...posted, result: held ? verdict.state : 'superseded' }
+}
+
+/** A delivery that nobody wants is ended without a request. */
+export async function drop(context: DeliverContext, { delivery }: UnwantedDelivery): Promise<void> {
+  await context.results.add({ delivery, answer: undefined, verdict: { state: 'dropped', gone: false } })
+}
+
+async function postPrepared(post: Post, prepared: PreparedDelivery): Promise<PostedDelivery> {
+  const { delivery, body, secrets } = prepared
+  if (secrets.length === 0) return { delivery, answer: unsigned() }
+  return { delivery, answer: await post.post(delivery.url, requestHeaders(prepared), body) }
+}
+
+function unsigned(): Answer {
+  const error = 'There is no signing secret that can be read; nothing was sent'
+  return { kind: 'refused', error, at: new Date(), durationMs: 0 }
+}
+
+export interface DeliverContext {
+  post: Post
+  results: Batcher<Recorded, boolean>
+}
+
+/** A delivery whose request was made, and what came of it. */
+export interface PostedDelivery {
+  delivery: ClaimedDelivery
+  answer: Answer
+}
+
+/** `superseded`: the lease had run out and the result changed nothing but the list of attempts. */
+export interface Report extends PostedDelivery {
+  result: 'delivered' | 'dropped' | 'due' | 'exhausted' | 'superseded'
+}

@@ -1,0 +1,170 @@
+import type { Database } from '@millrace/database/connect'
+import type { Guard } from '@millrace/outbound/guard'
+import type { Log } from '@millrace/process/log'
+import { counter, histogram } from '@millrace/process/metrics'
+import { type ClaimedDelivery, claimDue } from './claim-due.ts'
+import { deliver, drop, type Report } from './deliver.ts'
+import { createLoad } from './load.ts'
+import { createPost } from './post.ts'
+import { type PreparedDelivery, prepare, type UnwantedDelivery } from './prepare.ts'
+import { createResults } from './record.ts'
+
+/**
+ * Sends what is due until it is told to stop: claims whenever there are free slots and something woke it, or a second
+ * has passed. A result wakes it, too, so the next event of a prediction follows the one before at once.
+ */
+export function startDispatch(options: DispatchOptions): Dispatch {
+  const { db, log, slots, timeoutMs } = options
+  const slotsPerAccount = Math.max(1, Math.floor(slots / 4))
+  const load = createLoad({ slots, slotsPerAccount })
+  const post = createPost({ guard: options.guard, timeoutMs })
+  // A lease outlives the request by enough to write its result.
+  const leaseMs = timeoutMs + 5_000
+  const results = createResults(db, leaseMs)
+  const underWay = new Set<Promise<void>>()
+  const bell = createBell()
+  let stopping = false
+
+  async function claimUntilStopped(): Promise<void> {
+    while (!stopping) {
+      const claimed = await claimSome().catch((error: unknown) => {
+        log.error({ err: error }, 'deliveries could not be claimed')
+        return 0
+      })
+      if (claimed === 0) await bell.rung(pollMs)
+    }
+  }
+
+  async function claimSome(): Promise<number> {
+    const limit = load.free()
+    if (limit === 0) return 0
+    const saturation = load.saturation()
+    const claimed = await claimDue(db, { limit, slotsPerAccount, leaseSeconds: leaseMs / 1000, saturation })
+    for (const delivery of claimed) load.add(delivery)
+    if (claimed.length > 0) track(sendAll(claimed))
+    return claimed.length
+  }
+
+  async function sendAll(claimed: ClaimedDelivery[]): Promise<void> {
+    const unread = new Set(claimed)
+    try {
+      for (const one of await prepare(db, options.sealingKey, claimed)) {
+        unread.delete(one.delivery)
+        track(finish(one))
+      }
+    } catch (error) {
+      log.error(
+        { err: error },
+        'claimed deliveries could not be read; they are due again when their lease ends',
+      )
+    }
+    for (const delivery of unread) load.remove(delivery, undefined)
+  }
+
+  async function finish(one: PreparedDelivery | UnwantedDelivery): Promise<void> {
+    let answered: boolean | undefined
+    try {
+      if (one.kind === 'unwanted') await drop({ post, results }, one)
+      else {
+        const report = await deliver({ post, results }, one)
+        if (report.answer.kind !== 'refused') answered = report.answer.kind === 'answered'
+        observe(log, report)
+      }
+    } catch (error) {
+      log.error(
+        { err: error, delivery: one.delivery.id },
+        'a result could not be recorded; the delivery is sent again',
+      )
+    } finally {
+      load.remove(one.delivery, answered)
+      bell.ring()
+    }
+  }
+
+  function track(work: Promise<void>): void {
+    underWay.add(work)
+    void work.finally(() => underWay.delete(work))
+  }
+
+  const loop = claimUntilStopped()
+
+  return {
+    wake: bell.ring,
+    async stop(patienceMs) {
+      stopping = true
+      bell.ring()
+      await loop
+      const drained = empty(underWay)
+      await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, patienceMs).unref())])
+      await post.close()
+      await drained
+    },
+  }
+}
+
+async function empty(work: Set<Promise<void>>): Promise<void> {
+  while (work.size > 0) await Promise.all(work)
+}
+
+/** Rung while nobody waits, it is heard by the next one who does. */
+function createBell(): Bell {
+  let pending = false
+  let wake: (() => void) | undefined
+  return {
+    ring() {
+      pending = true
+      wake?.()
+    },
+    async rung(withinMs) {
+      if (!pending) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, withinMs)
+          wake = () => {
+            clearTimeout(timer)
+            resolve()
+          }
+        })
+      }
+      wake = undefined
+      pending = false
+    },
+  }
+}
+
+function observe(log: Log, { delivery, answer, result }: Report): void {
+  attempts.inc({ result })
+  duration.observe(answer.durationMs / 1000)
+  const outcome = answer.kind === 'answered' ? { status: answer.statusCode } : { error: answer.error }
+  const { id, attempt, event, host } = delivery
+  log.info({ delivery: id, attempt, event, host, result, ms: answer.durationMs, ...outcome }, 'delivery')
+}
+
+const pollMs = 1_000
+
+const attempts = counter(
+  'millrace_delivery_attempts_total',
+  'Webhook requests made, by what became of them',
+  ['result'],
+)
+const duration = histogram('millrace_delivery_seconds', 'How long receivers took to answer')
+
+export interface Dispatch {
+  /** Something may be due. */
+  wake(): void
+  /** Claims nothing more, waits for what is under way, and cuts it off after `patienceMs`: it is due again. */
+  stop(patienceMs: number): Promise<void>
+}
+
+export interface DispatchOptions {
+  db: Database
+  guard: Guard
+  sealingKey: Buffer
+  slots: number
+  timeoutMs: number
+  log: Log
+}
+
+interface Bell {
+  ring(): void
+  rung(withinMs: number): Promise<void>
+}

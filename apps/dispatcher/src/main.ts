@@ -1,0 +1,101 @@
+import { measureClock } from '@millrace/database/clock'
+import { connect } from '@millrace/database/connect'
+import { ensurePartitions } from '@millrace/database/partitions'
+import { deriveKey } from '@millrace/keys/derive'
+import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
+import { createGuard } from '@millrace/outbound/guard'
+import { serveHealth } from '@millrace/process/health-server'
+import { createLog } from '@millrace/process/log'
+import { untilSignal } from '@millrace/process/until-signal'
+import { openQueue, type Queue } from '@millrace/queue/open-queue'
+import { createFileUrls } from '@millrace/storage/file-urls'
+import { openStore } from '@millrace/storage/store'
+import { type Config, readConfig } from './config.ts'
+import { type Dispatch, startDispatch } from './dispatch.ts'
+import { endLate } from './sweep/end-overdue.ts'
+import { purge } from './sweep/purge.ts'
+import { releaseDead } from './sweep/release-expired.ts'
+import { ringLost } from './sweep/ring-lost.ts'
+import { type Sweep, startSweeps } from './sweep/sweep.ts'
+
+const config = readConfig()
+const log = createLog({ name: 'dispatcher', level: config.logLevel })
+const stopped = untilSignal({ supervised: config.supervised })
+const db = connect({ url: config.databaseUrl, name: 'millrace-dispatcher', max: 16 })
+const queue = openQueue({
+  databaseUrl: config.databaseUrl,
+  redisUrl: config.redisUrl,
+  prefix: config.queuePrefix,
+  name: config.name,
+  onError: (error) => log.warn({ err: error }, 'the queue had a problem'),
+})
+// File URLs inside webhook bodies live 7 days.
+const webhookFileSeconds = 7 * 86_400
+let draining = false
+
+const health =
+  config.metricsPort === undefined
+    ? undefined
+    : await serveHealth({ port: config.metricsPort, host: config.host, ready, log })
+
+await measureClock(db.pool)
+const clock = setInterval(() => void measureClock(db.pool).catch(() => {}), 60_000)
+
+const dispatch = startDispatch({
+  db,
+  log,
+  guard: createGuard(config.outbound),
+  sealingKey: deriveKey(config.masterKey, 'sealing'),
+  slots: config.slots,
+  timeoutMs: config.timeoutSeconds * 1000,
+})
+await queue.listen('due', () => dispatch.wake())
+const sweeping = startSweeps(db, log, sweepsOf(config, queue, dispatch))
+log.info({ queue: queue.kind, slots: config.slots }, 'dispatching')
+
+const reason = await stopped
+log.info({ reason }, 'draining')
+draining = true
+clearInterval(clock)
+await Promise.all([dispatch.stop(10_000), sweeping.stop()])
+await queue.close()
+await health?.close()
+await db.close()
+
+async function ready(): Promise<boolean> {
+  if (draining) return false
+  await db.pool.query('select 1')
+  return true
+}
+
+function sweepsOf(settings: Config, bells: Queue, sending: Dispatch): Sweep[] {
+  const { sweepSeconds, leaseSeconds, cancelGraceSeconds, publicUrl, retention } = settings
+  const store = openStore(settings.storageUrl)
+  const urls = createFileUrls({ publicUrl, key: deriveKey(settings.masterKey, 'file-urls') })
+  const lifecycle: Lifecycle = {
+    db,
+    links: { publicUrl, file: ({ id, name }) => urls.sign(id, name, webhookFileSeconds) },
+  }
+  const changed = (ids: string[]) => {
+    bells.signal('changed', ids)
+    sending.wake()
+  }
+  return [
+    { name: 'ring-lost', everySeconds: sweepSeconds, run: () => ringLost(db, bells) },
+    { name: 'release-expired', everySeconds: sweepSeconds, run: () => releaseDead(db, bells, leaseSeconds) },
+    {
+      name: 'end-overdue',
+      everySeconds: sweepSeconds,
+      run: () => endLate(lifecycle, { graceSeconds: cancelGraceSeconds, changed }),
+    },
+    { name: 'purge', everySeconds: sweepSeconds, run: () => purge({ db, store, retention }) },
+    {
+      name: 'partitions',
+      everySeconds: 3600,
+      run: async () => {
+        await ensurePartitions(db.pool, settings.partitions)
+        return undefined
+      },
+    },
+  ]
+}

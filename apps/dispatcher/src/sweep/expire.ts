@@ -1,0 +1,79 @@
+import type { Database } from '@millrace/database/connect'
+import { rangeOf } from '@millrace/lifecycle/id-range'
+import { removeExpiredFiles } from '@millrace/storage/files'
+import type { PurgeContext } from './purge.ts'
+
+/**
+ * Removes files whose time has passed, bytes and rows; those that were stored without an end get one by their age once
+ * no run needs them. The predictions they belonged to say from then on that their data is gone.
+ */
+export async function expireFiles({ db, store, retention }: PurgeContext): Promise<number> {
+  await db.pool.query(datingStatement, [retention.fileDays])
+  const { rows } = await db.pool.query<{ prediction_id: string }>(
+    `select distinct prediction_id from (
+       select prediction_id from files where expires_at <= clock_timestamp() order by expires_at limit $1) f
+     where prediction_id is not null`,
+    [filesAtOnce],
+  )
+  await markExpired(
+    db,
+    rows.map(({ prediction_id }) => prediction_id),
+  )
+  return removeExpiredFiles(db, store, filesAtOnce)
+}
+
+/** Empties predictions whose values are too old: input, output and logs go, the row stays in the lists. */
+export async function expireValues({ db, retention }: PurgeContext): Promise<number> {
+  const { rows } = await db.pool.query<{ id: string; stale: boolean }>(windowStatement, [
+    seen,
+    retention.valueDays,
+  ])
+  // At the end of the walk it begins anew, for those that were still unfinished when it came by.
+  seen = rows.at(-1)?.id ?? nil
+  const ids = rows.flatMap(({ id, stale }) => (stale ? [id] : []))
+  if (ids.length === 0) return 0
+  const { rowCount } = await db.pool.query(emptyStatement, [ids, ...rangeOf(ids)])
+  return rowCount ?? 0
+}
+
+async function markExpired(db: Database, ids: string[]): Promise<void> {
+  if (ids.length === 0) return
+  await db.pool.query(
+    `update predictions set expired_at = clock_timestamp()
+     where id = any($1::uuid[]) and id between $2 and $3 and expired_at is null and completed_at is not null`,
+    [ids, ...rangeOf(ids)],
+  )
+}
+
+const filesAtOnce = 100
+const nil = '00000000-0000-0000-0000-000000000000'
+
+/** How far the walk over old predictions has come. Lost at a restart, which costs one more walk. */
+let seen = nil
+
+const datingStatement = `
+  update files f set expires_at = clock_timestamp()
+  from (
+    select id from files where expires_at is null and created_at < clock_timestamp() - make_interval(days => $1::integer)
+    limit 100
+  ) old
+  where f.id = old.id and not exists (select from runs r where r.prediction_id = f.prediction_id)`
+
+const windowStatement = `
+  select p.id, p.completed_at < clock_timestamp() - make_interval(days => $2::integer)
+               and (p.output is not null or p.input::text <> '{}' or p.sealed_input is not null) as stale
+  from predictions p
+  where p.id > $1::uuid and p.id < uuid_floor(clock_timestamp() - make_interval(days => $2::integer))
+  order by p.id limit 200`
+
+const emptyStatement = `
+  with emptied as (
+    update predictions
+    set input = '{}', sealed_input = null, output = null, expired_at = coalesce(expired_at, clock_timestamp())
+    where id = any($1::uuid[]) and id between $2 and $3
+    returning id
+  ), quieted as (
+    delete from prediction_events e using emptied
+    where e.prediction_id = emptied.id and e.prediction_id between $2 and $3 and e.kind <> 'status'
+  )
+  select id from emptied`

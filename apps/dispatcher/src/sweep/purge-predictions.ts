@@ -1,0 +1,55 @@
+import { transaction } from '@millrace/database/connect'
+import { toTypeId } from '@millrace/database/ids'
+import { rangeOf } from '@millrace/lifecycle/id-range'
+import type { PurgeContext } from './purge.ts'
+
+/**
+ * Removes the predictions that `select` names with all that belongs to them. Bytes go first and the row last, so that
+ * what was cut off is found again. Answers their number.
+ */
+export async function purgePredictions(
+  { db, store }: PurgeContext,
+  select: string,
+  parameters: unknown[],
+): Promise<number> {
+  const { rows } = await db.pool.query<{ id: string }>(select, parameters)
+  const ids = rows.map(({ id }) => id)
+  if (ids.length === 0) return 0
+
+  const files = await db.pool.query<{ id: string }>(
+    'select id from files where prediction_id = any($1::uuid[])',
+    [ids],
+  )
+  for (const { id } of files.rows) await store.remove(toTypeId('file', id))
+
+  const [low, high] = rangeOf(ids)
+  await transaction(db, async (client) => {
+    await client.query('delete from files where prediction_id = any($1::uuid[])', [ids])
+    await client.query(deliveriesStatement, [ids, low])
+    await client.query(rowsStatement, [ids, low, high])
+  })
+  return ids.length
+}
+
+// Deliveries and bodies are made after their prediction, up to the skew between two processes' clocks.
+const deliveriesStatement = `
+  with floor as materialized (
+    select uuid_floor(min(created_at) - interval '1 minute') as id from predictions where id = $2
+  ), sent as (
+    delete from deliveries d where d.prediction_id = any($1::uuid[]) and d.id >= (select id from floor)
+    returning d.id, d.body_id
+  ), tried as (
+    delete from delivery_attempts a using sent where a.delivery_id = sent.id and a.delivery_id >= (select id from floor)
+  )
+  delete from webhook_bodies b using (select distinct body_id from sent) s
+  where b.id = s.body_id and b.id >= (select id from floor)`
+
+const rowsStatement = `
+  with events as (
+    delete from prediction_events where prediction_id = any($1::uuid[]) and prediction_id between $2 and $3
+  ), listed as (
+    delete from outcomes where prediction_id = any($1::uuid[])
+  ), tagged as (
+    delete from prediction_tags where prediction_id = any($1::uuid[])
+  )
+  delete from predictions where id = any($1::uuid[]) and id between $2 and $3`

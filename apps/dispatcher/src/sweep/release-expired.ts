@@ -1,0 +1,21 @@
+import type { Database } from '@millrace/database/connect'
+import { releaseExpired } from '@millrace/lifecycle/release'
+import type { Ringing } from './ring-lost.ts'
+import type { SweepReport } from './sweep.ts'
+
+/** Frees the runs whose worker stopped renewing, and rings for them at once. */
+export async function releaseDead(
+  db: Database,
+  queue: Ringing,
+  leaseSeconds: number,
+): Promise<SweepReport | undefined> {
+  const freed = await releaseExpired(db, leaseSeconds)
+  if (freed.length === 0) return undefined
+  const { rows } = await db.pool.query<{ pool: string; model: string; ids: string[] }>(
+    `select pool, model, array_agg(prediction_id) as ids from runs where prediction_id = any($1::uuid[])
+     group by pool, model`,
+    [freed.map(({ id }) => id)],
+  )
+  for (const { pool, model, ids } of rows) queue.ring(pool, model, ids)
+  return { released: freed.length }
+}

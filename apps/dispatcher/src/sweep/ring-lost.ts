@@ -1,0 +1,41 @@
+import type { Database } from '@millrace/database/connect'
+import { maxAttempts } from '@millrace/lifecycle/lifecycle'
+import type { SweepReport } from './sweep.ts'
+
+/**
+ * Rings again for every model and pool whose oldest claimable run has waited over a second: its bell was lost, or
+ * nobody had a free slot when it rang. Bells ring twice harmlessly, so nothing is noted.
+ */
+export async function ringLost(db: Database, queue: Ringing): Promise<SweepReport | undefined> {
+  const { rows } = await db.pool.query<{ pool: string; model: string; ids: string[] }>({
+    name: 'ring-lost',
+    text: statement,
+    values: [maxAttempts],
+  })
+  for (const { pool, model, ids } of rows) queue.ring(pool, model, ids)
+  return rows.length > 0 ? { rung: rows.length } : undefined
+}
+
+// The models are found by leaping from one to the next in the index, and of each only the front of the line is read:
+// the cost does not grow with the number of runs that wait.
+const statement = `
+  with recursive models as (
+    (select model from runs order by model limit 1)
+    union all
+    select (select r.model from runs r where r.model > m.model order by r.model limit 1) from models m
+    where m.model is not null
+  )
+  select late.pool, m.model, array_agg(late.prediction_id) as ids
+  from models m, lateral (
+    select r.prediction_id, r.pool from runs r
+    where r.model = m.model and r.worker is null and r.cancel_requested_at is null and r.crashes < $1
+      and r.run_at < clock_timestamp() - interval '1 second'
+      and (r.start_by > clock_timestamp() or r.run_by is not null)
+    order by r.prediction_id limit 100
+  ) late
+  group by late.pool, m.model`
+
+/** The part of the queue that a sweep rings with. */
+export interface Ringing {
+  ring(pool: string, model: string, ids: string[]): void
+}
