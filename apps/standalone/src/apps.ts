@@ -1,0 +1,56 @@
+import { fileURLToPath } from 'node:url'
+import { type Config, reachable } from './config.ts'
+import { freePort } from './ports.ts'
+
+/** The three processes in the order in which they are stopped, each with the environment it reads. */
+export async function describeApps(config: Config, { databaseUrl, masterKey }: Found): Promise<AppProcess[]> {
+  const shared = {
+    ...config.inherited,
+    DATABASE_URL: databaseUrl,
+    MASTER_KEY: masterKey,
+    PUBLIC_URL: config.publicUrl,
+    STORAGE_URL: config.storageUrl,
+    OUTBOUND_ALLOW: config.outboundAllow,
+    LOG_LEVEL: config.logLevel,
+    WORKER_NAME: config.workerName,
+    SUPERVISED: '1',
+  }
+  // Only the api's health is on the port that was asked for; the others' are for the supervisor, on loopback.
+  const [workerHealth, dispatcherHealth] = [await freePort(), await freePort()]
+  return [
+    {
+      name: 'api',
+      main: mainOf('api'),
+      env: { ...shared, HOST: config.host, PORT: String(config.port) },
+      readyUrl: `http://${reachable(config.host)}:${config.port}/readyz`,
+    },
+    {
+      name: 'worker',
+      main: mainOf('worker'),
+      env: { ...shared, HOST: '127.0.0.1', METRICS_PORT: String(workerHealth) },
+      readyUrl: `http://127.0.0.1:${workerHealth}/readyz`,
+    },
+    {
+      name: 'dispatcher',
+      main: mainOf('dispatcher'),
+      env: { ...shared, HOST: '127.0.0.1', METRICS_PORT: String(dispatcherHealth) },
+      readyUrl: `http://127.0.0.1:${dispatcherHealth}/readyz`,
+    },
+  ]
+}
+
+function mainOf(app: AppProcess['name']): string {
+  return fileURLToPath(new URL(`../../${app}/src/main.ts`, import.meta.url))
+}
+
+export interface AppProcess {
+  name: 'api' | 'worker' | 'dispatcher'
+  main: string
+  env: Record<string, string | undefined>
+  readyUrl: string
+}
+
+interface Found {
+  databaseUrl: string
+  masterKey: string
+}

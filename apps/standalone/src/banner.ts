@@ -1,0 +1,52 @@
+import { relative } from 'node:path'
+import { type Config, reachable } from './config.ts'
+import type { Terminal } from './terminal.ts'
+
+/** What somebody needs to begin: where it is, the ordinary key (the admin key is never shown), and a command to paste. */
+export function printBanner({ print, strong, quiet }: Terminal, config: Config, apiKey: string): void {
+  const base = `http://${reachable(config.host)}:${config.port}`
+  const dataDir = short(config.dataDir)
+  const queue = config.redisUrl
+    ? ['Redis', 'unset REDIS_URL to queue in PostgreSQL']
+    : ['PostgreSQL', 'REDIS_URL=redis://127.0.0.1:6379 npm start for Redis']
+  const rows = [
+    ['URL', strong(config.publicUrl)],
+    ['Docs', `${config.publicUrl}/docs`],
+    ['API key', strong(apiKey)],
+    ['Queue', `${queue[0]}  ${quiet(`(${queue[1]})`)}`],
+    ['Webhooks', webhookNote(config.outboundAllow)],
+    ['Data, logs', `${dataDir}, ${dataDir}/millrace.log`],
+  ]
+  print('')
+  print(`  ${strong('Millrace is running')}  ${quiet('Ctrl-C stops it')}`)
+  print('')
+  for (const [label, value] of rows) print(`  ${quiet((label ?? '').padEnd(11))} ${value}`)
+  print('')
+  print('  Paste this to make a picture; open the URL under "output" in a browser:')
+  print('')
+  print(firstRequest(base, apiKey))
+  print('')
+}
+
+/** One command over several lines, so that it fits the screen and can still be pasted in one go. */
+function firstRequest(base: string, apiKey: string): string {
+  const body = JSON.stringify({ model: 'doodle', await: true, input: { prompt: 'a mill by a river' } })
+  return [
+    `curl -sS ${base}/v1/predictions \\`,
+    `  -H 'x-api-key: ${apiKey}' \\`,
+    `  -H 'content-type: application/json' \\`,
+    `  -d '${body}' |`,
+    `  node -p 'JSON.stringify(JSON.parse(fs.readFileSync(0)), null, 2)'`,
+  ].join('\n')
+}
+
+function webhookNote(outboundAllow: string): string {
+  return outboundAllow.includes('127.0.0.0/8')
+    ? 'may go to receivers on this machine (OUTBOUND_ALLOW)'
+    : `may go to public addresses and ${outboundAllow}`
+}
+
+function short(path: string): string {
+  const fromHere = relative(process.cwd(), path)
+  return fromHere === '' || fromHere.startsWith('..') ? path : fromHere
+}

@@ -1,0 +1,120 @@
+import { join } from 'node:path'
+import { connect } from '@millrace/database/connect'
+import { ensureFirstAccount } from '@millrace/database/first-account'
+import { migrate } from '@millrace/database/migrate'
+import { newApiKey } from '@millrace/keys/api-key'
+import { deriveKey } from '@millrace/keys/derive'
+import { releaseWorker } from '@millrace/lifecycle/release'
+import { describeApps } from './apps.ts'
+import { printBanner } from './banner.ts'
+import type { Config } from './config.ts'
+import { claimDataDir, keptSecret } from './data-dir.ts'
+import { startEmbeddedPostgres } from './embedded-postgres.ts'
+import { openLogFile } from './log-file.ts'
+import { assertPortFree } from './ports.ts'
+import { supervise } from './supervise.ts'
+import type { Terminal } from './terminal.ts'
+
+/**
+ * Starts everything, in the order in which each part needs the one before; what has started is stopped in the
+ * opposite order, also when a later part fails or `signal` interrupts the start.
+ */
+export async function startStandalone(
+  config: Config,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<Standalone> {
+  const { dataDir, host, port } = config
+  const parts: Part[] = []
+  const stop = () => stopAll(parts)
+  try {
+    const claimed = await claimDataDir(dataDir)
+    parts.push({ stop: claimed.release })
+    // What a killed run left behind drains by itself and lets go of the port a little later.
+    await assertPortFree('PORT', host, port, claimed.recovered ? 15_000 : 0)
+    if (config.metricsPort) await assertPortFree('METRICS_PORT', host, config.metricsPort)
+
+    const databaseUrl = config.databaseUrl ?? (await embedded(config, terminal, parts))
+    signal.throwIfAborted()
+    const secrets = await prepareDatabase(config, databaseUrl, terminal)
+    signal.throwIfAborted()
+
+    const db = connect({ url: databaseUrl, max: 2, name: 'millrace-standalone' })
+    parts.push({ stop: () => db.close() })
+    if (claimed.recovered) await releaseWorker(db, config.workerName)
+    const log = await openLogFile(join(dataDir, 'millrace.log'), terminal)
+    parts.push({ stop: log.close })
+
+    const supervisor = supervise(await describeApps(config, { databaseUrl, ...secrets }), {
+      log,
+      async onDeath(app) {
+        if (app !== 'worker') return
+        const released = await releaseWorker(db, config.workerName).catch(() => 0)
+        if (released > 0) terminal.step(`${released} unfinished predictions go to the next worker at once`)
+      },
+    })
+    parts.push(supervisor)
+    await supervisor.untilReady(signal)
+    printBanner(terminal, config, secrets.apiKey)
+  } catch (error) {
+    await stop()
+    if (signal.aborted) process.exit()
+    throw error
+  }
+  return {
+    stop,
+    hurry() {
+      for (const part of parts) part.hurry?.()
+    },
+  }
+}
+
+async function embedded({ dataDir }: Config, terminal: Terminal, parts: Part[]): Promise<string> {
+  const postgres = await startEmbeddedPostgres({
+    dataDir,
+    progress: terminal.step,
+    onRestart: (reason) => terminal.warn('database', `${reason}; starting it again`),
+  })
+  parts.push({ stop: () => postgres.stop(), hurry: () => void postgres.stop({ hurry: true }) })
+  if (postgres.user) terminal.step(`As root, the database runs as ${postgres.user} in ${postgres.folder}`)
+  return postgres.url
+}
+
+async function prepareDatabase(config: Config, databaseUrl: string, terminal: Terminal): Promise<Secrets> {
+  const { dataDir } = config
+  const masterKey = config.masterKey ?? (await keptSecret(dataDir, 'master-key'))
+  const adminKey = config.adminApiKey ?? (await keptSecret(dataDir, 'admin-key', newApiKey))
+  const apiKey = await keptSecret(dataDir, 'api-key', newApiKey)
+
+  const applied = await migrate(databaseUrl)
+  if (applied.length > 0) terminal.step(`Brought the database up to date (${applied.length} migrations)`)
+  const db = connect({ url: databaseUrl, max: 1, name: 'millrace-standalone' })
+  try {
+    await ensureFirstAccount(db, { pepper: deriveKey(masterKey, 'api-key-pepper'), adminKey, apiKey })
+  } finally {
+    await db.close()
+  }
+  return { masterKey, apiKey }
+}
+
+async function stopAll(parts: Part[]): Promise<void> {
+  for (let part = parts.at(-1); part; part = parts.at(-1)) {
+    await part.stop()
+    parts.pop()
+  }
+}
+
+export interface Standalone {
+  stop(): Promise<void>
+  hurry(): void
+}
+
+interface Part {
+  stop(): Promise<void>
+  hurry?(): void
+}
+
+interface Secrets {
+  masterKey: string
+  apiKey: string
+}
