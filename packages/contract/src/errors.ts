@@ -100,23 +100,11 @@ export const errors = {
     message: 'There is no such endpoint.',
     advice: '`/docs` lists every method and path. A slash inside a model id is sent as `%2F`.',
   },
-  METHOD_NOT_ALLOWED: {
-    status: 405,
-    retryable: false,
-    message: 'This path does not take this method.',
-    advice: 'The `Allow` header lists the methods it takes.',
-  },
   PAYLOAD_TOO_LARGE: {
     status: 413,
     retryable: false,
     message: 'The request is too large.',
     advice: 'Upload large files with `POST /v1/files` and send their URL.',
-  },
-  UNSUPPORTED_MEDIA_TYPE: {
-    status: 415,
-    retryable: false,
-    message: 'The content type cannot be read.',
-    advice: 'Send `application/json`; files take multipart/form-data or the raw bytes.',
   },
   RANGE_NOT_SATISFIABLE: {
     status: 416,

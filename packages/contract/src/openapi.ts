@@ -121,9 +121,7 @@ function contentOf(reply: Reply, schemas: Schemas): object | undefined {
 /** What any request may be answered, beside its own errors. */
 function commonErrors(endpoint: EndpointDefinition): ErrorId[] {
   const reading: ErrorId[] =
-    endpoint.body || endpoint.upload
-      ? ['INVALID_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE']
-      : ['INVALID_REQUEST']
+    endpoint.body || endpoint.upload ? ['INVALID_REQUEST', 'PAYLOAD_TOO_LARGE'] : ['INVALID_REQUEST']
   return [
     ...(endpoint.open ? [] : (['UNAUTHORIZED', 'ACCOUNT_SUSPENDED'] as const)),
     ...reading,

@@ -117,8 +117,9 @@ const statement = `
       created_at timestamptz, key text, fingerprint bytea, status_code smallint)
   ), keys as (
     insert into idempotency_keys as k (account_id, key, fingerprint, prediction_id, status_code, created_at)
-    select account_id, key, fingerprint, id, status_code, created_at from incoming where key is not null
-    order by account_id, key
+    select distinct on (account_id, key) account_id, key, fingerprint, id, status_code, created_at
+    from incoming where key is not null
+    order by account_id, key, id
     on conflict (account_id, key) do update
       set fingerprint = excluded.fingerprint, prediction_id = excluded.prediction_id,
           status_code = excluded.status_code, created_at = excluded.created_at

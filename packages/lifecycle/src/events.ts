@@ -9,8 +9,9 @@ import type { EventKind } from '@millrace/database/tables'
 export async function appendEvents(db: Database, events: NewEvent[]): Promise<void> {
   const counted = new Map<string, number>()
   const numbered = events.map((event) => {
-    const nth = (counted.get(event.id) ?? 0) + 1
-    counted.set(event.id, nth)
+    const run = `${event.id} ${event.attempt}`
+    const nth = (counted.get(run) ?? 0) + 1
+    counted.set(run, nth)
     return { ...event, nth }
   })
   await retryConflicts(() =>
@@ -37,17 +38,17 @@ const statement = `
     select id, attempt, max(nth) as count, max(case when kind = 'progress' then data::real end) as progress
     from incoming group by id, attempt order by id
   ), held as materialized (
-    select r.prediction_id from runs r join counts c on r.prediction_id = c.id and r.attempt = c.attempt
+    select r.prediction_id, r.attempt from runs r join counts c on r.prediction_id = c.id and r.attempt = c.attempt
     order by r.prediction_id for update of r
   ), bumped as (
     update runs r set event_seq = r.event_seq + c.count, progress = coalesce(c.progress, r.progress)
-    from counts c join held on held.prediction_id = c.id
+    from counts c join held on held.prediction_id = c.id and held.attempt = c.attempt
     where r.prediction_id = c.id
-    returning r.prediction_id, r.event_seq - c.count as base
+    returning r.prediction_id, r.attempt, r.event_seq - c.count as base
   )
   insert into prediction_events (prediction_id, seq, kind, attempt, data, created_at)
   select i.id, bumped.base + i.nth, i.kind, i.attempt, i.data, clock_timestamp()
-  from incoming i join bumped on bumped.prediction_id = i.id`
+  from incoming i join bumped on bumped.prediction_id = i.id and bumped.attempt = i.attempt`
 
 export interface NewEvent {
   id: string

@@ -36,9 +36,11 @@ export function createSignals(relay: Relay, report: (error: unknown) => void): S
       if (!sending.has(topic)) void send(topic)
     },
     async listen(topic, listener) {
-      const subscription = await relay.subscribe<string[]>(topic, ({ data }) => listener(data))
+      // Not waited for: a process starts, and polls, while the queue is away.
+      const subscribed = relay.subscribe<string[]>(topic, ({ data }) => listener(data)).catch(report)
       return async () => {
-        await subscription.unsubscribe().catch(report)
+        const subscription = await Promise.race([subscribed, undefined])
+        if (subscription) await subscription.unsubscribe().catch(report)
       }
     },
     close: () => relay.close().catch(report),

@@ -1,6 +1,7 @@
 import { finished, Readable } from 'node:stream'
 import type { Database } from '@millrace/database/connect'
 import { fromTypeId, newId, toTypeId } from '@millrace/database/ids'
+import { countCap, type Found, findPage, type Page } from '@millrace/database/page'
 import type { Tables } from '@millrace/database/tables'
 import { byteLimit } from '@millrace/outbound/byte-limit'
 import { type Selectable, sql } from 'kysely'
@@ -51,18 +52,29 @@ export async function findFile(db: Database, { id, accountId }: FileKey): Promis
   return row && present(row)
 }
 
-/** An account's files, newest first; `after` is the id of the last one already seen. */
-export async function listFiles(
-  db: Database,
-  { accountId, purpose, after, limit }: ListFiles,
-): Promise<StoredFile[]> {
-  const seen = after === undefined ? undefined : fromTypeId('file', after)
-  if (after !== undefined && seen === undefined) return []
-  let query = db.kysely.selectFrom('files').selectAll().where('account_id', '=', accountId).where(unexpired)
-  if (purpose !== undefined) query = query.where('purpose', '=', purpose)
-  if (seen !== undefined) query = query.where('id', '<', seen)
-  const rows = await query.orderBy('id', 'desc').limit(limit).execute()
-  return rows.map(present)
+/** A page of an account's files, newest first. */
+export async function listFiles(db: Database, accountId: string, page: Page): Promise<Found<StoredFile>> {
+  const own = db.kysely.selectFrom('files').where('account_id', '=', accountId).where(unexpired)
+  const found = await findPage(
+    page,
+    ({ above, below, order, limit, offset }) =>
+      own
+        .selectAll()
+        .where('id', '>', above)
+        .where('id', '<', below)
+        .orderBy('id', order)
+        .limit(limit)
+        .offset(offset)
+        .execute(),
+    async () =>
+      (
+        await own
+          .select('id')
+          .limit(countCap + 1)
+          .execute()
+      ).length,
+  )
+  return { ...found, rows: found.rows.map(present) }
 }
 
 /** Removes an account's file; false when there is none. The bytes go first, so that a crash leaves something to remove. */
@@ -131,10 +143,3 @@ export type StoredFile = {
 }
 
 export type FileKey = { id: string; accountId?: string }
-
-export type ListFiles = {
-  accountId: string
-  purpose?: string | undefined
-  after?: string | undefined
-  limit: number
-}

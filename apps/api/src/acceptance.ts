@@ -1,0 +1,72 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { createBatcher } from '@millrace/database/batch'
+import { faultOf, isUnreachable } from '@millrace/database/faults'
+import { accept, type Draft } from '@millrace/lifecycle/accept'
+import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
+import type { Queue } from '@millrace/queue/open-queue'
+import { ApiError } from './api-error.ts'
+
+/**
+ * Stores concurrent creates many to a statement, then rings for them. A create whose idempotency key is being accepted
+ * by somebody else leaves the batch (a lock time-out halves it until the blocked one stands alone).
+ */
+export function createAcceptance(lifecycle: Lifecycle, queue: Queue): Acceptance {
+  const batcher = createBatcher<Draft, boolean>({
+    flush: async (drafts) => {
+      const accepted = await acceptSurely(lifecycle, drafts)
+      ring(
+        queue,
+        drafts.filter((_, index) => accepted[index]),
+      )
+      return accepted
+    },
+    maxInFlight: 2,
+    weigh: ({ input }) => JSON.stringify(input).length,
+    isPoison: (error) => ['bad-row', 'locked'].includes(faultOf(error)),
+  })
+  return { add: (draft) => batcher.add(draft) }
+}
+
+/**
+ * When the connection breaks the outcome is unknown: the same batch goes again with the same ids, which stores nothing
+ * twice, until the outcome is known or 5 s have passed.
+ */
+async function acceptSurely(lifecycle: Lifecycle, drafts: Draft[]): Promise<boolean[]> {
+  const deadline = Date.now() + 5_000
+  for (;;) {
+    try {
+      return await accept(lifecycle, drafts)
+    } catch (error) {
+      if (!isUnreachable(error)) throw error
+      if (Date.now() > deadline) throw new ApiError('SERVICE_UNAVAILABLE', outcomeUnknown)
+      await delay(100)
+    }
+  }
+}
+
+function ring(queue: Queue, drafts: Draft[]): void {
+  const groups = Map.groupBy(drafts, ({ pool, model }) => JSON.stringify([pool, model]))
+  for (const group of groups.values()) {
+    const [first] = group
+    if (first)
+      queue.ring(
+        first.pool,
+        first.model,
+        group.map(({ id }) => id),
+      )
+  }
+  const opened = drafts.filter(({ webhook }) => webhook?.events.includes('prediction.created'))
+  if (opened.length > 0)
+    queue.signal(
+      'due',
+      opened.map(({ id }) => id),
+    )
+}
+
+const outcomeUnknown =
+  'The database could not be reached, and whether the prediction was accepted is not known. Send the same request again with the same Idempotency-Key.'
+
+/** Answers true when stored, false when its idempotency key was taken. */
+export interface Acceptance {
+  add(draft: Draft): Promise<boolean>
+}

@@ -1,0 +1,107 @@
+import { parseArgs } from 'node:util'
+import { createAccount, listAccounts } from '@millrace/accounts/accounts'
+import { createKey, createKeyRing, listKeys, revokeKey } from '@millrace/accounts/api-keys'
+import { connect, type Database } from '@millrace/database/connect'
+import { fromTypeId, toTypeId } from '@millrace/database/ids'
+import { readAdminConfig } from './config.ts'
+
+/** `npm run admin -- …`: accounts and keys from the command line. */
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    account: { type: 'string' },
+    name: { type: 'string' },
+    expires: { type: 'string' },
+    admin: { type: 'boolean' },
+  },
+})
+
+const usage = `npm run admin -- accounts create NAME
+npm run admin -- accounts list
+npm run admin -- keys create --account NAME [--name NAME] [--expires 2027-01-31] [--admin]
+npm run admin -- keys list --account NAME
+npm run admin -- keys revoke key_…`
+
+const commands: Record<string, (db: Database, argument: string | undefined) => Promise<string>> = {
+  'accounts create': async (db, name) => {
+    if (!name) throw new Error('An account needs a name.')
+    const id = await createAccount(db, createKeyRing(config.MASTER_KEY), name)
+    return `${toTypeId('acct', id)}  ${name}`
+  },
+  'accounts list': async (db) => {
+    return (await listAccounts(db)).map(({ id, name }) => `${toTypeId('acct', id)}  ${name}`).join('\n')
+  },
+  'keys create': async (db) => {
+    const { key, id } = await createKey(db, createKeyRing(config.MASTER_KEY), {
+      accountId: await accountId(db),
+      name: flags.name ?? 'key',
+      admin: flags.admin ?? false,
+      expiresAt: expiry(flags.expires),
+    })
+    return `${toTypeId('key', id)}\n${key}\nThe key is shown this once.`
+  },
+  'keys list': async (db) => {
+    const keys = await listKeys(db, await accountId(db))
+    return keys
+      .map((key) =>
+        [toTypeId('key', key.id), `${key.prefix}…`, stateOf(key), key.admin ? 'admin' : '', key.name].join(
+          '  ',
+        ),
+      )
+      .join('\n')
+  },
+  'keys revoke': async (db, publicId = '') => {
+    const id = fromTypeId('key', publicId)
+    if (!id || !(await revokeKey(db, id)))
+      throw new Error(`There is no valid key ${publicId || '(none named)'}.`)
+    return `${publicId} is revoked.`
+  },
+}
+
+const command = commands[positionals.slice(0, 2).join(' ')]
+if (!command) {
+  console.error(usage)
+  process.exit(2)
+}
+const config = await readAdminConfig()
+const db = connect({ url: config.DATABASE_URL, max: 1, name: 'millrace-admin' })
+try {
+  console.log(await command(db, positionals[2]))
+} catch (error) {
+  console.error(
+    isTaken(error)
+      ? 'There is an account of that name already.'
+      : error instanceof Error
+        ? error.message
+        : error,
+  )
+  process.exitCode = 1
+} finally {
+  await db.close()
+}
+
+async function accountId(database: Database): Promise<string> {
+  const wanted = flags.account ?? 'default'
+  const account = (await listAccounts(database)).find(
+    ({ id, name }) => name === wanted || toTypeId('acct', id) === wanted,
+  )
+  if (!account) throw new Error(`There is no account "${wanted}". See: npm run admin -- accounts list`)
+  return account.id
+}
+
+function expiry(text: string | undefined): Date | undefined {
+  if (text === undefined) return undefined
+  const time = new Date(text)
+  if (Number.isNaN(time.getTime())) throw new Error('--expires takes a date, such as 2027-01-31.')
+  return time
+}
+
+function stateOf({ revoked_at, expires_at }: { revoked_at: Date | null; expires_at: Date | null }): string {
+  if (revoked_at) return 'revoked'
+  if (!expires_at) return 'valid'
+  return `${expires_at < new Date() ? 'expired' : 'expires'} ${expires_at.toISOString().slice(0, 10)}`
+}
+
+function isTaken(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === '23505'
+}

@@ -1,0 +1,52 @@
+import { errors } from '@millrace/contract/errors'
+import { faultOf, isUnreachable } from '@millrace/database/faults'
+import type { ErrorRequestHandler, RequestHandler } from 'express'
+import { ApiError, errorEnvelope } from './api-error.ts'
+import type { Context } from './context.ts'
+import { inSkillBossDialect } from './dialects/skillboss/errors.ts'
+
+/** The one place where errors become replies. What is unforeseen is logged whole and answered without a trace of it. */
+export function answerErrors({ log }: Context): ErrorRequestHandler {
+  return (thrown: unknown, request, response, _next) => {
+    const known = asApiError(thrown)
+    const requestId = String(response.getHeader('x-request-id') ?? '')
+    if (known.id === 'INTERNAL_ERROR') log.error({ err: thrown, request_id: requestId }, 'a request failed')
+    response.locals.errorId = known.id
+    if (response.headersSent) {
+      response.destroy()
+      return
+    }
+    const error = inSkillBossDialect(request.path, known)
+    const { status, retryable } = errors[error.id]
+    response.status(status).set(error.options.headers ?? {})
+    if (retryable && !response.hasHeader('retry-after')) response.set('retry-after', '1')
+    response.json(errorEnvelope(error, requestId))
+  }
+}
+
+/** What no route took. */
+export const unknownEndpoint: RequestHandler = (request) => {
+  throw new ApiError('ENDPOINT_NOT_FOUND', `There is no endpoint ${request.method} ${request.path}.`)
+}
+
+function asApiError(thrown: unknown): ApiError {
+  if (thrown instanceof ApiError) return thrown
+  if (isUnreachable(thrown)) return new ApiError('SERVICE_UNAVAILABLE')
+  if (faultOf(thrown) === 'locked') return new ApiError('SERVICE_UNAVAILABLE', 'The service is busy.')
+  if (thrown instanceof URIError)
+    return new ApiError('INVALID_REQUEST', 'The path is not properly percent-encoded.')
+  if (typeof thrown === 'object' && thrown !== null && 'type' in thrown) {
+    if (thrown.type === 'entity.too.large') return new ApiError('PAYLOAD_TOO_LARGE')
+    if (
+      thrown.type === 'encoding.unsupported' ||
+      thrown.type === 'request.aborted' ||
+      thrown.type === 'request.size.invalid'
+    ) {
+      return new ApiError('INVALID_REQUEST', 'The request body could not be read.')
+    }
+  }
+  if (typeof thrown === 'object' && thrown !== null && 'status' in thrown && thrown.status === 400) {
+    return new ApiError('INVALID_REQUEST')
+  }
+  return new ApiError('INTERNAL_ERROR')
+}

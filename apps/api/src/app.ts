@@ -1,0 +1,73 @@
+import express, { type Express } from 'express'
+import helmet from 'helmet'
+import { answerErrors, unknownEndpoint } from './answer-error.ts'
+import type { Context } from './context.ts'
+import { cors } from './cors.ts'
+import { getJob, listJobs } from './dialects/skillboss/jobs.ts'
+import { run } from './dialects/skillboss/run.ts'
+import { logRequests, requestId } from './request-log.ts'
+import type { Route } from './route.ts'
+import { cancelPrediction } from './routes/cancel-prediction.ts'
+import { createPrediction } from './routes/create-prediction.ts'
+import { deletePrediction } from './routes/delete-prediction.ts'
+import { docs } from './routes/docs.ts'
+import { downloadFile } from './routes/download-file.ts'
+import { deleteFile, getFile, listFiles, uploadFile } from './routes/files.ts'
+import { getPrediction } from './routes/get-prediction.ts'
+import { listDeliveries } from './routes/list-deliveries.ts'
+import { listPredictions } from './routes/list-predictions.ts'
+import { getModel, listModels } from './routes/models.ts'
+import { livez, openapi, readyz } from './routes/service.ts'
+import { streamPrediction } from './routes/stream-prediction.ts'
+import * as webhooks from './routes/webhooks.ts'
+
+/** Every route of the API. Paths, shapes and errors are in the contract. */
+export const routes: readonly Route[] = [
+  createPrediction,
+  listPredictions,
+  getPrediction,
+  cancelPrediction,
+  deletePrediction,
+  streamPrediction,
+  listDeliveries,
+  listModels,
+  getModel,
+  run,
+  listJobs,
+  getJob,
+  uploadFile,
+  listFiles,
+  getFile,
+  deleteFile,
+  downloadFile,
+  ...Object.values(webhooks),
+  livez,
+  readyz,
+  openapi,
+  docs,
+]
+
+/** The API on one screen: who goes first, the routes in every spelling that is on, and where errors end. */
+export function createApp(context: Context): Express {
+  const { config } = context
+  const app = express()
+  app.disable('x-powered-by').disable('etag').set('query parser', 'simple')
+  if (config.TRUST_PROXY !== undefined) app.set('trust proxy', config.TRUST_PROXY)
+  app.use(requestId, logRequests(context), helmet(), cors(config.CORS_ORIGINS))
+  const readBody = express.raw({ type: () => true, limit: config.MAX_BODY_BYTES })
+  for (const { endpoint, handle } of routes) {
+    const spellings = [endpoint, ...(endpoint.aliases ?? [])].filter((spelling) =>
+      isOn(config.DIALECTS, spelling),
+    )
+    for (const { method, path } of spellings) {
+      const handlers = endpoint.upload ? [handle(context)] : [readBody, handle(context)]
+      app[method](path.replaceAll(/\{(\w+)\}/g, ':$1'), ...handlers)
+    }
+  }
+  app.use(unknownEndpoint, answerErrors(context))
+  return app
+}
+
+function isOn(dialects: readonly string[], spelling: object): boolean {
+  return !('dialect' in spelling) || dialects.includes(String(spelling.dialect))
+}

@@ -1,0 +1,43 @@
+import { type Caller, findCaller } from '@millrace/accounts/api-keys'
+import { digest, wellFormed } from '@millrace/keys/api-key'
+import type { Request } from 'express'
+import { ApiError } from './api-error.ts'
+import type { Context } from './context.ts'
+
+/**
+ * Who is calling: `x-api-key`, else `Authorization: Bearer`. A malformed key costs no query; the caller of a good one
+ * is remembered for a second, so that a burst is one look-up and a revocation takes effect within that second.
+ * Throws UNAUTHORIZED, the same for unknown, revoked and expired; ACCOUNT_SUSPENDED.
+ */
+export async function authenticate(context: Context, request: Request): Promise<Caller> {
+  const key = keyOf(request)
+  if (key === undefined) throw new ApiError('UNAUTHORIZED', 'No API key was sent.')
+  const caller = wellFormed(key) ? await lookUp(context, key) : undefined
+  if (!caller) throw new ApiError('UNAUTHORIZED', 'The API key is not valid.')
+  if (caller.suspended) throw new ApiError('ACCOUNT_SUSPENDED')
+  return caller
+}
+
+function keyOf(request: Request): string | undefined {
+  const own = request.get('x-api-key')
+  if (own) return own
+  return /^Bearer +(\S+)$/i.exec(request.get('authorization') ?? '')?.[1]
+}
+
+async function lookUp({ db, keyRing, callers }: Context, key: string): Promise<Caller | undefined> {
+  const keyDigest = digest(key, keyRing.pepper)
+  const name = keyDigest.toString('base64')
+  const known = callers.get(name)
+  if (known && known.until > Date.now()) return known.caller
+  const caller = findCaller(db, keyDigest)
+  if (callers.size >= maxRemembered) callers.clear()
+  callers.set(name, { caller, until: Date.now() + rememberedMs })
+  caller.catch(() => callers.delete(name))
+  return caller
+}
+
+/** Callers by key digest, as their look-ups. */
+export type Callers = Map<string, { caller: Promise<Caller | undefined>; until: number }>
+
+const rememberedMs = 1_000
+const maxRemembered = 10_000

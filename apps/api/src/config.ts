@@ -1,0 +1,108 @@
+import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+
+/** Reads the API's configuration from the environment. Throws one error that names every problem. */
+export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config {
+  const { PUBLIC_URL, OUTBOUND_LOOPBACK, ...rest } = read(schema, environment)
+  const publicUrl = PUBLIC_URL ?? `http://${rest.HOST === '0.0.0.0' ? 'localhost' : rest.HOST}:${rest.PORT}`
+  return {
+    ...rest,
+    PUBLIC_URL: publicUrl.replace(/\/+$/, ''),
+    OUTBOUND_LOOPBACK: OUTBOUND_LOOPBACK ?? /^(127\.|localhost$|::1$)/.test(rest.HOST),
+    version: packageVersion(),
+  }
+}
+
+/** What `npm run migrate` needs. */
+export function readMigrateConfig(
+  environment: NodeJS.ProcessEnv = process.env,
+): z.infer<typeof migrateSchema> {
+  return read(migrateSchema, environment)
+}
+
+/**
+ * What `npm run admin` needs. Without DATABASE_URL it is the database of the running `npm start`, as DATA_DIR notes it.
+ */
+export async function readAdminConfig(environment: NodeJS.ProcessEnv = process.env): Promise<AdminConfig> {
+  if (environment.DATABASE_URL) return read(adminSchema, environment)
+  const dataDir = environment.DATA_DIR || '.millrace'
+  const noted = (name: string) =>
+    readFile(join(dataDir, name), 'utf8').catch(() => {
+      throw new Error(`There is no DATABASE_URL, and no running \`npm start\` to be found in ${dataDir}.`)
+    })
+  const [url, key] = await Promise.all([noted('database-url'), noted('master-key')])
+  return read(adminSchema, { DATABASE_URL: url.trim(), MASTER_KEY: key.trim() })
+}
+
+function read<T extends z.ZodType>(shape: T, environment: NodeJS.ProcessEnv): z.infer<T> {
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
+  const result = shape.safeParse(given)
+  if (result.success) return result.data
+  const problems = result.error.issues.map(({ path, message }) => `  ${path.join('.')}: ${message}`)
+  throw new Error(`The configuration is not valid:\n${problems.join('\n')}`)
+}
+
+/** The dialects that DIALECTS may name. */
+export const dialects = ['skytells', 'skillboss', 'openai'] as const
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
+}
+
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter(Boolean),
+)
+const flag = z.enum(['true', 'false']).transform((text) => text === 'true')
+
+const schema = z.object({
+  HOST: z.string().default('127.0.0.1'),
+  PORT: z.coerce.number().int().min(0).max(65_535).default(3000),
+  PUBLIC_URL: z.url().optional(),
+  DATABASE_URL: z.string().startsWith('postgres'),
+  DATABASE_POOL: z.coerce.number().int().min(2).default(10),
+  REDIS_URL: z.string().optional(),
+  QUEUE_PREFIX: z.string().optional(),
+  MASTER_KEY: z.string().min(32, 'needs at least 32 characters'),
+  STORAGE_URL: z.string(),
+  MODELS_DIR: z.string().optional(),
+  TEST_MODELS: flag.default(false),
+  OUTBOUND_ALLOW: list.default([]),
+  OUTBOUND_LOOPBACK: flag.optional(),
+  CORS_ORIGINS: list.default([]),
+  TRUST_PROXY: z.string().optional(),
+  DIALECTS: list.pipe(z.array(z.enum(dialects))).default([...dialects]),
+  MAX_BODY_BYTES: z.coerce
+    .number()
+    .int()
+    .min(1024)
+    .default(10 * 1024 * 1024),
+  MAX_FILE_BYTES: z.coerce
+    .number()
+    .int()
+    .min(1024)
+    .default(256 * 1024 * 1024),
+  AWAIT_SECONDS: z.coerce.number().min(0).max(300).default(50),
+  PARTITIONS: z.enum(['month', 'day']).default('month'),
+  METRICS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  SUPERVISED: z.string().optional(),
+})
+
+const adminSchema = schema.pick({ DATABASE_URL: true, MASTER_KEY: true })
+const migrateSchema = schema
+  .pick({ DATABASE_URL: true, MASTER_KEY: true, PARTITIONS: true })
+  .extend({ ADMIN_API_KEY: z.string().optional() })
+
+type AdminConfig = z.infer<typeof adminSchema>
+
+export type Config = Omit<z.infer<typeof schema>, 'PUBLIC_URL' | 'OUTBOUND_LOOPBACK'> & {
+  PUBLIC_URL: string
+  OUTBOUND_LOOPBACK: boolean
+  version: string
+}

@@ -1,0 +1,102 @@
+import { createKeyRing, type KeyRing } from '@millrace/accounts/api-keys'
+import { connect, type Database } from '@millrace/database/connect'
+import { deriveKey } from '@millrace/keys/derive'
+import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
+import type { Links } from '@millrace/lifecycle/present'
+import { type Catalogue, loadCatalogue } from '@millrace/models/catalogue'
+import { shippedModelsDir } from '@millrace/models/shipped-models'
+import { createValidator, type InputValidator } from '@millrace/models/validate'
+import { createGuard, type Guard } from '@millrace/outbound/guard'
+import type { Log } from '@millrace/process/log'
+import { openQueue, type Queue } from '@millrace/queue/open-queue'
+import { createFileUrls, type FileUrls } from '@millrace/storage/file-urls'
+import { type FileStore, openStore } from '@millrace/storage/store'
+import { type Acceptance, createAcceptance } from './acceptance.ts'
+import type { Callers } from './authenticate.ts'
+import { type Changes, watchChanges } from './changes.ts'
+import type { Config } from './config.ts'
+
+/** Opens everything the routes need. Throws when the database, the store or the models cannot be opened. */
+export async function openContext(config: Config, log: Log): Promise<Context> {
+  const db = connect({ url: config.DATABASE_URL, max: config.DATABASE_POOL, name: 'millrace-api' })
+  const queue = openQueue({
+    databaseUrl: config.DATABASE_URL,
+    redisUrl: config.REDIS_URL,
+    prefix: config.QUEUE_PREFIX,
+    name: 'api',
+    onError: (error) => log.debug({ err: error }, 'the queue complained'),
+  })
+  const dirs = [shippedModelsDir(), ...(config.MODELS_DIR ? [config.MODELS_DIR] : [])]
+  const catalogue = await loadCatalogue({ dirs, testModels: config.TEST_MODELS })
+  for (const problem of catalogue.problems) log.warn(problem, 'a model file is not used')
+  const fileUrls = createFileUrls({
+    publicUrl: config.PUBLIC_URL,
+    key: deriveKey(config.MASTER_KEY, 'file-urls'),
+  })
+  const links = linksFor(config.PUBLIC_URL, fileUrls, replyUrlSeconds)
+  const webhookLinks = linksFor(config.PUBLIC_URL, fileUrls, webhookUrlSeconds)
+  const lifecycle = { db, links: webhookLinks }
+  const changes = await watchChanges(db, queue, log)
+  return {
+    config,
+    log,
+    db,
+    queue,
+    catalogue,
+    validators: new Map([...catalogue.models].map(([slug, model]) => [slug, createValidator(model)])),
+    lifecycle,
+    links,
+    fileUrls,
+    store: openStore(config.STORAGE_URL),
+    guard: createGuard({
+      allow: config.OUTBOUND_ALLOW,
+      loopback: config.OUTBOUND_LOOPBACK,
+      closedPorts: storePorts(config),
+    }),
+    keyRing: createKeyRing(config.MASTER_KEY),
+    callers: new Map(),
+    acceptance: createAcceptance(lifecycle, queue),
+    changes,
+    draining: new AbortController(),
+    async close() {
+      await changes.close()
+      await queue.close()
+      await db.close()
+    },
+  }
+}
+
+function linksFor(publicUrl: string, fileUrls: FileUrls, seconds: number): Links {
+  return { publicUrl, file: ({ id, name }) => fileUrls.sign(id, name, seconds) }
+}
+
+/** The ports of our own Postgres and Redis stay closed to outbound calls, wherever they are. */
+function storePorts({ DATABASE_URL, REDIS_URL }: Config): number[] {
+  const redis = REDIS_URL?.split(',').map((url) => Number(URL.parse(url)?.port || 6379)) ?? []
+  return [Number(URL.parse(DATABASE_URL)?.port || 5432), ...redis]
+}
+
+/** How long file URLs live: a day in replies, a week in webhook bodies. */
+const replyUrlSeconds = 24 * 3600
+const webhookUrlSeconds = 7 * 24 * 3600
+
+/** What every route can reach. */
+export interface Context {
+  config: Config
+  log: Log
+  db: Database
+  queue: Queue
+  catalogue: Catalogue
+  validators: ReadonlyMap<string, InputValidator>
+  lifecycle: Lifecycle
+  links: Links
+  fileUrls: FileUrls
+  store: FileStore
+  guard: Guard
+  keyRing: KeyRing
+  callers: Callers
+  acceptance: Acceptance
+  changes: Changes
+  draining: AbortController
+  close(): Promise<void>
+}

@@ -1,0 +1,92 @@
+import type { Caller } from '@millrace/accounts/api-keys'
+import type { CreatePrediction } from '@millrace/contract/create-prediction'
+import { isTerminal } from '@millrace/contract/statuses'
+import { faultOf } from '@millrace/database/faults'
+import { rowOf } from '@millrace/lifecycle/accept'
+import type { PredictionRow } from '@millrace/lifecycle/present'
+import type { Request, Response } from 'express'
+import { ApiError } from './api-error.ts'
+import type { Context } from './context.ts'
+import { draftPrediction, findModel } from './draft-prediction.ts'
+import { findReplay, idempotencyOf, inProgress } from './idempotency-key.ts'
+import { waitFor } from './wait-for.ts'
+
+/**
+ * The one way a prediction is created, whatever the dialect: idempotency look-up, checks, accept, and the wait that was
+ * asked for. Answers the row and the status code to send: 201, or 200 when it has ended already, and on a replay the
+ * code of the first answer.
+ */
+export async function create(incoming: Create): Promise<{ row: PredictionRow; statusCode: number }> {
+  const { context, caller, request, response, raw, body, waitSeconds } = incoming
+  const idempotency = idempotencyOf(request, raw)
+  const replay = idempotency && (await findReplay(context, caller, idempotency))
+  if (replay) return answerReplay(incoming, replay)
+
+  findModel(context, body.model)
+  const draft = await draftPrediction(context, caller, body, request.get('user-agent'))
+  const statusCode = 201
+  const keyed = { ...draft, idempotency: idempotency ? { ...idempotency, statusCode } : null }
+  const accepted = await context.acceptance.add(keyed).catch((error: unknown) => {
+    throw idempotency && faultOf(error) === 'locked' ? inProgress() : error
+  })
+  if (!accepted && idempotency) {
+    const first = await findReplay(context, caller, idempotency)
+    if (!first) throw inProgress()
+    return answerReplay(incoming, first)
+  }
+  if (waitSeconds === 0) return { row: rowOf(keyed), statusCode }
+  const row = await waitUntilEnd(context, caller, keyed.id, waitSeconds, response)
+  return { row, statusCode: isTerminal(row.status) ? 200 : statusCode }
+}
+
+/** The seconds a request wants to wait: `await: true`, or `Prefer: wait[=N]`, capped by AWAIT_SECONDS. */
+export function waitSecondsOf({ config }: Context, request: Request, wanted: boolean | undefined): number {
+  const prefer = /(?:^|[,;\s])wait(?:\s*=\s*(\d+))?/i.exec(request.get('prefer') ?? '')
+  if (!prefer && !wanted) return 0
+  return Math.min(prefer?.[1] === undefined ? config.AWAIT_SECONDS : Number(prefer[1]), config.AWAIT_SECONDS)
+}
+
+async function answerReplay(
+  { context, caller, response, waitSeconds }: Create,
+  replay: { row: PredictionRow; statusCode: number },
+): Promise<{ row: PredictionRow; statusCode: number }> {
+  response.set('idempotency-replayed', 'true')
+  const row =
+    waitSeconds > 0 ? await waitUntilEnd(context, caller, replay.row.id, waitSeconds, response) : replay.row
+  return { row, statusCode: replay.statusCode }
+}
+
+async function waitUntilEnd(
+  context: Context,
+  { accountId }: Caller,
+  id: string,
+  seconds: number,
+  response: Response,
+): Promise<PredictionRow> {
+  const row = await waitFor(context, {
+    accountId,
+    id,
+    seconds,
+    until: ({ status }) => isTerminal(status),
+    gone: goneSignal(response),
+  })
+  if (!row) throw new ApiError('PREDICTION_NOT_FOUND')
+  return row
+}
+
+/** Aborts when the client goes away before its answer. */
+export function goneSignal(response: Response): AbortSignal {
+  const gone = new AbortController()
+  response.once('close', () => gone.abort())
+  return gone.signal
+}
+
+export interface Create {
+  context: Context
+  caller: Caller
+  request: Request
+  response: Response
+  raw: Buffer | undefined
+  body: Omit<CreatePrediction, 'await'>
+  waitSeconds: number
+}

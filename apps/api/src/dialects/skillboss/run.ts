@@ -1,0 +1,66 @@
+import type { RunRequest } from '@millrace/contract/create-prediction'
+import { endpoints } from '@millrace/contract/endpoints'
+import { type ErrorId, errors } from '@millrace/contract/errors'
+import { isTerminal } from '@millrace/contract/statuses'
+import { type PredictionRow, present } from '@millrace/lifecycle/present'
+import { ApiError } from '../../api-error.ts'
+import type { Context } from '../../context.ts'
+import { create } from '../../create.ts'
+import { findModel } from '../../draft-prediction.ts'
+import { answer, answered, route } from '../../route.ts'
+import { streamEvents } from '../../stream-events.ts'
+import { resultOf } from './result.ts'
+
+/** One call runs any model: it creates a prediction, waits, and answers with its result or with a job to poll. */
+export const run = route(endpoints.run, async (incoming) => {
+  const { context, request, response, body, caller } = incoming
+  const waitSeconds =
+    isAsync(context, body, request.get('prefer')) || body.stream ? 0 : context.config.AWAIT_SECONDS
+  const { model, stream, webhook, tags } = body
+  const { row } = await create({
+    ...incoming,
+    body: { model, input: inputOf(body), stream, webhook, tags },
+    waitSeconds,
+  })
+  if (body.stream) {
+    await streamEvents(context, caller, row, request, response)
+    return answered
+  }
+  return isTerminal(row.status) ? finished(context, row) : accepted(context, row)
+})
+
+function inputOf({ inputs, input }: RunRequest): Record<string, unknown> {
+  const given = inputs ?? input
+  if (given) return given
+  throw new ApiError('INVALID_INPUT', 'inputs: is required.', {
+    fields: [{ path: 'inputs', message: 'is required' }],
+  })
+}
+
+function isAsync(context: Context, body: RunRequest, prefer = ''): boolean {
+  return (
+    body.async === true || /respond-async/i.test(prefer) || findModel(context, body.model).type === 'video'
+  )
+}
+
+function accepted(context: Context, row: PredictionRow): unknown {
+  const { id, model } = present(row, context.links)
+  const pollUrl = `${context.config.PUBLIC_URL}/v1/job/${id}`
+  return answer(202, { status: 'accepted', job_id: id, poll_url: pollUrl, model: model.name })
+}
+
+function finished(context: Context, row: PredictionRow): unknown {
+  const prediction = present(row, context.links)
+  if (prediction.status === 'succeeded') {
+    return answer(200, { ...resultOf(prediction), id: prediction.id, model: prediction.model.name })
+  }
+  const errorId = prediction.status === 'cancelled' ? 'CANCELLED' : prediction.error_id
+  throw new ApiError(isErrorId(errorId) ? errorId : 'MODEL_ERROR', prediction.error ?? undefined, {
+    jobId: prediction.id,
+    headers: { 'x-should-retry': 'false' },
+  })
+}
+
+function isErrorId(id: string | undefined): id is ErrorId {
+  return id !== undefined && Object.hasOwn(errors, id)
+}

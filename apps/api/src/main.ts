@@ -1,0 +1,45 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
+import { measureClock } from '@millrace/database/clock'
+import { ensurePartitions } from '@millrace/database/partitions'
+import { serveHealth } from '@millrace/process/health-server'
+import { createLog } from '@millrace/process/log'
+import { untilSignal } from '@millrace/process/until-signal'
+import { createApp } from './app.ts'
+import { readConfig } from './config.ts'
+import { type Context, openContext } from './context.ts'
+import { isReady } from './readiness.ts'
+
+const config = readConfig()
+const log = createLog({ name: 'api', level: config.LOG_LEVEL })
+const context = await openContext(config, log)
+await ensurePartitions(context.db.pool, config.PARTITIONS)
+await measureClock(context.db.pool)
+const clock = setInterval(() => void measureClock(context.db.pool).catch(() => {}), 60_000)
+
+const server = createServer({ keepAliveTimeout: 75_000, requestTimeout: 0 }, createApp(context))
+server.listen(config.PORT, config.HOST)
+await once(server, 'listening')
+const health =
+  config.METRICS_PORT === undefined
+    ? undefined
+    : await serveHealth({ port: config.METRICS_PORT, host: config.HOST, ready: () => isReady(context), log })
+log.info({ address: server.address(), queue: context.queue.kind }, 'the api listens')
+
+const reason = await untilSignal({ supervised: config.SUPERVISED === '1' })
+log.info({ reason }, 'draining')
+await drain(context)
+process.exit(0)
+
+/** Held waits and streams end at once (their clients go on elsewhere), other requests get their answer. */
+async function drain({ draining }: Context): Promise<void> {
+  clearInterval(clock)
+  draining.abort()
+  const closed = once(server, 'close')
+  server.close()
+  server.closeIdleConnections()
+  await Promise.race([closed, delay(10_000)])
+  await health?.close()
+  await Promise.race([context.close(), delay(5_000)])
+}

@@ -1,0 +1,37 @@
+import { sanitise } from '@millrace/database/sanitise'
+import { ApiError } from './api-error.ts'
+
+/**
+ * Parses a request body: one JSON object, at most 64 deep, with numbers that a double can hold; NUL and lone
+ * surrogates become U+FFFD. An empty body is undefined. Throws INVALID_REQUEST.
+ */
+export function readJson(raw: Buffer | undefined): Record<string, unknown> | undefined {
+  if (raw === undefined || raw.length === 0) return undefined
+  const value = parse(raw)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new ApiError('INVALID_REQUEST', 'The body must be a JSON object.')
+  }
+  checkDepth(value, maxDepth)
+  return sanitise(value) as Record<string, unknown>
+}
+
+function parse(raw: Buffer): unknown {
+  try {
+    return JSON.parse(raw.toString('utf8'))
+  } catch (error) {
+    throw new ApiError('INVALID_REQUEST', 'The body is not valid JSON.', {
+      details: `${error instanceof Error ? error.message : 'It could not be parsed'}. Send JSON with content-type: application/json.`,
+    })
+  }
+}
+
+function checkDepth(value: unknown, left: number): void {
+  if (typeof value === 'number' && !Number.isFinite(value)) {
+    throw new ApiError('INVALID_REQUEST', 'The body has a number that is too large.')
+  }
+  if (typeof value !== 'object' || value === null) return
+  if (left === 0) throw new ApiError('INVALID_REQUEST', `The body is more than ${maxDepth} levels deep.`)
+  for (const item of Object.values(value)) checkDepth(item, left - 1)
+}
+
+const maxDepth = 64

@@ -1,0 +1,43 @@
+import { newId, toTypeId } from '@millrace/database/ids'
+import { histogram } from '@millrace/process/metrics'
+import type { RequestHandler } from 'express'
+import type { Context } from './context.ts'
+
+/** Every reply carries `x-request-id`: the caller's when it is sane, else ours. */
+export const requestId: RequestHandler = (request, response, next) => {
+  const given = request.get('x-request-id')
+  response.set('x-request-id', given && /^[\w.:-]{1,128}$/.test(given) ? given : toTypeId('req', newId()))
+  next()
+}
+
+/** One wide line per request, and its duration as a metric. */
+export function logRequests({ log }: Context): RequestHandler {
+  return (request, response, next) => {
+    const started = performance.now()
+    response.once('close', () => {
+      const seconds = (performance.now() - started) / 1000
+      const path = request.route?.path ?? 'unknown'
+      durations.observe({ method: request.method, path, status: response.statusCode }, seconds)
+      log.info(
+        {
+          request_id: response.getHeader('x-request-id'),
+          method: request.method,
+          path: request.path,
+          status: response.statusCode,
+          error_id: response.locals.errorId,
+          account_id: response.locals.accountId,
+          seconds,
+          finished: response.writableFinished,
+        },
+        'request',
+      )
+    })
+    next()
+  }
+}
+
+const durations = histogram('millrace_http_request_seconds', 'Time to answer a request', [
+  'method',
+  'path',
+  'status',
+])

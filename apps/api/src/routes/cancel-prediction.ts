@@ -1,0 +1,29 @@
+import { endpoints } from '@millrace/contract/endpoints'
+import { isTerminal } from '@millrace/contract/statuses'
+import { requestCancel } from '@millrace/lifecycle/cancel'
+import { present } from '@millrace/lifecycle/present'
+import { ownPrediction } from '../own-prediction.ts'
+import { route } from '../route.ts'
+import { waitFor } from '../wait-for.ts'
+
+/** A running model gets this long to stop before the answer goes out. Seconds. */
+const patience = 1
+
+export const cancelPrediction = route(endpoints.cancelPrediction, async ({ context, caller, params }) => {
+  const found = await ownPrediction(context, caller, params.id)
+  const { id } = found
+  const result = await requestCancel(context.lifecycle, id)
+  if (result === 'asked') context.queue.signal('cancel', [id])
+  if (result === 'settled') {
+    context.queue.signal('changed', [id])
+    context.queue.signal('due', [id])
+  }
+  const until = ({ status }: { status: typeof found.status }) => isTerminal(status)
+  const row = await waitFor(context, {
+    accountId: caller.accountId,
+    id,
+    seconds: result === 'asked' ? patience : 0,
+    until,
+  })
+  return { ...present(row ?? found, context.links), success: true }
+})

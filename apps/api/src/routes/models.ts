@@ -1,0 +1,35 @@
+import { endpoints } from '@millrace/contract/endpoints'
+import { type PresentedModel, presentModel, type SchemaName } from '@millrace/models/present-model'
+import { ApiError } from '../api-error.ts'
+import { inAnthropicShape, inOpenAiShape } from '../dialects/openai/models.ts'
+import { findModel } from '../draft-prediction.ts'
+import { route } from '../route.ts'
+
+export const listModels = route(endpoints.listModels, async ({ context, query, request }) => {
+  const schemas = schemasOf(query.fields)
+  const models = [...context.catalogue.models.values()].map((model) => presentModel(model, { schemas }))
+  if (request.get('anthropic-version')) return inAnthropicShape(models)
+  // OpenAI's clients send a bearer token and nothing else; a bare array would give them no models at all.
+  return request.get('x-api-key') ? models : inOpenAiShape(models)
+})
+
+export const getModel = route(endpoints.getModel, async ({ context, params, query, request }) => {
+  const schemas = schemasOf(query.fields)
+  const model = presentModel(findModel(context, params.slug), { schemas })
+  return shown(request.get('x-api-key') ? model : { ...model, ...inOpenAiShape([model]).data[0] }, schemas)
+})
+
+/** Get-one has the schemas only when asked. */
+function shown(model: PresentedModel, schemas: SchemaName[]): Partial<PresentedModel> {
+  const hidden = (['input_schema', 'output_schema'] as const).filter((name) => !schemas.includes(name))
+  return Object.fromEntries(Object.entries(model).filter(([name]) => !hidden.some((one) => one === name)))
+}
+
+function schemasOf(fields: string | undefined): SchemaName[] {
+  return (fields?.split(',') ?? []).map((field) => {
+    const name = field.trim()
+    if (name === 'input_schema' || name === 'output_schema') return name
+    const message = 'lists input_schema and output_schema'
+    throw new ApiError('INVALID_PARAMETER', `fields ${message}.`, { fields: [{ path: 'fields', message }] })
+  })
+}

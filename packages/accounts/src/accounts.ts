@@ -1,0 +1,43 @@
+import { type Connection, type Database, transaction } from '@millrace/database/connect'
+import { newId } from '@millrace/database/ids'
+import { newApiKey } from '@millrace/keys/api-key'
+import { type KeyRing, storeKey } from './api-keys.ts'
+import { storeSecret } from './signing-secrets.ts'
+
+/** Makes an account with its default webhook secret. Throws 23505 when the name (in any case) is taken. */
+export async function createAccount(db: Database, ring: KeyRing, name: string): Promise<string> {
+  return transaction(db, (client) => insertAccount(client, ring, name))
+}
+
+/** The accounts, oldest first. */
+export async function listAccounts(db: Database): Promise<{ id: string; name: string; created_at: Date }[]> {
+  return db.kysely.selectFrom('accounts').select(['id', 'name', 'created_at']).orderBy('id').execute()
+}
+
+/**
+ * Makes the first account with its admin key and its ordinary key where there is no account yet; safe to run twice at
+ * once. Keys that were given (or kept from an earlier start) are stored; missing ones are made. Answers the keys it
+ * stored, or undefined when there was an account already.
+ */
+export async function ensureFirstAccount(
+  db: Database,
+  ring: KeyRing,
+  { adminKey = newApiKey(), apiKey = newApiKey() }: { adminKey?: string; apiKey?: string } = {},
+): Promise<{ adminKey: string; apiKey: string } | undefined> {
+  return transaction(db, async (client) => {
+    await client.query(`select pg_advisory_xact_lock(hashtext('millrace first account'))`)
+    const { rows } = await client.query('select 1 from accounts limit 1')
+    if (rows.length > 0) return undefined
+    const accountId = await insertAccount(client, ring, 'default')
+    await storeKey(client, ring, { accountId, name: 'admin', key: adminKey, admin: true })
+    await storeKey(client, ring, { accountId, name: 'default', key: apiKey })
+    return { adminKey, apiKey }
+  })
+}
+
+async function insertAccount(connection: Connection, ring: KeyRing, name: string): Promise<string> {
+  const id = newId()
+  await connection.query('insert into accounts (id, name) values ($1, $2)', [id, name])
+  await storeSecret(connection, ring, { accountId: id, endpointId: null })
+  return id
+}

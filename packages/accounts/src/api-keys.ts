@@ -1,0 +1,95 @@
+import type { Connection, Database } from '@millrace/database/connect'
+import { newId } from '@millrace/database/ids'
+import { digest, newApiKey } from '@millrace/keys/api-key'
+import { deriveKey } from '@millrace/keys/derive'
+
+/** The keys that accounts need, derived once from the master key. */
+export function createKeyRing(masterKey: string): KeyRing {
+  return { pepper: deriveKey(masterKey, 'api-key-pepper'), sealing: deriveKey(masterKey, 'sealing') }
+}
+
+/** Makes a key for an account and answers its full text: the only time it is ever shown. */
+export async function createKey(
+  db: Database,
+  ring: KeyRing,
+  request: NewKey,
+): Promise<{ id: string; key: string }> {
+  const key = newApiKey()
+  return { id: await storeKey(db.pool, ring, { ...request, key }), key }
+}
+
+/** Stores the digest of a key. */
+export async function storeKey(
+  connection: Connection,
+  ring: KeyRing,
+  { accountId, name, key, admin = false, expiresAt }: NewKey & { key: string },
+): Promise<string> {
+  const id = newId()
+  await connection.query(
+    `insert into api_keys (id, account_id, name, prefix, digest, admin, expires_at) values ($1, $2, $3, $4, $5, $6, $7)`,
+    [id, accountId, name, key.slice(0, 11), digest(key, ring.pepper), admin, expiresAt ?? null],
+  )
+  return id
+}
+
+/** Whose key this is, while it is neither revoked nor expired. */
+export async function findCaller(db: Database, keyDigest: Buffer): Promise<Caller | undefined> {
+  const { rows } = await db.pool.query<Caller>({
+    name: 'find-caller',
+    text: `select k.account_id as "accountId", k.id as "keyId", k.admin, a.suspended_at is not null as suspended
+           from api_keys k join accounts a on a.id = k.account_id
+           where k.digest = $1 and k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp())`,
+    values: [keyDigest],
+  })
+  return rows[0]
+}
+
+/** An account's keys, oldest first; never their text. */
+export async function listKeys(db: Database, accountId: string): Promise<KeyRow[]> {
+  return db.kysely
+    .selectFrom('api_keys')
+    .select(['id', 'name', 'prefix', 'admin', 'created_at', 'expires_at', 'revoked_at'])
+    .where('account_id', '=', accountId)
+    .orderBy('id')
+    .execute()
+}
+
+/** Revokes a key; false when there is no such key or it was revoked before. */
+export async function revokeKey(db: Database, id: string): Promise<boolean> {
+  const { rowCount } = await db.pool.query(
+    'update api_keys set revoked_at = clock_timestamp() where id = $1 and revoked_at is null',
+    [id],
+  )
+  return (rowCount ?? 0) > 0
+}
+
+/** `pepper` for digests of API keys, `sealing` for secrets at rest. */
+export interface KeyRing {
+  pepper: Buffer
+  sealing: Buffer
+}
+
+export interface NewKey {
+  accountId: string
+  name: string
+  admin?: boolean
+  expiresAt?: Date | undefined
+}
+
+/** Who is calling. */
+export interface Caller {
+  accountId: string
+  keyId: string
+  admin: boolean
+  suspended: boolean
+}
+
+export interface KeyRow {
+  id: string
+  name: string
+  prefix: string
+  admin: boolean
+  created_at: Date
+  expires_at: Date | null
+  revoked_at: Date | null
+}

@@ -1,0 +1,54 @@
+import { type Connection, type Database, transaction } from '@millrace/database/connect'
+import { newId } from '@millrace/database/ids'
+import { seal, unseal } from '@millrace/keys/seal'
+import { newSecret } from '@millrace/webhooks/sign'
+import type { KeyRing } from './api-keys.ts'
+
+/** Hours that the old secret signs beside the new one after a rotation. */
+export const overlapHours = 24
+
+/** Makes the current secret of an endpoint, or of the account's per-request webhooks (`endpointId` null). */
+export async function storeSecret(connection: Connection, ring: KeyRing, owner: SecretOwner): Promise<void> {
+  await connection.query(
+    'insert into signing_secrets (id, account_id, endpoint_id, sealed) values ($1, $2, $3, $4)',
+    [newId(), owner.accountId, owner.endpointId, seal(newSecret(), ring.sealing)],
+  )
+}
+
+/** The secrets that sign now, the current one first, and when the one before it retires. */
+export async function readSecrets(db: Database, ring: KeyRing, owner: SecretOwner): Promise<Secrets> {
+  const { rows } = await db.pool.query<{ sealed: Buffer; retires_at: Date | null }>(
+    `select sealed, retires_at from signing_secrets
+     where account_id = $1 and endpoint_id is not distinct from $2::uuid
+       and (retires_at is null or retires_at > clock_timestamp())
+     order by retires_at desc nulls first`,
+    [owner.accountId, owner.endpointId],
+  )
+  return {
+    secrets: rows.map(({ sealed }) => unseal(sealed, ring.sealing)),
+    previousRetiresAt: rows.find(({ retires_at }) => retires_at !== null)?.retires_at ?? null,
+  }
+}
+
+/** Makes a new current secret; the old one signs as well for 24 hours more. */
+export async function rotateSecret(db: Database, ring: KeyRing, owner: SecretOwner): Promise<Secrets> {
+  await transaction(db, async (client) => {
+    await client.query(
+      `update signing_secrets set retires_at = clock_timestamp() + make_interval(hours => $3)
+       where account_id = $1 and endpoint_id is not distinct from $2::uuid and retires_at is null`,
+      [owner.accountId, owner.endpointId, overlapHours],
+    )
+    await storeSecret(client, ring, owner)
+  })
+  return readSecrets(db, ring, owner)
+}
+
+export interface SecretOwner {
+  accountId: string
+  endpointId: string | null
+}
+
+export interface Secrets {
+  secrets: string[]
+  previousRetiresAt: Date | null
+}
