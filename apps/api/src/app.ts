@@ -1,5 +1,5 @@
 import express, { type Express } from 'express'
-import helmet from 'helmet'
+import helmet, { type HelmetOptions } from 'helmet'
 import { answerErrors, unknownEndpoint } from './answer-error.ts'
 import type { Context } from './context.ts'
 import { cors } from './cors.ts'
@@ -53,7 +53,7 @@ export function createApp(context: Context): Express {
   const app = express()
   app.disable('x-powered-by').disable('etag').set('query parser', 'simple')
   if (config.TRUST_PROXY !== undefined) app.set('trust proxy', config.TRUST_PROXY)
-  app.use(requestId, logRequests(context), helmet(), cors(config.CORS_ORIGINS))
+  app.use(requestId, logRequests(context), helmet(headers(config)), cors(config.CORS_ORIGINS))
   const readBody = express.raw({ type: () => true, limit: config.MAX_BODY_BYTES })
   for (const { endpoint, handle } of routes) {
     const spellings = [endpoint, ...(endpoint.aliases ?? [])].filter((spelling) =>
@@ -66,6 +66,17 @@ export function createApp(context: Context): Express {
   }
   app.use(unknownEndpoint, answerErrors(context))
   return app
+}
+
+/** Replies are data: nothing in them runs or is framed. The pages that show something set a policy of their own. */
+function headers({ PUBLIC_URL }: Context['config']): HelmetOptions {
+  return {
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
+    },
+    strictTransportSecurity: PUBLIC_URL.startsWith('https:'),
+  }
 }
 
 function isOn(dialects: readonly string[], spelling: object): boolean {

@@ -91,17 +91,39 @@ function check(
   if (!schema) return {}
   const result = schema.safeParse(given)
   if (result.success) return result.data
-  const fields = result.error.issues.map(({ path, message }) => fieldOf(path, message, ignored))
+  const fields = result.error.issues.map((issue) => fieldOf(issue, ignored))
   const [first] = result.error.issues
   const id = errorIds[String(first?.path[0] ?? '')] ?? 'INVALID_PARAMETER'
-  throw new ApiError(id, `${fields[0]?.path || 'The request'}: ${fields[0]?.message}`, { fields })
+  throw new ApiError(id, `${fields[0]?.path || 'The request'} ${fields[0]?.message}.`, { fields })
 }
 
 /** A wrong field; when a missing one was merely misspelt, the message says so. */
-function fieldOf(path: PropertyKey[], message: string, ignored: string[]): Field {
-  const name = path.map(String).join('.')
-  const near = path.length === 1 ? ignored.find((given) => isNear(given, name)) : undefined
+function fieldOf(issue: z.core.$ZodIssue, ignored: string[]): Field {
+  const name = issue.path.map(String).join('.')
+  const message = messageOf(issue)
+  const near = issue.path.length === 1 ? ignored.find((given) => isNear(given, name)) : undefined
   return { path: name, message: near ? `${message}; you sent "${near}", did you mean "${name}"?` : message }
+}
+
+function messageOf(issue: z.core.$ZodIssue): string {
+  if (issue.code === 'invalid_type') {
+    if (/received undefined/.test(issue.message)) return 'is required'
+    return `must be ${typeNames[issue.expected] ?? issue.expected}`
+  }
+  if (issue.code === 'invalid_value') return `must be one of ${issue.values.map(String).join(', ')}`
+  return issue.message.replace(/^Too (small|big): expected \w+ to (be|have) /, (_, _size, verb) =>
+    verb === 'be' ? 'must be ' : 'must have ',
+  )
+}
+
+const typeNames: Readonly<Record<string, string>> = {
+  record: 'an object',
+  object: 'an object',
+  array: 'a list',
+  string: 'a string',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
 }
 
 function isNear(given: string, name: string): boolean {
