@@ -1,0 +1,26 @@
+import type { RunEvent } from './provider.ts'
+
+/** What a parent tells a model's process, one JSON line each. */
+export type ToHost =
+  | { run: string; attempt: number; input: Record<string, unknown>; workDir: string }
+  | { abort: string }
+
+/** What a model's process tells its parent, one JSON line each. `run` is the key the parent gave the run. */
+export type FromHost =
+  | { kind: 'set-up' }
+  | { kind: 'setup-failed'; detail: string; stack?: string }
+  /** No further run may begin here: an error nobody caught has made the process unsafe. */
+  | { kind: 'leaving' }
+  | { kind: 'event'; run: string; event: RunEvent }
+  | { kind: 'done'; run: string; output: unknown; seconds: number }
+  | { kind: 'failed'; run: string; code: 'MODEL_ERROR' | 'INVALID_OUTPUT'; detail: string; stack?: string }
+
+/** Inline output may have this many bytes of JSON; what is larger must be a file. */
+export const MAX_OUTPUT_BYTES = 8 * 1024 * 1024
+
+/** No honest line is longer: JSON may spell a byte of text with six (`\u0000`). */
+export const MAX_LINE_LENGTH = 6 * MAX_OUTPUT_BYTES + 64 * 1024
+
+/** File descriptors of a model's process beside stdin, stdout and stderr. */
+export const CHANNEL_FD = 3
+export const LIFELINE_FD = 4

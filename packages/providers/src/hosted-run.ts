@@ -1,0 +1,126 @@
+import { randomUUID } from 'node:crypto'
+import { copyFile, realpath, writeFile } from 'node:fs/promises'
+import { basename, extname, join, sep } from 'node:path'
+import type { FileAbout, FileValue, RunContext } from '@millrace/models/define-model'
+import { jsonFault, tooLarge } from './output-json.ts'
+import { isFileValue, OutputParts } from './output-parts.ts'
+import type { OutputDelta, RunEvent } from './provider.ts'
+
+/** One run inside the model's process: gives the model its context, and makes an answer of whatever it does. */
+export function hostedRun({ run: key, input, workDir, emit, drained }: HostedRunRequest): HostedRun {
+  const abort = new AbortController()
+  const log = (text: string) => emit({ kind: 'log', text })
+  const context = {
+    signal: abort.signal,
+    workDir,
+    log: (text: string) => log(text.endsWith('\n') ? text : `${text}\n`),
+    progress: (percent: number) => emit({ kind: 'progress', percent }),
+    file: (source: Uint8Array | string, about: FileAbout) => keepFile(workDir, source, about),
+  }
+  return {
+    key,
+    abort: () => abort.abort(),
+    print: log,
+    async perform(run, state) {
+      try {
+        const gathered = await gather(await run(input, { ...context, state }), (delta) => {
+          emit({ kind: 'output', delta })
+          return drained()
+        })
+        const detail = jsonFault(gathered)
+        return detail ? { code: 'INVALID_OUTPUT', detail } : { output: gathered }
+      } catch (error) {
+        return failure(error)
+      }
+    },
+  }
+}
+
+async function gather(result: unknown, yielded: (delta: OutputDelta) => Promise<void>): Promise<unknown> {
+  if (!isGenerator(result)) {
+    return result
+  }
+  const parts = new OutputParts()
+  for (;;) {
+    const { done, value } = await result.next()
+    if (done) {
+      return value === undefined ? parts.whole() : value
+    }
+    if (!parts.add(value)) {
+      await result.return?.(undefined)
+      throw new InvalidOutput(tooLarge(parts.bytes))
+    }
+    const delta = deltaOf(value)
+    if (delta !== undefined) {
+      await yielded(delta)
+    }
+  }
+}
+
+/** Text and files can be shown before the output is whole; other JSON waits for it. */
+function deltaOf(value: unknown): OutputDelta | undefined {
+  if (isFileValue(value)) {
+    const { $file, ...about } = value
+    return { file: $file, ...about }
+  }
+  return typeof value === 'string' ? value : undefined
+}
+
+async function keepFile(
+  workDir: string,
+  source: Uint8Array | string,
+  { name, contentType }: FileAbout,
+): Promise<FileValue> {
+  const shown = basename(name)
+  const about = { name: shown, ...(contentType === undefined ? {} : { contentType }) }
+  if (typeof source === 'string' && (await realpath(source)).startsWith((await realpath(workDir)) + sep)) {
+    return { $file: source, ...about }
+  }
+  const path = join(workDir, `${randomUUID()}${extname(shown)}`)
+  await (typeof source === 'string' ? copyFile(source, path) : writeFile(path, source))
+  return { $file: path, ...about }
+}
+
+function failure(error: unknown): Failure {
+  if (error instanceof InvalidOutput) {
+    return { code: 'INVALID_OUTPUT', detail: error.message }
+  }
+  const detail = (error instanceof Error ? error.message || error.name : String(error)).slice(0, MAX_DETAIL)
+  const stack = error instanceof Error ? error.stack?.slice(0, MAX_DETAIL) : undefined
+  return { code: 'MODEL_ERROR', detail, ...(stack === undefined ? {} : { stack }) }
+}
+
+function isGenerator(value: unknown): value is AsyncGenerator | Generator {
+  return typeof value === 'object' && value !== null && 'next' in value && typeof value.next === 'function'
+}
+
+class InvalidOutput extends Error {}
+
+const MAX_DETAIL = 4000
+
+/** What a run needs: its place and input, where its events go, and when there is room for more of them. */
+export interface HostedRunRequest {
+  run: string
+  input: Record<string, unknown>
+  workDir: string
+  emit(event: RunEvent): void
+  drained(): Promise<void>
+}
+
+/** A run that can be performed once and aborted at any time. */
+export interface HostedRun {
+  key: string
+  abort(): void
+  /** What the model printed instead of logging it. */
+  print(text: string): void
+  perform(run: ModelRun, state: unknown): Promise<{ output: unknown } | Failure>
+}
+
+/** A model's `run`, its input already checked. */
+export type ModelRun = (input: Record<string, unknown>, context: RunContext<unknown>) => unknown
+
+interface Failure {
+  code: 'MODEL_ERROR' | 'INVALID_OUTPUT'
+  detail: string
+  stack?: string
+}

@@ -1,0 +1,29 @@
+import { pathToFileURL } from 'node:url'
+import type { ModelProvider } from '@millrace/models/description'
+import type { ModelRun } from './hosted-run.ts'
+import { commandRun } from './run-command.ts'
+
+/** Loads what a description points at: the default export of a file, or a command, which is a model like any other. */
+export async function loadModel(provider: ModelProvider): Promise<LoadedModel> {
+  if (provider.kind === 'command') {
+    return { setup: () => undefined, run: commandRun(provider) }
+  }
+  const { default: model }: { default: Exported } = await import(pathToFileURL(provider.file).href)
+  return {
+    setup: () => model.setup?.(),
+    // Once more through zod, where there is one: refinements and transforms have no JSON Schema.
+    run: (input, context) => model.run(model.input ? model.input.parse(input) : input, context),
+  }
+}
+
+/** A model that is ready to be set up. */
+export interface LoadedModel {
+  setup(): unknown
+  run: ModelRun
+}
+
+interface Exported {
+  input?: { parse(value: unknown): Record<string, unknown> }
+  setup?(): unknown
+  run: ModelRun
+}

@@ -1,0 +1,121 @@
+/**
+ * The process of one model: loads it, sets it up once, and runs it, several runs at a time where the model allows it.
+ * Started by ModelProcess as `node model-host.ts <provider as JSON>`. Talks JSON lines over a socket of its own, so
+ * that what the model prints is only ever a log. Ends when that socket closes, however the parent went.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { Socket } from 'node:net'
+import { Worker } from 'node:worker_threads'
+import type { ModelProvider } from '@millrace/models/description'
+import { calmEvents } from './calm-events.ts'
+import { CHANNEL_FD, type FromHost, MAX_LINE_LENGTH, type ToHost } from './host-messages.ts'
+import { type HostedRun, hostedRun } from './hosted-run.ts'
+import { lines } from './lines.ts'
+import { loadModel } from './load-model.ts'
+
+const provider: ModelProvider = JSON.parse(process.argv[2] ?? '{}')
+const channel = new Socket({ fd: CHANNEL_FD })
+const runs = new Map<string, HostedRun>()
+const insideRun = new AsyncLocalStorage<HostedRun>()
+
+/** Before the model's first line: it may never give this thread back. */
+new Worker(new URL('./lifeline.ts', import.meta.url)).unref()
+
+channel.on('error', () => undefined).on('close', leave)
+attributePrints()
+process.on('uncaughtException', blame)
+const model = await setUp()
+for await (const { text } of lines(channel, MAX_LINE_LENGTH)) {
+  take(JSON.parse(text))
+}
+
+async function setUp() {
+  try {
+    const loaded = await loadModel(provider)
+    const state = await loaded.setup()
+    await send({ kind: 'set-up' })
+    return { ...loaded, state }
+  } catch (error) {
+    await send({ kind: 'setup-failed', ...described(error) })
+    return leave()
+  }
+}
+
+function take(message: ToHost): void {
+  if ('abort' in message) {
+    runs.get(message.abort)?.abort()
+    return
+  }
+  const key = message.run
+  const calm = calmEvents((event) => void send({ kind: 'event', run: key, event }))
+  const run = hostedRun({ ...message, emit: calm.emit, drained })
+  runs.set(key, run)
+  insideRun.run(run, async () => {
+    const started = performance.now()
+    const result = await run.perform(model.run, model.state)
+    calm.end()
+    runs.delete(key)
+    const seconds = (performance.now() - started) / 1000
+    await send(
+      'output' in result
+        ? { kind: 'done', run: key, ...result, seconds }
+        : { kind: 'failed', run: key, ...result },
+    )
+  })
+}
+
+/** Resolves when the parent is ready for more, so that an endless output waits instead of growing here. */
+async function send(message: FromHost): Promise<void> {
+  channel.write(`${JSON.stringify(message)}\n`)
+  await drained()
+}
+
+async function drained(): Promise<void> {
+  if (channel.writableNeedDrain) {
+    await new Promise((resolve) => channel.once('drain', resolve))
+  }
+}
+
+/** What the model prints inside a run goes to the log of that run, also where several share this process. */
+function attributePrints(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    const print = stream.write.bind(stream)
+    stream.write = (chunk: string | Uint8Array, ...rest: [never?, never?]): boolean => {
+      const run = insideRun.getStore()
+      if (!run) {
+        return print(chunk, ...rest)
+      }
+      run.print(typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString('utf8'))
+      const done: unknown = rest.findLast((argument) => typeof argument === 'function')
+      if (typeof done === 'function') {
+        process.nextTick(() => done())
+      }
+      return true
+    }
+  }
+}
+
+/** An error nobody caught: the run it came from fails with it. The process cannot be trusted any more and ends. */
+async function blame(error: unknown): Promise<void> {
+  await send({ kind: 'leaving' })
+  const culprit = insideRun.getStore() ?? (runs.size === 1 ? [...runs.values()][0] : undefined)
+  if (culprit && runs.has(culprit.key)) {
+    await send({ kind: 'failed', run: culprit.key, code: 'MODEL_ERROR', ...described(error) })
+  } else {
+    process.stderr.write(`${described(error).detail}\n`)
+  }
+  channel.end(() => process.exit(1))
+}
+
+function described(error: unknown) {
+  return error instanceof Error
+    ? { detail: error.message || error.name, stack: String(error.stack) }
+    : { detail: String(error) }
+}
+
+function leave(): never {
+  for (const run of runs.values()) {
+    run.abort()
+  }
+  process.exit(0)
+}

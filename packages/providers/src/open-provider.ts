@@ -1,0 +1,90 @@
+import type { ModelDescription } from '@millrace/models/description'
+import { createOutputValidator } from '@millrace/models/validate'
+import { ModelProcess } from './model-process.ts'
+import { performRun } from './perform-run.ts'
+import type { Outcome, Provider, RunRequest } from './provider.ts'
+
+/**
+ * Opens a model for running: one process, started by the first run, shared by up to `concurrency` runs, kept warm for
+ * `idleSeconds`, replaced when it dies. Modules and commands live in the same kind of process; the rest wait in turn.
+ */
+export function openProvider(
+  description: ModelDescription,
+  { abortGraceMs = 10_000 }: ProviderOptions = {},
+): Provider {
+  const validate = createOutputValidator(description)
+  const waiting: (() => void)[] = []
+  const living = new Set<ModelProcess>()
+  let current: ModelProcess | undefined
+  let idle: NodeJS.Timeout | undefined
+  let inside = 0
+
+  function process(): ModelProcess {
+    clearTimeout(idle)
+    if (!current || current.ending) {
+      const started = new ModelProcess(description)
+      current = started
+      living.add(started)
+      void started.gone.then(() => living.delete(started))
+    }
+    return current
+  }
+
+  /** Answers whether a slot was had; not when the signal fired first. */
+  async function slot(signal: AbortSignal): Promise<boolean> {
+    if (inside < description.concurrency) {
+      inside += 1
+      return true
+    }
+    return new Promise((resolve) => {
+      const take = () => resolve(true)
+      waiting.push(take)
+      signal.addEventListener('abort', () => {
+        if (waiting.includes(take)) {
+          waiting.splice(waiting.indexOf(take), 1)
+          resolve(false)
+        }
+      })
+    })
+  }
+
+  /** Hands the slot to the next in turn. */
+  function leaveSlot(): void {
+    const next = waiting.shift()
+    if (next) {
+      next()
+      return
+    }
+    inside -= 1
+    if (inside === 0) {
+      idle = setTimeout(() => current?.end(), description.idleSeconds * 1000).unref()
+    }
+  }
+
+  return {
+    kind: description.provider.kind,
+    async run(request: RunRequest): Promise<Outcome> {
+      if (request.signal.aborted || !(await slot(request.signal))) {
+        return { kind: 'aborted' }
+      }
+      try {
+        return await performRun(process(), request, { validate, abortGraceMs })
+      } finally {
+        leaveSlot()
+      }
+    },
+    async close(): Promise<void> {
+      clearTimeout(idle)
+      const ending = [...living]
+      for (const child of ending) {
+        child.end()
+      }
+      await Promise.all(ending.map((child) => child.gone))
+    },
+  }
+}
+
+/** How long a run may take to stop after its signal before its process is killed. */
+export interface ProviderOptions {
+  abortGraceMs?: number
+}
