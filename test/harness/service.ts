@@ -3,10 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { ensureFirstAccount } from '@millrace/accounts/accounts'
+import { createKeyRing } from '@millrace/accounts/api-keys'
 import type { Database } from '@millrace/database/connect'
-import { ensureFirstAccount } from '@millrace/database/first-account'
 import { newApiKey } from '@millrace/keys/api-key'
-import { deriveKey } from '@millrace/keys/derive'
 import { freePort } from '@millrace/standalone/ports'
 import { type FreshDatabase, freshDatabase } from './database.ts'
 import { type App, type Environment, type RunningProcess, startProcess } from './processes.ts'
@@ -73,9 +73,8 @@ export async function startService({
 
 async function firstAccount({ db }: FreshDatabase): Promise<Account> {
   const masterKey = randomBytes(32).toString('base64url')
-  const pepper = deriveKey(masterKey, 'api-key-pepper')
   const keys = { apiKey: newApiKey(), adminKey: newApiKey() }
-  await ensureFirstAccount(db, { pepper, ...keys })
+  await ensureFirstAccount(db, createKeyRing(masterKey), keys)
   const { account_id: accountId } = await db.kysely
     .selectFrom('api_keys')
     .select('account_id')

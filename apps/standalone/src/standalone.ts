@@ -1,14 +1,14 @@
 import { join } from 'node:path'
+import { ensureFirstAccount } from '@millrace/accounts/accounts'
+import { createKeyRing } from '@millrace/accounts/api-keys'
 import { connect } from '@millrace/database/connect'
-import { ensureFirstAccount } from '@millrace/database/first-account'
 import { migrate } from '@millrace/database/migrate'
 import { newApiKey } from '@millrace/keys/api-key'
-import { deriveKey } from '@millrace/keys/derive'
 import { releaseWorker } from '@millrace/lifecycle/release'
 import { describeApps } from './apps.ts'
 import { printBanner } from './banner.ts'
 import type { Config } from './config.ts'
-import { claimDataDir, keptSecret } from './data-dir.ts'
+import { claimDataDir, keptSecret, writeSecretFile } from './data-dir.ts'
 import { startEmbeddedPostgres } from './embedded-postgres.ts'
 import { openLogFile } from './log-file.ts'
 import { assertPortFree } from './ports.ts'
@@ -36,6 +36,8 @@ export async function startStandalone(
 
     const databaseUrl = config.databaseUrl ?? (await embedded(config, terminal, parts))
     signal.throwIfAborted()
+    // `npm run admin` finds the database by this note.
+    await writeSecretFile(join(dataDir, 'database-url'), databaseUrl)
     const secrets = await prepareDatabase(config, databaseUrl, terminal)
     signal.throwIfAborted()
 
@@ -90,7 +92,7 @@ async function prepareDatabase(config: Config, databaseUrl: string, terminal: Te
   if (applied.length > 0) terminal.step(`Brought the database up to date (${applied.length} migrations)`)
   const db = connect({ url: databaseUrl, max: 1, name: 'millrace-standalone' })
   try {
-    await ensureFirstAccount(db, { pepper: deriveKey(masterKey, 'api-key-pepper'), adminKey, apiKey })
+    await ensureFirstAccount(db, createKeyRing(masterKey), { adminKey, apiKey })
   } finally {
     await db.close()
   }
