@@ -57,7 +57,9 @@ const seconds = (fallback: number) =>
   z.coerce.number().positive('must be a number of seconds').default(fallback)
 const days = (fallback: number) =>
   z.coerce.number().int().positive('must be a whole number of days').default(fallback)
-const flag = z.enum(['true', 'false'], 'must be true or false').transform((text) => text === 'true')
+const flag = z
+  .enum(['true', 'false', '1', '0'], 'must be true or false')
+  .transform((text) => text === 'true' || text === '1')
 const list = z.string().transform((text) => text.split(',').flatMap((item) => item.trim() || []))
 
 const schema = z

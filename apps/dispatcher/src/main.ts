@@ -13,7 +13,7 @@ import { openStore } from '@millrace/storage/store'
 import { type Config, readConfig } from './config.ts'
 import { type Dispatch, startDispatch } from './dispatch.ts'
 import { endLate } from './sweep/end-overdue.ts'
-import { purge } from './sweep/purge.ts'
+import { createPurge } from './sweep/purge.ts'
 import { releaseDead } from './sweep/release-expired.ts'
 import { ringLost } from './sweep/ring-lost.ts'
 import { type Sweep, startSweeps } from './sweep/sweep.ts'
@@ -88,7 +88,7 @@ function sweepsOf(settings: Config, bells: Queue, sending: Dispatch): Sweep[] {
       everySeconds: sweepSeconds,
       run: () => endLate(lifecycle, { graceSeconds: cancelGraceSeconds, changed }),
     },
-    { name: 'purge', everySeconds: sweepSeconds, run: () => purge({ db, store, retention }) },
+    { name: 'purge', everySeconds: sweepSeconds, run: createPurge({ db, store, retention }) },
     {
       name: 'partitions',
       everySeconds: 3600,

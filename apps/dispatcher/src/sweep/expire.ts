@@ -22,19 +22,28 @@ export async function expireFiles({ db, store, retention }: PurgeContext): Promi
   return removeExpiredFiles(db, store, filesAtOnce)
 }
 
-/** Empties predictions whose values are too old: input, output and logs go, the row stays in the lists. */
-export async function expireValues({ db, retention }: PurgeContext): Promise<number> {
+/**
+ * Empties predictions whose values are too old: input, output and logs go, the row stays in the lists. No index knows
+ * which those are, so it walks over the old ones, a window at a time; answers where the next call goes on. At the end
+ * the walk begins anew, for those that were still unfinished when it came by.
+ */
+export async function expireValues(
+  { db, retention }: PurgeContext,
+  after: string,
+): Promise<{ emptied: number; next: string }> {
   const { rows } = await db.pool.query<{ id: string; stale: boolean }>(windowStatement, [
-    seen,
+    after,
     retention.valueDays,
   ])
-  // At the end of the walk it begins anew, for those that were still unfinished when it came by.
-  seen = rows.at(-1)?.id ?? nil
+  const next = rows.at(-1)?.id ?? startOfWalk
   const ids = rows.flatMap(({ id, stale }) => (stale ? [id] : []))
-  if (ids.length === 0) return 0
+  if (ids.length === 0) return { emptied: 0, next }
   const { rowCount } = await db.pool.query(emptyStatement, [ids, ...rangeOf(ids)])
-  return rowCount ?? 0
+  return { emptied: rowCount ?? 0, next }
 }
+
+/** Before every id. */
+export const startOfWalk = '00000000-0000-0000-0000-000000000000'
 
 async function markExpired(db: Database, ids: string[]): Promise<void> {
   if (ids.length === 0) return
@@ -46,10 +55,6 @@ async function markExpired(db: Database, ids: string[]): Promise<void> {
 }
 
 const filesAtOnce = 100
-const nil = '00000000-0000-0000-0000-000000000000'
-
-/** How far the walk over old predictions has come. Lost at a restart, which costs one more walk. */
-let seen = nil
 
 const datingStatement = `
   update files f set expires_at = clock_timestamp()

@@ -1,7 +1,7 @@
 import type { Database } from '@millrace/database/connect'
 import type { FileStore } from '@millrace/storage/store'
 import type { Retention } from '../config.ts'
-import { expireFiles, expireValues } from './expire.ts'
+import { expireFiles, expireValues, startOfWalk } from './expire.ts'
 import { purgePredictions } from './purge-predictions.ts'
 import type { SweepReport } from './sweep.ts'
 
@@ -9,17 +9,24 @@ import type { SweepReport } from './sweep.ts'
  * Removes what was deleted and what is too old, in small batches: the rest waits for the next turn. Every step may be
  * cut off anywhere and is then done again.
  */
-export async function purge(context: PurgeContext): Promise<SweepReport | undefined> {
-  const { db } = context
-  const done = {
-    deleted: await purgePredictions(context, deletedStatement, []),
-    aged: await purgePredictions(context, agedStatement, [context.retention.rowDays]),
-    files: await expireFiles(context),
-    values: await expireValues(context),
-    keys: await count(db, keysStatement),
-    secrets: await count(db, secretsStatement),
+export function createPurge(context: PurgeContext): () => Promise<SweepReport | undefined> {
+  // Lost at a restart, which costs one more walk.
+  let walked = startOfWalk
+
+  return async () => {
+    const { db, retention } = context
+    const values = await expireValues(context, walked)
+    walked = values.next
+    const done = {
+      deleted: await purgePredictions(context, deletedStatement, []),
+      aged: await purgePredictions(context, agedStatement, [retention.rowDays]),
+      files: await expireFiles(context),
+      values: values.emptied,
+      keys: await count(db, keysStatement),
+      secrets: await count(db, secretsStatement),
+    }
+    return Object.values(done).some((number) => number > 0) ? done : undefined
   }
-  return Object.values(done).some((number) => number > 0) ? done : undefined
 }
 
 async function count(db: Database, statement: string): Promise<number> {

@@ -1,0 +1,281 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { fromTypeId, newId } from '@millrace/database/ids'
+import { endLate } from '@millrace/dispatcher/sweep/end-overdue'
+import { createPurge } from '@millrace/dispatcher/sweep/purge'
+import { releaseDead } from '@millrace/dispatcher/sweep/release-expired'
+import { ringLost } from '@millrace/dispatcher/sweep/ring-lost'
+import { startSweeps } from '@millrace/dispatcher/sweep/sweep'
+import { findPrediction } from '@millrace/lifecycle/find'
+import { hide } from '@millrace/lifecycle/remove'
+import { createLog } from '@millrace/process/log'
+import { saveFile } from '@millrace/storage/files'
+import { type FileStore, openStore } from '@millrace/storage/store'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import {
+  deliveriesOf,
+  dispatching,
+  givenAccount,
+  givenClaimed,
+  givenPrediction,
+  givenSucceeded,
+  lifecycleOf,
+} from './given-webhooks.ts'
+import { type FreshDatabase, freshDatabase } from './harness/database.ts'
+import { startReceiver } from './harness/receiver.ts'
+import { until } from './harness/wait.ts'
+
+const retention = { fileDays: 7, valueDays: 30, rowDays: 90 }
+
+let database: FreshDatabase
+let account: string
+let folder: string
+let store: FileStore
+let sweepPurge: ReturnType<typeof createPurge>
+let rung: { pool: string; model: string; ids: string[] }[]
+const bells = { ring: (pool: string, model: string, ids: string[]) => void rung.push({ pool, model, ids }) }
+
+beforeEach(async () => {
+  database = await freshDatabase()
+  account = await givenAccount(database.db)
+  folder = await mkdtemp(join(tmpdir(), 'millrace-sweeps-'))
+  store = openStore(pathToFileURL(folder).href)
+  sweepPurge = createPurge({ db: database.db, store, retention })
+  rung = []
+})
+
+afterEach(async () => {
+  await database.drop()
+  await rm(folder, { recursive: true, force: true })
+})
+
+test('a bell that was lost is rung again, once a run has waited over a second', async () => {
+  const waiting = await givenPrediction(database.db, account, { model: 'waits' })
+  await givenPrediction(database.db, account, { model: 'held' })
+  await givenClaimed(database.db, 'held')
+  await givenPrediction(database.db, account, { model: 'later' })
+  await age('run_at', "model <> 'later'", '2 seconds')
+  await age('run_at', "model = 'later'", '-1 hour')
+
+  expect(await ringLost(database.db, bells)).toEqual({ rung: 1 })
+  expect(rung).toEqual([{ pool: 'default', model: 'waits', ids: [waiting] }])
+})
+
+test('a bell that just rang is left its second', async () => {
+  await givenPrediction(database.db, account)
+  await age('run_at', 'true', '-1 second')
+  expect(await ringLost(database.db, bells)).toBeUndefined()
+})
+
+test('a run whose lease ran out is free again and rung for', async () => {
+  const id = await givenPrediction(database.db, account, { model: 'm' })
+  await givenPrediction(database.db, account, { model: 'm' })
+  await givenClaimed(database.db, 'm')
+  await givenClaimed(database.db, 'm')
+  await age('lease_until', `prediction_id = '${id}'`, '1 hour')
+
+  // The grace after a start of the database counts from then, so a whole lease of nothing is used here.
+  expect(await releaseDead(database.db, bells, 0)).toEqual({ released: 1 })
+
+  expect(rung).toEqual([{ pool: 'default', model: 'm', ids: [id] }])
+  expect(await givenClaimed(database.db, 'm')).toEqual({ id, attempt: 2 })
+})
+
+test('what ran out of time to start fails, and those who wait are told', async () => {
+  const id = await givenPrediction(database.db, account)
+  await age('start_by', 'true', '2 hours')
+  const changed: string[] = []
+
+  await endLate(lifecycleOf(database.db), { graceSeconds: 10, changed: (ids) => changed.push(...ids) })
+
+  expect(changed).toEqual([id])
+  expect(await findPrediction(database.db, account, id)).toMatchObject({
+    status: 'failed',
+    error_id: 'START_TIMEOUT',
+  })
+})
+
+test('a deleted prediction is purged after its last delivery, with its events, bodies and bytes', async () => {
+  const receiver = await startReceiver()
+  const id = await givenSucceeded(database.db, account, { url: receiver.url })
+  const kept = await givenSucceeded(database.db, account)
+  const file = await saveFile(database.db, store, {
+    accountId: account,
+    predictionId: id,
+    purpose: 'output',
+    name: 'a.txt',
+    contentType: 'text/plain',
+    source: Buffer.from('bytes'),
+    maxBytes: 100,
+  })
+  await hide(database.db, account, id)
+
+  expect(await sweepPurge()).toBeUndefined()
+  const dispatch = dispatching(database.db)
+  await until(async () => (await deliveriesOf(database.db, id)).every(({ state }) => state === 'delivered'), {
+    what: 'its webhooks to be delivered',
+  })
+  expect(await sweepPurge()).toMatchObject({ deleted: 1 })
+
+  for (const table of ['deliveries', 'delivery_attempts', 'webhook_bodies', 'files'] as const) {
+    expect(await database.db.kysely.selectFrom(table).selectAll().execute(), table).toEqual([])
+  }
+  const left = await database.db.kysely.selectFrom('predictions').select('id').execute()
+  expect(left).toEqual([{ id: kept }])
+  const events = await database.db.kysely
+    .selectFrom('prediction_events')
+    .select('prediction_id')
+    .distinct()
+    .execute()
+  expect(events).toEqual([{ prediction_id: kept }])
+  expect(await store.size(file.id)).toBeUndefined()
+  await dispatch.stop(1_000)
+  await receiver.close()
+})
+
+test('a deleted prediction that still runs is not purged', async () => {
+  const id = await givenPrediction(database.db, account)
+  await hide(database.db, account, id)
+  expect(await sweepPurge()).toBeUndefined()
+})
+
+test('a file goes when its time has passed, and its prediction says so', async () => {
+  const id = await givenSucceeded(database.db, account)
+  const gone = await givenFile(id, new Date(Date.now() - 1000))
+  const kept = await givenFile(id, new Date(Date.now() + 60_000))
+  const undated = await givenFile(id)
+  await database.db.pool.query(`update files set created_at = created_at - interval '8 days' where id = $1`, [
+    fromTypeId('file', undated.id),
+  ])
+
+  expect(await sweepPurge()).toMatchObject({ files: 2 })
+
+  expect(await store.size(gone.id)).toBeUndefined()
+  expect(await store.size(undated.id)).toBeUndefined()
+  expect(await store.size(kept.id)).toBe(5)
+  expect(await findPrediction(database.db, account, id)).toMatchObject({ expired_at: expect.any(Date) })
+})
+
+test('values go after their days and rows after theirs', async () => {
+  const old = await givenAged(31)
+  const older = await givenAged(91)
+
+  expect(await sweepPurge()).toMatchObject({ aged: 1, values: 2 })
+
+  expect(await findPrediction(database.db, account, older)).toBeUndefined()
+  expect(await findPrediction(database.db, account, old)).toMatchObject({
+    status: 'succeeded',
+    input: {},
+    output: null,
+    expired_at: expect.any(Date),
+  })
+  expect(await sweepPurge()).toBeUndefined()
+})
+
+test('idempotency keys go after a day, secrets when they have retired', async () => {
+  const { kysely, pool } = database.db
+  await kysely
+    .insertInto('idempotency_keys')
+    .values(
+      ['25 hours', '23 hours'].map((key, index) => ({
+        account_id: account,
+        key,
+        fingerprint: Buffer.alloc(1),
+        prediction_id: newId(),
+        status_code: 201,
+        created_at: new Date(Date.now() - (25 - 2 * index) * 3_600_000),
+      })),
+    )
+    .execute()
+  await pool.query(`update signing_secrets set retires_at = clock_timestamp() where account_id = $1`, [
+    account,
+  ])
+
+  expect(await sweepPurge()).toMatchObject({ keys: 1, secrets: 1 })
+
+  expect(await kysely.selectFrom('idempotency_keys').select('key').execute()).toEqual([{ key: '23 hours' }])
+})
+
+test('a sweep that fails is tried again, stops no other, and of two processes one sweeps', async () => {
+  const log = createLog({ name: 'test', level: 'silent' })
+  let failed = 0
+  let atOnce = 0
+  let most = 0
+  let done = 0
+  const sweeps = [
+    {
+      name: 'broken',
+      everySeconds: 0.01,
+      run: async () => {
+        failed++
+        throw new Error('broken')
+      },
+    },
+    {
+      name: 'sound',
+      everySeconds: 0.01,
+      run: async () => {
+        most = Math.max(most, ++atOnce)
+        await database.db.pool.query('select pg_sleep(0.05)')
+        atOnce--
+        done++
+        return undefined
+      },
+    },
+  ]
+  const [one, two] = [startSweeps(database.db, log, sweeps), startSweeps(database.db, log, sweeps)]
+
+  await until(() => failed > 3 && done > 3, { what: 'both sweeps to have run' })
+
+  await Promise.all([one.stop(), two.stop()])
+  expect(most).toBe(1)
+})
+
+function givenFile(predictionId: string, expiresAt?: Date) {
+  return saveFile(database.db, store, {
+    accountId: account,
+    predictionId,
+    purpose: 'output',
+    name: 'a.txt',
+    contentType: 'text/plain',
+    source: Buffer.from('bytes'),
+    maxBytes: 100,
+    expiresAt,
+  })
+}
+
+async function age(column: string, where: string, by: string): Promise<void> {
+  await database.db.pool.query(
+    `update runs set ${column} = clock_timestamp() - interval '${by}' where ${where}`,
+  )
+}
+
+/** A prediction that ended so many days ago, in a partition of that time. */
+async function givenAged(days: number): Promise<string> {
+  const { pool } = database.db
+  const id = await givenSucceeded(database.db, account)
+  await pool.query(
+    `create table predictions_aged_${days} partition of predictions
+     for values from (uuid_floor_of(${days + 1})) to (uuid_floor_of(${days}))`.replaceAll(
+      /uuid_floor_of\((\d+)\)/g,
+      (_all, ago: string) => `'${floorOf(Number(ago))}'`,
+    ),
+  )
+  const aged = floorOf(days + 0.5).replace('0000-000000000000', '7000-800000000000')
+  await pool.query(
+    `update predictions set id = $2, created_at = created_at - make_interval(days => $3),
+       started_at = started_at - make_interval(days => $3), completed_at = completed_at - make_interval(days => $3)
+     where id = $1`,
+    [id, aged, days],
+  )
+  return aged
+}
+
+function floorOf(daysAgo: number): string {
+  const hex = Math.floor(Date.now() - daysAgo * 86_400_000)
+    .toString(16)
+    .padStart(12, '0')
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`
+}
