@@ -31,7 +31,7 @@ export async function startService({
     MASTER_KEY: account.masterKey,
     PUBLIC_URL: urls[0] ?? 'http://127.0.0.1:3000',
     STORAGE_URL: pathToFileURL(join(folder, 'files')).href,
-    OUTBOUND_ALLOW: '127.0.0.0/8,::1/128',
+    OUTBOUND_LOOPBACK: 'true',
     TEST_MODELS: 'true',
     LEASE_SECONDS: '2',
     ...env,

@@ -10,7 +10,7 @@ export async function describeApps(config: Config, { databaseUrl, masterKey }: F
     MASTER_KEY: masterKey,
     PUBLIC_URL: config.publicUrl,
     STORAGE_URL: config.storageUrl,
-    OUTBOUND_ALLOW: config.outboundAllow,
+    OUTBOUND_LOOPBACK: String(config.outboundLoopback),
     LOG_LEVEL: config.logLevel,
     WORKER_NAME: config.workerName,
     SUPERVISED: '1',

@@ -14,7 +14,7 @@ export function printBanner({ print, strong, quiet }: Terminal, config: Config, 
     ['Docs', `${config.publicUrl}/docs`],
     ['API key', strong(apiKey)],
     ['Queue', `${queue[0]}  ${quiet(`(${queue[1]})`)}`],
-    ['Webhooks', webhookNote(config.outboundAllow)],
+    ['Webhooks', webhookNote(config.outboundLoopback)],
     ['Data, logs', `${dataDir}, ${dataDir}/millrace.log`],
   ]
   print('')
@@ -40,10 +40,10 @@ function firstRequest(base: string, apiKey: string): string {
   ].join('\n')
 }
 
-function webhookNote(outboundAllow: string): string {
-  return outboundAllow.includes('127.0.0.0/8')
-    ? 'may go to receivers on this machine (OUTBOUND_ALLOW)'
-    : `may go to public addresses and ${outboundAllow}`
+function webhookNote(loopback: boolean): string {
+  return loopback
+    ? 'receivers on this machine may be called, too'
+    : 'receivers on this machine: OUTBOUND_LOOPBACK=true'
 }
 
 function short(path: string): string {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -28,10 +28,10 @@ export function readConfig(environment: Environment = process.env): Config {
     masterKey: settings.MASTER_KEY,
     adminApiKey: settings.ADMIN_API_KEY,
     storageUrl: settings.STORAGE_URL ?? pathToFileURL(resolve(dataDir, 'files')).href,
-    outboundAllow: settings.OUTBOUND_ALLOW,
+    outboundLoopback: settings.OUTBOUND_LOOPBACK ?? isLoopback(HOST),
     metricsPort: settings.METRICS_PORT,
     logLevel: settings.LOG_LEVEL,
-    workerName: `${hostname()}-${createHash('sha256').update(dataDir).digest('hex').slice(0, 8)}`,
+    workerName: `${hostname()}-${randomBytes(4).toString('hex')}`,
     inherited: given,
   }
 }
@@ -42,6 +42,12 @@ export function reachable(host: string): string {
   if (host === '::') return '[::1]'
   return host.includes(':') ? `[${host}]` : host
 }
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\./.test(host)
+}
+
+const isRedisUrl = (text: string) => /^rediss?:$/.test(URL.parse(text)?.protocol ?? '')
 
 const port = z.coerce
   .number('must be a port number')
@@ -57,7 +63,11 @@ const schema = z
     DATA_DIR: z.string().default('.millrace'),
     DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' }).optional(),
     REDIS_URL: z
-      .url({ protocol: /^(rediss?|unix)$/, error: 'must be a redis:// or rediss:// URL' })
+      .string()
+      .refine(
+        (text) => text.split(',').every(isRedisUrl),
+        'must be a redis:// or rediss:// URL (a cluster: several, with commas)',
+      )
       .optional(),
     MASTER_KEY: z.string().min(32, 'must have at least 32 characters').optional(),
     ADMIN_API_KEY: z
@@ -65,8 +75,7 @@ const schema = z
       .refine(wellFormed, 'is not a Millrace key (sk-mr-…, as made by this program)')
       .optional(),
     STORAGE_URL: z.url({ protocol: /^(file|s3)$/, error: 'must be a file:// or s3:// URL' }).optional(),
-    // One machine, one person: their own webhook receivers are on loopback. Fleets name what may be reached.
-    OUTBOUND_ALLOW: z.string().default('127.0.0.0/8,::1/128'),
+    OUTBOUND_LOOPBACK: z.stringbool('must be true or false').optional(),
     METRICS_PORT: port.optional(),
     LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   })
@@ -88,10 +97,11 @@ export interface Config {
   masterKey: string | undefined
   adminApiKey: string | undefined
   storageUrl: string
-  outboundAllow: string
+  /** Whoever reaches this only from this machine may aim webhooks at this machine. */
+  outboundLoopback: boolean
   metricsPort: number | undefined
   logLevel: string
-  /** Stable over restarts, so that a new run can release what a killed one held. */
+  /** New for each run: a killed run's worker may still be draining under its own name. */
   workerName: string
   /** Everything else that was set, handed on to the apps as it came. */
   inherited: Record<string, string | undefined>

@@ -6,18 +6,18 @@ import { isOurProcess } from './process-identity.ts'
 import { StartProblem } from './start-problem.ts'
 
 /**
- * Makes the data folder this process's own until `release`. A run that was killed leaves its note behind; `recovered`
- * says that one was found, so that what it still holds (the port, leases, the database server) can be waited for.
+ * Makes the data folder this process's own until `release`. A run that was killed leaves its note behind: `killedRun`
+ * names its worker, so that what it still holds (the port, leases, the database server) can be freed or waited for.
  */
-export async function claimDataDir(dataDir: string): Promise<ClaimedDataDir> {
+export async function claimDataDir(dataDir: string, workerName: string): Promise<ClaimedDataDir> {
   await assertWritable(dataDir)
-  const note = join(dataDir, 'running.pid')
-  const recovered = await clearStaleNote(note, dataDir)
-  await writeFile(note, `${process.pid}\n`, { flag: 'wx', mode: 0o600 }).catch((error) => {
+  const note = join(dataDir, 'running')
+  const killedRun = await clearStaleNote(note, dataDir)
+  await writeFile(note, `${process.pid}\n${workerName}\n`, { flag: 'wx', mode: 0o600 }).catch((error) => {
     if (error.code === 'EEXIST') throw alreadyRunning(dataDir)
     throw error
   })
-  return { recovered, release: () => rm(note, { force: true }) }
+  return { killedRun, release: () => rm(note, { force: true }) }
 }
 
 /** The secret in `file` of the data folder, made by `make` and kept (0600) when there is none yet. */
@@ -67,14 +67,15 @@ function reason(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-async function clearStaleNote(note: string, dataDir: string): Promise<boolean> {
+async function clearStaleNote(note: string, dataDir: string): Promise<KilledRun | undefined> {
   const text = await readFile(note, 'utf8').catch(() => undefined)
-  if (text === undefined) return false
-  const pid = Number.parseInt(text, 10)
+  if (text === undefined) return undefined
+  const [pidLine = '', workerName = ''] = text.split('\n')
+  const pid = Number(pidLine)
   if (pid !== process.pid && (await isOurProcess(pid, 'apps/standalone/src/main.ts')))
     throw alreadyRunning(dataDir, pid)
   await rm(note, { force: true })
-  return true
+  return { workerName }
 }
 
 function alreadyRunning(dataDir: string, pid?: number): StartProblem {
@@ -85,6 +86,10 @@ function alreadyRunning(dataDir: string, pid?: number): StartProblem {
 }
 
 export interface ClaimedDataDir {
-  recovered: boolean
+  killedRun: KilledRun | undefined
   release(): Promise<void>
+}
+
+interface KilledRun {
+  workerName: string
 }

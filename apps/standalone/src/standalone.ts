@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ensureFirstAccount } from '@millrace/accounts/accounts'
 import { createKeyRing } from '@millrace/accounts/api-keys'
@@ -12,6 +13,7 @@ import { claimDataDir, keptSecret, writeSecretFile } from './data-dir.ts'
 import { startEmbeddedPostgres } from './embedded-postgres.ts'
 import { openLogFile } from './log-file.ts'
 import { assertPortFree } from './ports.ts'
+import { StartProblem } from './start-problem.ts'
 import { supervise } from './supervise.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -28,22 +30,25 @@ export async function startStandalone(
   const parts: Part[] = []
   const stop = () => stopAll(parts)
   try {
-    const claimed = await claimDataDir(dataDir)
+    const claimed = await claimDataDir(dataDir, config.workerName)
     parts.push({ stop: claimed.release })
     // What a killed run left behind drains by itself and lets go of the port a little later.
-    await assertPortFree('PORT', host, port, claimed.recovered ? 15_000 : 0)
+    await assertPortFree('PORT', host, port, claimed.killedRun ? 15_000 : 0)
     if (config.metricsPort) await assertPortFree('METRICS_PORT', host, config.metricsPort)
 
     const databaseUrl = config.databaseUrl ?? (await embedded(config, terminal, parts))
     signal.throwIfAborted()
-    // `npm run admin` finds the database by this note.
-    await writeSecretFile(join(dataDir, 'database-url'), databaseUrl)
+    // `npm run admin` finds the running service's database by this note.
+    const urlNote = join(dataDir, 'database-url')
+    parts.push({ stop: () => rm(urlNote, { force: true }) })
+    await writeSecretFile(urlNote, databaseUrl)
     const secrets = await prepareDatabase(config, databaseUrl, terminal)
     signal.throwIfAborted()
 
     const db = connect({ url: databaseUrl, max: 2, name: 'millrace-standalone' })
     parts.push({ stop: () => db.close() })
-    if (claimed.recovered) await releaseWorker(db, config.workerName)
+    // The killed run's worker lost its database with it, so nothing of its is still going on.
+    if (claimed.killedRun && !config.databaseUrl) await releaseWorker(db, claimed.killedRun.workerName)
     const log = await openLogFile(join(dataDir, 'millrace.log'), terminal)
     parts.push({ stop: log.close })
 
@@ -88,7 +93,14 @@ async function prepareDatabase(config: Config, databaseUrl: string, terminal: Te
   const adminKey = config.adminApiKey ?? (await keptSecret(dataDir, 'admin-key', newApiKey))
   const apiKey = await keptSecret(dataDir, 'api-key', newApiKey)
 
-  const applied = await migrate(databaseUrl)
+  const applied = await migrate(databaseUrl).catch((error: unknown) => {
+    throw new StartProblem(
+      `The database cannot be used: ${error instanceof Error ? error.message || String(error.cause ?? error) : error}`,
+      config.databaseUrl
+        ? 'Is DATABASE_URL right, and does that server run?'
+        : `See ${join(dataDir, 'postgres.log')}`,
+    )
+  })
   if (applied.length > 0) terminal.step(`Brought the database up to date (${applied.length} migrations)`)
   const db = connect({ url: databaseUrl, max: 1, name: 'millrace-standalone' })
   try {
