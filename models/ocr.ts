@@ -59,7 +59,7 @@ export default defineModel({
     if (!data) {
       throw new Error('The reader has not started')
     }
-    return { text: data.text.trim(), confidence: data.confidence, words: wordsOf(data) }
+    return { ...readPage(data), confidence: data.confidence }
   },
 })
 
@@ -77,16 +77,27 @@ async function upright(image: string): Promise<Buffer> {
   }
 }
 
-function wordsOf({ blocks }: Page) {
-  return (blocks ?? [])
+/** Words and text from one place, so that they agree. */
+function readPage({ blocks }: Page) {
+  const paragraphs = (blocks ?? [])
     .flatMap(({ paragraphs }) => paragraphs)
-    .flatMap(({ lines }) => lines)
-    .flatMap(({ words }) => words)
-    .map(({ text, bbox, confidence }) => ({
+    .map(({ lines }) => lines.map(({ words }) => words.filter(isWord)).filter((line) => line.length > 0))
+    .filter((lines) => lines.length > 0)
+  const textOf = (lines: { text: string }[][]) =>
+    lines.map((words) => words.map(({ text }) => text).join(' ')).join('\n')
+  return {
+    text: paragraphs.map(textOf).join('\n\n'),
+    words: paragraphs.flat(2).map(({ text, bbox: { x0, y0, x1, y1 }, confidence }) => ({
       text,
-      box: { x0: bbox.x0, y0: bbox.y0, x1: bbox.x1, y1: bbox.y1 },
+      box: { x0, y0, x1, y1 },
       confidence,
-    }))
+    })),
+  }
+}
+
+/** Stains and the edge of the paper read as letters that Tesseract itself does not believe in. */
+function isWord({ confidence }: { confidence: number }): boolean {
+  return confidence >= 10
 }
 
 interface Reader {
