@@ -113,6 +113,7 @@ const explanations: Readonly<Record<string, string>> = {
   UND_ERR_CONNECT_TIMEOUT: 'The connection could not be made in time',
   UND_ERR_HEADERS_TIMEOUT: 'There was no answer in time',
   UND_ERR_HEADERS_OVERFLOW: 'The headers of the answer were too large',
+  UND_ERR_DESTROYED: 'This service stopped before the answer came',
   ETIMEDOUT: 'The connection could not be made in time',
 }
 
