@@ -1,0 +1,108 @@
+import { type Claim, claim } from '@millrace/lifecycle/claim'
+import { handBack } from '@millrace/lifecycle/release'
+import { createModelSlots } from './model-slots.ts'
+import { outlast } from './outlast.ts'
+import type { ServedModel, Worker } from './worker.ts'
+
+/**
+ * Claims as many runs of a model as have a slot, when its bell rings and again whenever a slot comes free, until a
+ * claim comes back short: then nothing is waiting, and the next bell tells.
+ */
+export function claimRuns(
+  worker: Worker,
+  start: (claim: Claim, model: ServedModel) => Promise<void>,
+): Claimer {
+  const { config, lifecycle, models, queue, log } = worker
+  const concurrency = new Map([...models].map(([name, { description }]) => [name, description.concurrency]))
+  const slots = createModelSlots(config.concurrency, concurrency)
+  const maybeWaiting = new Set<string>()
+  const underWay = new Set<Promise<unknown>>()
+  let stopped = false
+
+  async function feed(): Promise<void> {
+    await Promise.all([...maybeWaiting].map(take))
+  }
+
+  async function take(name: string): Promise<void> {
+    const model = models.get(name)
+    const limit = stopped || !model ? 0 : slots.reserve(name)
+    if (!model || limit === 0) return
+    // To the end of the line, so that a busy model leaves the slots that come free to others as well.
+    maybeWaiting.delete(name)
+    const claims = await tryClaim(name, limit)
+    slots.release(name, limit - claims.length)
+    if (claims.length === limit) maybeWaiting.add(name)
+    for (const taken of claims) track(run(taken, model))
+  }
+
+  async function tryClaim(model: string, limit: number): Promise<Claim[]> {
+    const { name: holder, leaseSeconds } = config
+    try {
+      const claims = await track(claim(lifecycle, { model, limit, worker: holder, leaseSeconds }))
+      const ids = claims.map(({ id }) => id)
+      if (ids.length > 0) {
+        queue.signal('changed', ids)
+        queue.signal('due', ids)
+      }
+      if (stopped && claims.length > 0) await giveBack(model, claims)
+      return stopped ? [] : claims
+    } catch (error) {
+      log.warn({ err: error, model }, 'a claim failed')
+      setTimeout(() => wake(model), retryMs).unref()
+      return []
+    }
+  }
+
+  async function giveBack(model: string, claims: Claim[]): Promise<void> {
+    const fences = claims.map(({ id, attempt }) => ({ id, attempt }))
+    await track(outlast(() => handBack(lifecycle.db, fences)))
+    queue.ring(
+      models.get(model)?.description.pool ?? 'default',
+      model,
+      fences.map(({ id }) => id),
+    )
+  }
+
+  async function run(taken: Claim, model: ServedModel): Promise<void> {
+    await start(taken, model)
+    slots.release(taken.row.model, 1)
+    void feed()
+  }
+
+  function track<T>(work: Promise<T>): Promise<T> {
+    const settled: Promise<unknown> = work.then(
+      () => underWay.delete(settled),
+      () => underWay.delete(settled),
+    )
+    underWay.add(settled)
+    return work
+  }
+
+  async function wake(...names: string[]): Promise<void> {
+    for (const name of names) if (models.has(name)) maybeWaiting.add(name)
+    await feed()
+  }
+
+  return {
+    wake,
+    busy: () => slots.busy(),
+    stop() {
+      stopped = true
+    },
+    async idle() {
+      while (underWay.size > 0) await Promise.all(underWay)
+    },
+  }
+}
+
+const retryMs = 1_000
+
+export interface Claimer {
+  /** These models may have something to claim; ones that are not served here are ignored. */
+  wake(...models: string[]): Promise<void>
+  busy(): number
+  /** Claims no more. */
+  stop(): void
+  /** Resolves when no run is under way. */
+  idle(): Promise<void>
+}

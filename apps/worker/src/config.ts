@@ -1,0 +1,128 @@
+import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
+import { resolve } from 'node:path'
+import { shippedModelsDir } from '@millrace/models/shipped-models'
+import { createAddressRule } from '@millrace/outbound/addresses'
+import { z } from 'zod'
+
+/** Reads the environment once; every problem is reported at once. Empty variables count as unset. */
+export function readConfig(environment: Environment = process.env): Config {
+  const given = Object.entries(environment).filter(([, value]) => value !== undefined && value !== '')
+  const read = schema.safeParse(Object.fromEntries(given))
+  if (!read.success) {
+    const problems = read.error.issues.map(({ path, message }) => `  ${path.join('.')}: ${message}`)
+    throw new Error(`The settings cannot be used.\n${problems.join('\n')}`)
+  }
+  const settings = read.data
+  return {
+    name: settings.WORKER_NAME ?? `${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`,
+    databaseUrl: settings.DATABASE_URL,
+    redisUrl: settings.REDIS_URL,
+    queuePrefix: settings.QUEUE_PREFIX,
+    masterKey: settings.MASTER_KEY,
+    publicUrl: settings.PUBLIC_URL.replace(/\/+$/, ''),
+    storageUrl: settings.STORAGE_URL,
+    modelDirs: [shippedModelsDir(), ...(settings.MODELS_DIR ? [resolve(settings.MODELS_DIR)] : [])],
+    testModels: settings.TEST_MODELS,
+    pools: settings.POOLS,
+    models: settings.MODELS,
+    concurrency: settings.CONCURRENCY,
+    leaseSeconds: settings.LEASE_SECONDS,
+    drainSeconds: settings.DRAIN_SECONDS,
+    cancelGraceSeconds: settings.CANCEL_GRACE_SECONDS,
+    outbound: {
+      allow: settings.OUTBOUND_ALLOW,
+      loopback: settings.OUTBOUND_LOOPBACK ?? isLoopback(settings.PUBLIC_URL),
+      closedPorts: [
+        portOf(settings.DATABASE_URL, 5432),
+        ...(settings.REDIS_URL?.split(',').map((url) => portOf(url, 6379)) ?? []),
+      ],
+    },
+    maxFileBytes: settings.MAX_FILE_BYTES,
+    host: settings.HOST,
+    metricsPort: settings.METRICS_PORT,
+    logLevel: settings.LOG_LEVEL,
+    supervised: settings.SUPERVISED,
+  }
+}
+
+/** A service that is only reached on this machine may call what runs beside it. */
+function isLoopback(url: string): boolean {
+  const { hostname: host } = new URL(url)
+  return host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || /^127\./.test(host)
+}
+
+function portOf(url: string, standard: number): number {
+  return Number(URL.parse(url)?.port) || standard
+}
+
+function isRange(text: string): boolean {
+  try {
+    createAddressRule({ allow: [text], loopback: false })
+    return true
+  } catch {
+    return false
+  }
+}
+
+const list = z.string().transform((text) => text.split(',').flatMap((item) => item.trim() || []))
+const seconds = z.coerce.number('must be a number of seconds').positive()
+const count = z.coerce.number('must be a number').int().positive()
+
+const schema = z.object({
+  WORKER_NAME: z.string().optional(),
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' }),
+  REDIS_URL: z.string().optional(),
+  QUEUE_PREFIX: z.string().optional(),
+  MASTER_KEY: z.string('is required').min(32, 'must have at least 32 characters'),
+  PUBLIC_URL: z.url({ protocol: /^https?$/, error: 'must be the http or https URL of the api' }),
+  STORAGE_URL: z.url({ protocol: /^file$/, error: 'must be a file:/// URL' }),
+  MODELS_DIR: z.string().optional(),
+  TEST_MODELS: z.stringbool().default(false),
+  POOLS: list.default(['default']),
+  MODELS: list.optional(),
+  CONCURRENCY: count.default(8),
+  LEASE_SECONDS: seconds.default(15),
+  DRAIN_SECONDS: seconds.default(30),
+  CANCEL_GRACE_SECONDS: seconds.default(10),
+  OUTBOUND_ALLOW: list
+    .refine((ranges) => ranges.every(isRange), 'must be addresses or CIDR ranges, separated by commas')
+    .default([]),
+  OUTBOUND_LOOPBACK: z.stringbool().optional(),
+  MAX_FILE_BYTES: count.default(256 * 1024 * 1024),
+  HOST: z.string().default('127.0.0.1'),
+  METRICS_PORT: z.coerce.number('must be a port number').int().min(0).max(65_535).optional(),
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+  SUPERVISED: z.stringbool().default(false),
+})
+
+type Environment = Record<string, string | undefined>
+
+export interface Config {
+  /** Who holds a lease; one name per process at any time. */
+  name: string
+  databaseUrl: string
+  redisUrl: string | undefined
+  queuePrefix: string | undefined
+  masterKey: string
+  publicUrl: string
+  storageUrl: string
+  modelDirs: string[]
+  testModels: boolean
+  /** Only models of these pools are served here, and of those only `models` where it is given. */
+  pools: string[]
+  models: string[] | undefined
+  /** Runs in this process at a time, whatever their models. */
+  concurrency: number
+  /** A third of it passes between two renewals. */
+  leaseSeconds: number
+  drainSeconds: number
+  /** How long a model may take to stop before its process is killed. */
+  cancelGraceSeconds: number
+  outbound: { allow: string[]; loopback: boolean; closedPorts: number[] }
+  maxFileBytes: number
+  host: string
+  metricsPort: number | undefined
+  logLevel: string
+  supervised: boolean
+}

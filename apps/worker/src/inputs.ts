@@ -1,0 +1,114 @@
+import { createWriteStream } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { extname, join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { markedFile } from '@millrace/contract/file-marker'
+import { unseal } from '@millrace/keys/seal'
+import type { Claim } from '@millrace/lifecycle/claim'
+import type { ModelDescription } from '@millrace/models/description'
+import { fileFields, replaceFiles } from '@millrace/models/file-fields'
+import { FetchFileError, fetchFile } from '@millrace/outbound/fetch-file'
+import { parseDataUrl } from '@millrace/storage/data-url'
+import { findFile } from '@millrace/storage/files'
+import { outlast } from './outlast.ts'
+import type { Worker } from './worker.ts'
+
+/**
+ * The input as the model gets it: secrets unsealed, every file brought into the run's work folder and named by its
+ * local path. Throws InputError, whose message is for the caller, when a file cannot be had.
+ */
+export async function prepareInput(worker: Worker, request: InputRequest): Promise<Record<string, unknown>> {
+  const { claim, description, workDir } = request
+  const input = withSecrets(worker, claim)
+  const fields = fileFields(description.input_schema, input)
+  if (fields.length === 0) return input
+
+  const folder = join(workDir, 'input')
+  await mkdir(folder, { recursive: true })
+  const replacements = await Promise.all(
+    fields.map(async ({ path, url }, index) => {
+      const place = { folder, index, field: path.join('.') }
+      return { path, value: await bringFile(worker, request, url, place) }
+    }),
+  )
+  return replaceFiles(input, replacements)
+}
+
+/** Something in the input cannot be used. */
+export class InputError extends Error {}
+
+function withSecrets({ sealingKey }: Worker, { row }: Claim): Record<string, unknown> {
+  if (row.sealed_input === null) return row.input
+  return { ...row.input, ...JSON.parse(unseal(row.sealed_input, sealingKey)) }
+}
+
+async function bringFile(worker: Worker, request: InputRequest, url: string, place: Place): Promise<string> {
+  const accountId = request.claim.row.account_id
+  const marked = markedFile(url)
+  if (marked !== undefined) return copyStored(worker, { id: marked, accountId }, place)
+
+  const signed = worker.fileUrls.ours(url)
+  if (signed !== undefined) return copyStored(worker, { id: signed }, place)
+
+  if (/^data:/i.test(url)) return writeDataUrl(url, place)
+  return download(worker, request, url, place)
+}
+
+async function copyStored(
+  { lifecycle, store }: Worker,
+  key: { id: string; accountId?: string },
+  place: Place,
+): Promise<string> {
+  const file = await outlast(() => findFile(lifecycle.db, key))
+  const bytes = file && (await store.open(file.id))
+  if (!bytes) throw new InputError(`input.${place.field}: The file does not exist any more; upload it again`)
+  const path = pathFor(place, extname(file.name))
+  await pipeline(bytes, createWriteStream(path))
+  return path
+}
+
+async function writeDataUrl(url: string, place: Place): Promise<string> {
+  const data = parseDataUrl(url)
+  if (!data) throw new InputError(`input.${place.field}: The data URL cannot be read`)
+  const subtype = /^[a-z]+\/([a-z0-9]+)/.exec(data.contentType)?.[1]
+  const path = pathFor(place, subtype === undefined ? '' : `.${subtype}`)
+  await writeFile(path, data.bytes)
+  return path
+}
+
+async function download(
+  { guard, config }: Worker,
+  { signal }: InputRequest,
+  url: string,
+  place: Place,
+): Promise<string> {
+  const path = pathFor(place, extname(URL.parse(url)?.pathname ?? ''))
+  try {
+    await fetchFile(guard, url, { maxBytes: config.maxFileBytes, timeoutMs: fetchTimeoutMs, signal }, path)
+    return path
+  } catch (error) {
+    if (!(error instanceof FetchFileError)) throw error
+    throw new InputError(`input.${place.field}: ${error.message}`, { cause: error })
+  }
+}
+
+/** Programs look at extensions; the rest of a caller's name has no business in a path. */
+function pathFor({ folder, index }: Place, extension: string): string {
+  const safe = /^\.\w{1,10}$/.test(extension) ? extension : ''
+  return join(folder, `${index}${safe.toLowerCase()}`)
+}
+
+const fetchTimeoutMs = 120_000
+
+interface InputRequest {
+  claim: Claim
+  description: ModelDescription
+  workDir: string
+  signal: AbortSignal
+}
+
+interface Place {
+  folder: string
+  index: number
+  field: string
+}

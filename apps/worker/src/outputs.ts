@@ -1,0 +1,115 @@
+import { createReadStream } from 'node:fs'
+import { fileMarker } from '@millrace/contract/file-marker'
+import { databaseNow } from '@millrace/database/clock'
+import { sanitise } from '@millrace/database/sanitise'
+import type { PredictionFile } from '@millrace/database/tables'
+import type { Claim } from '@millrace/lifecycle/claim'
+import { fileRetentionDays } from '@millrace/lifecycle/present'
+import type { FileValue } from '@millrace/models/define-model'
+import type { ModelType } from '@millrace/models/model-types'
+import { TooLargeError } from '@millrace/outbound/byte-limit'
+import { saveFile } from '@millrace/storage/files'
+import { contentTypeOf } from './content-type.ts'
+import { outlast } from './outlast.ts'
+import type { Worker } from './worker.ts'
+
+/**
+ * Makes what a model returned fit to be stored: its files go to storage and become markers, JSON too large to show
+ * becomes a file itself, characters that Postgres refuses are replaced. Throws OutputError when it cannot be kept.
+ */
+export async function keepOutput(
+  worker: Worker,
+  claim: Claim,
+  type: ModelType,
+  raw: unknown,
+): Promise<KeptOutput> {
+  const files: PredictionFile[] = []
+  const keep = async (file: OutputFile): Promise<string> => {
+    const kept = await saveOutput(worker, claim, file)
+    files.push(kept)
+    return fileMarker(kept.id)
+  }
+  const marked = await withMarkers(raw, keep)
+  const shown = sanitise(madeOfFiles.has(type) && isFile(raw) ? [marked] : marked)
+  const json = JSON.stringify(shown) ?? 'null'
+  const bytes = Buffer.byteLength(json)
+  if (bytes > maxOutputBytes) {
+    throw new OutputError(
+      `The output is larger than ${maxOutputBytes >> 20} MB: return large results as files`,
+    )
+  }
+  if (bytes <= maxInlineBytes) return { output: json, files }
+  const marker = await keep({
+    source: Buffer.from(json),
+    name: 'output.json',
+    contentType: 'application/json',
+  })
+  return { output: JSON.stringify(marker), files }
+}
+
+/** The output cannot be kept, by the model's fault. */
+export class OutputError extends Error {}
+
+async function withMarkers(value: unknown, keep: (file: OutputFile) => Promise<string>): Promise<unknown> {
+  if (isFile(value)) {
+    const { $file, name, contentType } = value
+    return keep({ source: $file, name, contentType: contentType ?? contentTypeOf(name) })
+  }
+  // One after the other, so that the files are listed in the order of the output.
+  if (Array.isArray(value)) {
+    const items: unknown[] = []
+    for (const item of value) items.push(await withMarkers(item, keep))
+    return items
+  }
+  if (typeof value !== 'object' || value === null) return value
+  const entries: [string, unknown][] = []
+  for (const [key, item] of Object.entries(value)) entries.push([key, await withMarkers(item, keep)])
+  return Object.fromEntries(entries)
+}
+
+async function saveOutput(
+  { lifecycle, store, config }: Worker,
+  { id, row }: Claim,
+  { source, name, contentType }: OutputFile,
+): Promise<PredictionFile> {
+  try {
+    const saved = await outlast(() =>
+      saveFile(lifecycle.db, store, {
+        accountId: row.account_id,
+        predictionId: id,
+        purpose: 'output',
+        name,
+        contentType,
+        source: typeof source === 'string' ? createReadStream(source) : source,
+        maxBytes: config.maxFileBytes,
+        expiresAt: new Date(databaseNow() + fileRetentionDays * 86_400_000),
+      }),
+    )
+    return { id: saved.id, name: saved.name, type: saved.contentType, size: saved.bytes, role: 'output' }
+  } catch (error) {
+    if (!(error instanceof TooLargeError)) throw error
+    throw new OutputError(`The output file ${name}: ${error.message}`, { cause: error })
+  }
+}
+
+function isFile(value: unknown): value is FileValue {
+  return typeof value === 'object' && value !== null && '$file' in value && typeof value.$file === 'string'
+}
+
+/** Their output is always an array of URLs, also for one file. */
+const madeOfFiles: ReadonlySet<ModelType> = new Set(['image', 'video', 'audio', 'music'])
+
+const maxInlineBytes = 1024 * 1024
+const maxOutputBytes = 8 * 1024 * 1024
+
+/** JSON text with markers in it, and the files they stand for. */
+export interface KeptOutput {
+  output: string
+  files: PredictionFile[]
+}
+
+interface OutputFile {
+  source: string | Uint8Array
+  name: string
+  contentType: string
+}

@@ -1,0 +1,21 @@
+import { loadCatalogue } from '@millrace/models/catalogue'
+import type { Log } from '@millrace/process/log'
+import { openProvider } from '@millrace/providers/open-provider'
+import type { Config } from './config.ts'
+import type { ServedModel } from './worker.ts'
+
+/** The models of this worker: those of its pools and, where MODELS names some, only these. None is started yet. */
+export async function serveModels(config: Config, log: Log): Promise<ReadonlyMap<string, ServedModel>> {
+  const { models, problems } = await loadCatalogue({ dirs: config.modelDirs, testModels: config.testModels })
+  for (const { path, reason } of problems) log.warn({ path, reason }, 'a model file is not used')
+  const abortGraceMs = config.cancelGraceSeconds * 1000
+  const served = [...models.values()].filter(
+    ({ pool, namespace }) => config.pools.includes(pool) && (config.models?.includes(namespace) ?? true),
+  )
+  return new Map(
+    served.map((description) => [
+      description.namespace,
+      { description, provider: openProvider(description, { abortGraceMs }) },
+    ]),
+  )
+}

@@ -1,0 +1,110 @@
+import type { PredictionErrorId } from '@millrace/contract/errors'
+import type { Status } from '@millrace/contract/statuses'
+import { faultOf } from '@millrace/database/faults'
+import { sanitiseText } from '@millrace/database/sanitise'
+import { maxAttempts } from '@millrace/lifecycle/lifecycle'
+import { type HandBack, handBack } from '@millrace/lifecycle/release'
+import type { Ending } from '@millrace/lifecycle/settle'
+import type { Outcome } from '@millrace/providers/provider'
+import { outlast } from './outlast.ts'
+import { keepOutput, OutputError } from './outputs.ts'
+import { begin, type Run } from './run.ts'
+import type { Worker } from './worker.ts'
+
+/** Spends an outcome: ends the prediction, gives the run back, or leaves it to whoever holds it now. */
+export async function settleRun(worker: Worker, run: Run, outcome: Outcome): Promise<Settlement> {
+  const { attempt, crashes } = run.claim
+  switch (outcome.kind) {
+    case 'succeeded':
+      return succeed(worker, run, outcome.output)
+    case 'failed':
+      return fail(worker, run, outcome.code, outcome.detail)
+    case 'unavailable': {
+      const { reason, retryAfterSeconds } = outcome
+      if (attempt >= maxAttempts) return fail(worker, run, 'PROVIDER_UNAVAILABLE', reason)
+      return giveBack(worker, run, { delaySeconds: retryAfterSeconds ?? Math.min(60, 2 ** attempt) })
+    }
+    case 'crashed':
+      if (crashes + 1 < maxAttempts) return giveBack(worker, run, { crashed: true })
+      return fail(
+        worker,
+        run,
+        'WORKER_LOST',
+        `The model's process died under this prediction ${maxAttempts} times. The last time: ${outcome.detail}`,
+      )
+    case 'aborted':
+      return settleAborted(worker, run)
+    default:
+      return outcome satisfies never
+  }
+}
+
+async function settleAborted(worker: Worker, run: Run): Promise<Settlement> {
+  const { id, attempt, row } = run.claim
+  const reason = run.hold.stopped()
+  switch (reason) {
+    case 'cancel':
+      return end(worker, { verb: 'cancel', id, attempt })
+    case 'start-timeout': {
+      const text = `The model was not ready within the ${row.timeouts.start} s this prediction had to start. Raise timeouts.start.`
+      return fail(worker, run, 'START_TIMEOUT', text)
+    }
+    case 'run-timeout': {
+      const text = `The run took longer than its limit of ${row.timeouts.run} s. Raise timeouts.run, or ask for less at once.`
+      return fail(worker, run, 'RUN_TIMEOUT', text)
+    }
+    case 'lost':
+      return { result: 'superseded' }
+    case 'drain':
+    case undefined:
+      return giveBack(worker, run, {})
+    default:
+      return reason satisfies never
+  }
+}
+
+async function succeed(worker: Worker, run: Run, raw: unknown): Promise<Settlement> {
+  const { claim, model } = run
+  const { id, attempt } = claim
+  try {
+    await begin(worker, run)
+    const kept = await keepOutput(worker, claim, model.description.type, raw)
+    return await end(worker, { verb: 'succeed', id, attempt, ...kept })
+  } catch (error) {
+    if (error instanceof OutputError) return fail(worker, run, 'INVALID_OUTPUT', error.message)
+    if (faultOf(error) !== 'bad-row') throw error
+    return fail(worker, run, 'INVALID_OUTPUT', 'The database cannot hold what the model returned.')
+  }
+}
+
+function fail(worker: Worker, { claim }: Run, errorId: PredictionErrorId, text: string): Promise<Settlement> {
+  const error = sanitiseText(text.slice(0, maxErrorLength)) || 'The model failed and did not say why.'
+  return end(worker, { verb: 'fail', id: claim.id, attempt: claim.attempt, error, errorId })
+}
+
+async function end(worker: Worker, ending: Ending): Promise<Settlement> {
+  const row = await worker.settling.add(ending)
+  // Also when the fence no longer held: after a cut connection that may be this very ending.
+  worker.queue.signal('changed', [ending.id])
+  worker.queue.signal('due', [ending.id])
+  if (!row) return { result: 'superseded' }
+  return { result: row.status, ...(row.error_id === null ? {} : { errorId: row.error_id }) }
+}
+
+async function giveBack(worker: Worker, { claim, hold, model }: Run, how: HandBack): Promise<Settlement> {
+  const { id, attempt } = claim
+  await hold.end()
+  const given = await outlast(() => handBack(worker.lifecycle.db, [{ id, attempt }], how))
+  if (given === 0) return { result: 'superseded' }
+  const { pool, namespace } = model.description
+  if (how.delaySeconds === undefined) worker.queue.ring(pool, namespace, [id])
+  return { result: 'handed back' }
+}
+
+const maxErrorLength = 4_000
+
+/** What became of a run: the prediction's status, or where the run went. */
+export interface Settlement {
+  result: Status | 'handed back' | 'superseded'
+  errorId?: string
+}

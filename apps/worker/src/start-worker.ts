@@ -1,0 +1,150 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { createBatcher } from '@millrace/database/batch'
+import { measureClock } from '@millrace/database/clock'
+import { connect } from '@millrace/database/connect'
+import { faultOf } from '@millrace/database/faults'
+import { deriveKey } from '@millrace/keys/derive'
+import { begin } from '@millrace/lifecycle/begin'
+import { appendEvents } from '@millrace/lifecycle/events'
+import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
+import { settle } from '@millrace/lifecycle/settle'
+import { createGuard } from '@millrace/outbound/guard'
+import type { Log } from '@millrace/process/log'
+import { openQueue } from '@millrace/queue/open-queue'
+import { createFileUrls } from '@millrace/storage/file-urls'
+import { openStore } from '@millrace/storage/store'
+import { type Claimer, claimRuns } from './claim-runs.ts'
+import type { Config } from './config.ts'
+import { createEventBuffer } from './event-buffer.ts'
+import { createLease } from './lease.ts'
+import { outlast } from './outlast.ts'
+import { performAndReport } from './report-run.ts'
+import { serveModels } from './serve-models.ts'
+import type { Worker } from './worker.ts'
+
+/** Opens everything, then claims what waits, and from then on what the bells say. */
+export async function startWorker(config: Config, log: Log): Promise<RunningWorker> {
+  const worker = await openWorker(config, log)
+  const { lifecycle, queue, lease, models } = worker
+  const { db } = lifecycle
+  await outlast(() => measureClock(db.pool))
+  const claimer = claimRuns(worker, (claim, model) => performAndReport(worker, claim, model))
+  const wakeAll = () => claimer.wake(...models.keys())
+
+  const stopAnswering = await Promise.all(
+    config.pools.map((pool) => queue.answer(pool, ({ model }) => claimer.wake(model))),
+  )
+  // A broadcast that is lost is found by the next renewal.
+  queue.listen('cancel', lease.cancel).catch((err: unknown) => log.warn({ err }, 'cancels are not heard'))
+  const timers = [
+    setInterval(() => void measureClock(db.pool).catch(() => undefined), 60_000),
+    // With the queue away no bell rings.
+    setInterval(() => void (queue.ready() || wakeAll()), 1_000),
+  ]
+  void wakeAll()
+
+  let draining = false
+  return {
+    models: [...models.keys()],
+    async ready() {
+      if (draining) return false
+      await db.pool.query('select 1')
+      return true
+    },
+    async drain() {
+      draining = true
+      claimer.stop()
+      for (const timer of timers) clearInterval(timer)
+      await Promise.race([Promise.all(stopAnswering.map((stop) => stop())), delay(closeMs)])
+      await finish(worker, claimer)
+      await Promise.race([close(worker), delay(closeMs)])
+    },
+  }
+}
+
+async function openWorker(config: Config, log: Log): Promise<Worker> {
+  const db = connect({ url: config.databaseUrl, max: 8, name: 'millrace-worker' })
+  const queue = openQueue({
+    databaseUrl: config.databaseUrl,
+    redisUrl: config.redisUrl,
+    prefix: config.queuePrefix,
+    name: config.name,
+    onError: (err) => log.warn({ err }, 'the queue has a problem'),
+  })
+  const fileUrls = createFileUrls({
+    publicUrl: config.publicUrl,
+    key: deriveKey(config.masterKey, 'file-urls'),
+  })
+  const lifecycle: Lifecycle = {
+    db,
+    links: {
+      publicUrl: config.publicUrl,
+      file: ({ id, name }) => fileUrls.sign(id, name, webhookUrlSeconds),
+    },
+  }
+  return {
+    config,
+    log,
+    lifecycle,
+    queue,
+    store: openStore(config.storageUrl),
+    guard: createGuard(config.outbound),
+    fileUrls,
+    sealingKey: deriveKey(config.masterKey, 'sealing'),
+    models: await serveModels(config, log),
+    lease: createLease({
+      db,
+      worker: config.name,
+      leaseSeconds: config.leaseSeconds,
+      onError: (err) => log.warn({ err }, 'leases could not be renewed; the runs go on'),
+    }),
+    events: createEventBuffer({
+      append: (events) => outlast(() => appendEvents(db, events)),
+      appended: (ids) => queue.signal('changed', ids),
+      onDropped: (err) => log.error({ err }, 'events of a run could not be stored'),
+    }),
+    ...moves(lifecycle),
+  }
+}
+
+function moves(lifecycle: Lifecycle): Pick<Worker, 'beginning' | 'settling'> {
+  return {
+    beginning: createBatcher({ flush: (fences) => outlast(() => begin(lifecycle, fences)) }),
+    settling: createBatcher({
+      flush: (endings) => outlast(() => settle(lifecycle, endings)),
+      weigh: (ending) => (ending.verb === 'succeed' ? ending.output.length : 0),
+      isPoison: (error) => faultOf(error) === 'bad-row',
+    }),
+  }
+}
+
+/** Runs get their time to end; then they are stopped and handed back, so that another worker goes on with them. */
+async function finish({ config, lease, log }: Worker, claimer: Claimer): Promise<void> {
+  const inTime = async (seconds: number) =>
+    Promise.race([claimer.idle().then(() => true), delay(seconds * 1000, false, { ref: false })])
+  if (await inTime(config.drainSeconds)) return
+  log.info({ runs: claimer.busy() }, 'stopping what still runs')
+  lease.stopAll('drain')
+  if (!(await inTime(config.cancelGraceSeconds + 5)))
+    log.warn({ runs: claimer.busy() }, 'runs are left to their lease')
+}
+
+async function close({ lease, models, queue, lifecycle }: Worker): Promise<void> {
+  lease.close()
+  await Promise.all([...models.values()].map(({ provider }) => provider.close()))
+  await queue.close()
+  await lifecycle.db.close()
+}
+
+const closeMs = 5_000
+
+/** URLs inside webhook bodies work as long as the files live. */
+const webhookUrlSeconds = 7 * 86_400
+
+export interface RunningWorker {
+  /** The models it serves. */
+  models: string[]
+  ready(): Promise<boolean>
+  /** Ends in order: nothing new is claimed, what runs is finished or handed back. */
+  drain(): Promise<void>
+}

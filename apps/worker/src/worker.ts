@@ -1,0 +1,38 @@
+import type { Batcher } from '@millrace/database/batch'
+import type { Fence } from '@millrace/lifecycle/claim'
+import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
+import type { PredictionRow } from '@millrace/lifecycle/present'
+import type { Ending } from '@millrace/lifecycle/settle'
+import type { ModelDescription } from '@millrace/models/description'
+import type { Guard } from '@millrace/outbound/guard'
+import type { Log } from '@millrace/process/log'
+import type { Provider } from '@millrace/providers/provider'
+import type { Queue } from '@millrace/queue/open-queue'
+import type { FileUrls } from '@millrace/storage/file-urls'
+import type { FileStore } from '@millrace/storage/store'
+import type { Config } from './config.ts'
+import type { EventBuffer } from './event-buffer.ts'
+import type { Lease } from './lease.ts'
+
+/** What the steps of a run share. */
+export interface Worker {
+  config: Config
+  log: Log
+  lifecycle: Lifecycle
+  queue: Queue
+  store: FileStore
+  guard: Guard
+  fileUrls: FileUrls
+  sealingKey: Buffer
+  models: ReadonlyMap<string, ServedModel>
+  lease: Lease
+  events: EventBuffer
+  /** Moves of concurrent runs share statements; each waits out an outage of the database. */
+  beginning: Batcher<Fence, PredictionRow | undefined>
+  settling: Batcher<Ending, PredictionRow | undefined>
+}
+
+export interface ServedModel {
+  description: ModelDescription
+  provider: Provider
+}
