@@ -22,7 +22,7 @@ beforeEach(async () => {
 afterEach(() => now.close())
 
 test('the events of a prediction arrive in order, each signed and exactly as stored', async () => {
-  const receiver = await now.receiving()
+  const receiver = await now.receiving({ afterMs: 30 })
   const ids = await Promise.all(
     Array.from({ length: 20 }, () => givenSucceeded(now.db, account, { url: receiver.url })),
   )
@@ -37,17 +37,20 @@ test('the events of a prediction arrive in order, each signed and exactly as sto
     expect(request.headers['user-agent']).toMatch(/^Millrace-Webhooks\/\d+\.\d+\.\d+$/)
     expect(request.headers['webhook-event']).toBe(JSON.parse(request.body).type)
   }
-  const order = Map.groupBy(
-    requests.map(({ body }) => JSON.parse(body)),
-    ({ id }) => id,
-  )
-  expect(order.size).toBe(ids.length)
-  for (const events of order.values()) {
-    expect(events.map(({ type }) => type)).toEqual([
+  const stored = await now.db.kysely.selectFrom('webhook_bodies').select('body').execute()
+  expect(requests.map(({ body }) => body).toSorted()).toEqual(stored.map(({ body }) => body).toSorted())
+
+  const predictions = Map.groupBy(requests, ({ body }) => JSON.parse(body).id)
+  expect(predictions.size).toBe(ids.length)
+  for (const events of predictions.values()) {
+    expect(events.map(({ headers }) => headers['webhook-event'])).toEqual([
       'prediction.created',
       'prediction.started',
       'prediction.succeeded',
     ])
+    // Each was sent only after the one before was answered.
+    const [first = 0, second = 0, third = 0] = events.map(({ at }) => at)
+    expect(Math.min(second - first, third - second)).toBeGreaterThan(25)
   }
 })
 
