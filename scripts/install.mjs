@@ -38,15 +38,12 @@ const pinnedNode = join(binaries, process.platform === 'win32' ? 'node.cmd' : 'n
 
 function isWhole(locked, dev) {
   const installed = readPackages('node_modules/.package-lock.json')
-  return Object.entries(locked).every(
-    ([path, { version, link, resolved, optional, devOptional, dev: isDev }]) => {
-      if (path === '' || !path.includes('node_modules/')) return true
-      const found = installed[path]
-      if (found)
-        return found.version === version && found.resolved === resolved && existsSync(join(root, path))
-      return optional || devOptional || (isDev && !dev) || (link && existsSync(join(root, path)))
-    },
-  )
+  return Object.entries(locked).every(([path, { version, link, optional, devOptional, dev: isDev }]) => {
+    if (path === '' || !path.includes('node_modules/')) return true
+    const found = installed[path]
+    if (found) return found.version === version && existsSync(join(root, path))
+    return optional || devOptional || (isDev && !dev) || (link && existsSync(join(root, path)))
+  })
 }
 
 function hasDevDependencies(locked) {
@@ -67,11 +64,19 @@ async function install(locked, dev) {
     ([path, { optional, dev: isDev }]) => path.includes('node_modules/') && !optional && (dev || !isDev),
   )
   const progress = watchProgress(wanted.map(([path]) => path))
-  const flags = ['--loglevel=error', '--no-audit', '--no-fund', dev ? '--include=dev' : '--omit=dev']
-  console.log(`Installing ${wanted.length} packages (npm ci${dev ? '' : ' without development tools'})`)
+  // Not `npm ci`: that throws away what is there already, and refuses a lock file whose registry lacked a package for
+  // some other platform. --no-save leaves the lock file, whose versions are taken, as it is.
+  const flags = [
+    '--no-save',
+    '--loglevel=error',
+    '--no-audit',
+    '--no-fund',
+    dev ? '--include=dev' : '--omit=dev',
+  ]
+  console.log(`Installing ${wanted.length} packages${dev ? '' : ', without development tools'}`)
   await step(
     'Packages',
-    () => run('npm', ['ci', ...flags], { cwd: root, env: npmEnvironment() }),
+    () => run('npm', ['install', ...flags], { cwd: root, env: npmEnvironment() }),
     progress.line,
   ).finally(progress.stop)
 }
@@ -158,6 +163,6 @@ function assertNodeVersion() {
   if (major > 22 || (major === 22 && minor >= 18)) return
   throw new Problem(
     `Millrace needs Node 22.18 or newer; this is ${process.version}, and npm was told to leave optional packages out.\n` +
-      'Run npm ci (without --omit=optional), which brings the right one along, or install a newer Node.',
+      'Run npm install (without --omit=optional), which brings the right one along, or install a newer Node.',
   )
 }

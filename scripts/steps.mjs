@@ -32,7 +32,10 @@ export async function run(command, args, options = {}) {
     child.once('error', (error) => reject(new Problem(`${command} could not be run: ${error.message}`)))
     child.once('close', resolve)
   })
-  if (code !== 0) throw new Problem(`${command} ${args.join(' ')} failed (${code}):\n${said.trim()}`)
+  if (code !== 0)
+    throw new Problem(
+      `${command} ${args.join(' ')} failed (${code}):\n${said.trim().split('\n').slice(0, 25).join('\n')}`,
+    )
 }
 
 /**

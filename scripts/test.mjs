@@ -70,7 +70,10 @@ function isFailed({ status }) {
 }
 
 async function runCommand(command, args) {
-  const code = await handOver(join(root, 'node_modules', '.bin', command), args, { cwd: root, env: withCommands() })
+  const code = await handOver(join(root, 'node_modules', '.bin', command), args, {
+    cwd: root,
+    env: withCommands(),
+  })
   if (interrupted) process.exit(130)
   return code
 }
