@@ -64,6 +64,7 @@ create table predictions (
 ) partition by range (id);
 create index predictions_account on predictions (account_id, id);
 create index predictions_model on predictions (account_id, model, id);
+create index predictions_deleted on predictions (id) where deleted_at is not null; -- what the purge looks for
 
 create function refuse_backward_move() returns trigger language plpgsql as $$
 begin

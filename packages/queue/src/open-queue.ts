@@ -13,7 +13,7 @@ export function openQueue(options: QueueOptions): Queue {
     : overPostgres(options.databaseUrl)
   const report = options.onError ?? (() => {})
   const pools = new Map<string, BullQueue>()
-  const outstanding = new Map<string, number>()
+  const backlogs = new Map<string, Backlog>()
   const closers: (() => Promise<unknown>)[] = []
   const signals = createSignals(transport.relay(options.prefix), report)
 
@@ -26,13 +26,29 @@ export function openQueue(options: QueueOptions): Queue {
     return queue
   }
 
+  /** How many bells are on their way and how many wait to be answered; the latter counted at most once a second. */
+  function backlogOf(pool: string): Backlog {
+    const backlog = backlogs.get(pool) ?? { sending: 0, waiting: 0, countedAt: 0 }
+    backlogs.set(pool, backlog)
+    if (Date.now() - backlog.countedAt > 1_000) {
+      backlog.countedAt = Date.now()
+      void poolQueue(pool)
+        .getWaitingCount()
+        .then((count) => {
+          backlog.waiting = count
+        })
+        .catch(report)
+    }
+    return backlog
+  }
+
   return {
     kind: options.redisUrl ? 'redis' : 'postgres',
 
     ring(pool, model, ids) {
-      const waiting = outstanding.get(pool) ?? 0
-      if (waiting >= maxOutstanding) return
-      outstanding.set(pool, waiting + 1)
+      const backlog = backlogOf(pool)
+      if (backlog.sending >= maxSending || backlog.waiting >= maxWaiting) return
+      backlog.sending++
       const bells = chunks(ids, 100).map((chunk) => ({
         name: 'bell',
         data: { model, ids: chunk },
@@ -41,7 +57,7 @@ export function openQueue(options: QueueOptions): Queue {
       void poolQueue(pool)
         .addBulk(bells)
         .catch(report)
-        .finally(() => outstanding.set(pool, (outstanding.get(pool) ?? 1) - 1))
+        .finally(() => backlog.sending--)
     },
 
     async answer(pool, handler) {
@@ -67,8 +83,9 @@ export function openQueue(options: QueueOptions): Queue {
   }
 }
 
-/** The most flushes of one pool that may wait for the queue at once; past it the sweeper's bell is enough. */
-const maxOutstanding = 64
+/** Bells of one pool that may be on their way, and that may wait for a worker: past it, those that wait are enough. */
+const maxSending = 64
+const maxWaiting = 1_000
 
 // No jobId (both backends swallow a re-add while the old job lives), nothing kept, one attempt: a bell is only a hint.
 const bellOptions = { removeOnComplete: true, removeOnFail: true, attempts: 1 } as const
@@ -165,6 +182,12 @@ export interface QueueOptions {
   prefix?: string | undefined
   name: string
   onError?: (error: unknown) => void
+}
+
+interface Backlog {
+  sending: number
+  waiting: number
+  countedAt: number
 }
 
 interface Transport {
