@@ -36,7 +36,7 @@ async function readDeliveries(db: Database, predictionId: string, slice: Slice):
 async function countDeliveries(db: Database, predictionId: string): Promise<number> {
   const { rows } = await db.pool.query<{ total: number }>(
     `select count(*) as total from (
-       select 1 from deliveries where prediction_id = $1 and id >= uuid_floor($2) limit ${countCap + 1}) some`,
+       select 1 from deliveries where prediction_id = $1 and id >= uuid_floor($2) limit ${countCap + 1}) counted`,
     [predictionId, timeBefore(predictionId)],
   )
   return rows[0]?.total ?? 0
