@@ -12,6 +12,7 @@ import { openStore } from '@millrace/storage/store'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { lifecycleOn } from './given-predictions.ts'
 import { masterKey, startTestWorker, type TestWorker } from './given-worker.ts'
+import { until } from './harness/wait.ts'
 
 describe.each(['redis', 'postgres'] as const)('over %s', (kind) => {
   let service: TestWorker
@@ -116,6 +117,18 @@ describe('a run', () => {
     const sealedInput = seal(JSON.stringify({ token: 'abc' }), deriveKey(masterKey, 'sealing'))
     const made = await service.create('tell-secret', { token: '***' }, { sealedInput })
     expect((await made.reaches('succeeded')).output).toBe('cba')
+  })
+
+  test('whose secrets this worker cannot open is given back, to be tried later', async () => {
+    const sealedInput = seal('{}', deriveKey('another master key, which the worker has not', 'sealing'))
+    const made = await service.create('tell-secret', { token: '***' }, { sealedInput })
+    const query =
+      'select worker, crashes, run_at > clock_timestamp() as later from runs where prediction_id = $1'
+    const run = await until(
+      async () => (await service.db.pool.query(query, [made.id])).rows.find(({ later }) => later),
+      { what: 'the run to be given back' },
+    )
+    expect(run).toEqual({ worker: null, crashes: 0, later: true })
   })
 
   test('that returns one picture has an array with its marker, and the file is listed', async () => {
