@@ -24,6 +24,7 @@ export default defineModel({
     nul: z.boolean().default(false).describe('Returns NUL characters and half of a surrogate pair'),
     nonsense: z.boolean().default(false).describe('Returns a value that is no JSON'),
   }),
+  output: z.object({ text: z.string().describe('Says that nothing bad was asked for') }),
   async run({ crash, exit, throw: message, hang, flood_mb, nul, nonsense }) {
     flood(flood_mb)
     if (crash) {

@@ -27,17 +27,19 @@ export function calmEvents(emit: (event: RunEvent) => void): CalmEvents {
 
 function boundedLog(write: (text: string) => void): (text: string) => void {
   let left = MAX_LOG_BYTES
+  let full = false
   return (text) => {
-    if (left <= 0 || text === '') {
+    const size = full ? 0 : Buffer.byteLength(text)
+    if (size === 0) {
       return
     }
-    const size = Buffer.byteLength(text)
+    full = size > left
     write(
-      size <= left
-        ? text
-        : `${cut(text, left)}\n[The rest of the log was dropped: a run may log ${MAX_LOG_BYTES >> 20} MB.]\n`,
+      full
+        ? `${cut(text, left)}\n[The rest of the log was dropped: a run may log ${MAX_LOG_BYTES >> 20} MB.]\n`
+        : text,
     )
-    left = size <= left ? left - size : 0
+    left -= size
   }
 }
 
