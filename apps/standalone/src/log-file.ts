@@ -12,6 +12,7 @@ export async function openLogFile(path: string, terminal: Terminal): Promise<Log
   if (size > 50_000_000) await rename(path, `${path}.1`) // one earlier file is kept
   const file = createWriteStream(path, { flags: 'a', mode: 0o600 })
   file.on('error', (error) => terminal.warn('log', `cannot be written: ${error.message}`))
+  let shown = ''
   const recent = new Map<string, string[]>()
 
   function take(source: string, line: string): void {
@@ -22,7 +23,9 @@ export async function openLogFile(path: string, terminal: Terminal): Promise<Log
     )
     const text = [entry.msg, entry.reason].filter(Boolean).join(': ')
     recent.set(source, [...(recent.get(source) ?? []), text].slice(-12))
-    if (loud.has(entry.level)) terminal.warn(source, text)
+    if (!loud.has(entry.level) || shown === `${source} ${text}`) return
+    shown = `${source} ${text}` // a warning that repeats itself is shown once; the file has them all
+    terminal.warn(source, text)
   }
 
   return {

@@ -1,0 +1,97 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { freePort } from '@millrace/standalone/ports'
+import { until } from './wait.ts'
+
+/** A data folder of the test's own; `remove` takes along what root's database keeps elsewhere. */
+export async function freshDataDir(): Promise<DataDir> {
+  const path = await mkdtemp(join(tmpdir(), 'millrace-standalone-'))
+  return {
+    path,
+    read: async (file) => (await readFile(join(path, file), 'utf8')).trim(),
+    async remove() {
+      const note = await readFile(join(path, 'postgres.json'), 'utf8').catch(() => undefined)
+      if (note) await rm(dirname(JSON.parse(note).folder), { recursive: true, force: true })
+      await rm(path, { recursive: true, force: true })
+    },
+  }
+}
+
+/** What `npm start` runs once everything is installed. */
+export async function runStandalone(
+  dataDir: string,
+  environment: Record<string, string> = {},
+): Promise<Standalone> {
+  const port = environment.PORT ?? String(await freePort())
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main], {
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, DATA_DIR: dataDir, PORT: port, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  running.add(child)
+  let shown = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      shown += text
+    })
+  }
+  const exited = once(child, 'exit').then(() => {
+    running.delete(child)
+    return child.exitCode
+  })
+  return {
+    url: `http://127.0.0.1:${port}`,
+    shown: () => shown,
+    exited,
+    signal: (name) => void child.kill(name),
+    async untilReady() {
+      await until(() => shown.includes('curl') || child.exitCode !== null, {
+        within: 60_000,
+        what: 'the banner',
+      })
+      if (child.exitCode !== null) throw new Error(`It ended instead of starting:\n${shown}`)
+      return shown
+    },
+  }
+}
+
+/** The processes that work for this data folder, by what /proc says of them. Linux only. */
+export async function processesOf(dataDir: string): Promise<string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const [command, environment] = await Promise.all(
+        ['cmdline', 'environ'].map((file) => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '')),
+      )
+      return environment?.split('\0').includes(`DATA_DIR=${dataDir}`)
+        ? [`${pid} ${command?.replaceAll('\0', ' ')}`]
+        : []
+    }),
+  )
+  return found.flat()
+}
+
+const main = fileURLToPath(new URL('../../apps/standalone/src/main.ts', import.meta.url))
+const running = new Set<ChildProcess>()
+
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGTERM')
+})
+
+export interface Standalone {
+  url: string
+  /** All that a person would have seen so far. */
+  shown(): string
+  exited: Promise<number | null>
+  signal(name: NodeJS.Signals): void
+  untilReady(): Promise<string>
+}
+
+interface DataDir {
+  path: string
+  read(file: string): Promise<string>
+  remove(): Promise<void>
+}

@@ -1,0 +1,189 @@
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, readFile, stat, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { freshDataDir, processesOf, runStandalone, type Standalone } from './harness/standalone.ts'
+import { until } from './harness/wait.ts'
+
+async function givenDataDir() {
+  const dataDir = await freshDataDir()
+  onTestFinished(() => dataDir.remove())
+  return dataDir
+}
+
+async function started(dataDir: string, environment: Record<string, string> = {}): Promise<Standalone> {
+  const standalone = await runStandalone(dataDir, environment)
+  onTestFinished(async () => {
+    standalone.signal('SIGTERM')
+    await standalone.exited
+  })
+  return standalone
+}
+
+function request(standalone: Standalone, path: string, apiKey: string, body?: unknown): Promise<Response> {
+  return fetch(`${standalone.url}${path}`, {
+    headers: { 'x-api-key': apiKey, 'content-type': 'application/json' },
+    ...(body !== undefined && { method: 'POST', body: JSON.stringify(body) }),
+  })
+}
+
+/** The lines of the banner that are meant to be pasted. */
+function printedCommand(banner: string): string {
+  return banner.slice(banner.indexOf('curl ')).trimEnd()
+}
+
+const echo = { model: 'echo', input: { hello: 'again' }, await: true }
+
+describe('a start in an empty folder', () => {
+  test('shows the URL, the docs and the ordinary key, never the admin key; secrets are for the owner only', async () => {
+    const dataDir = await givenDataDir()
+    const standalone = await started(dataDir.path)
+    const banner = await standalone.untilReady()
+
+    expect(banner).toContain(standalone.url)
+    expect(banner).toContain(`${standalone.url}/docs`)
+    expect(banner).toContain(await dataDir.read('api-key'))
+    expect(banner).not.toContain(await dataDir.read('admin-key'))
+    expect(banner).toContain('REDIS_URL')
+    for (const secret of ['api-key', 'admin-key', 'master-key', 'postgres-password', 'database-url']) {
+      expect((await stat(join(dataDir.path, secret))).mode & 0o777, secret).toBe(0o600)
+    }
+    for (const line of banner.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80)
+  })
+
+  test('prints a command that makes a picture, as it is', async () => {
+    const dataDir = await givenDataDir()
+    const standalone = await started(dataDir.path)
+    const command = printedCommand(await standalone.untilReady())
+
+    const { stdout } = await promisify(execFile)('sh', ['-c', command])
+    const prediction = JSON.parse(stdout)
+    expect(prediction).toMatchObject({ status: 'succeeded', error: null })
+    const picture = await fetch(prediction.output[0])
+    expect(picture.status).toBe(200)
+    expect(picture.headers.get('content-type')).toMatch(/^image\//)
+  })
+})
+
+describe('what a person can put right is said in words', () => {
+  test('a port that is taken', async () => {
+    const other = createServer().listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    onTestFinished(() => void other.close())
+    const { port } = other.address() as AddressInfo
+    const dataDir = await givenDataDir()
+
+    const standalone = await started(dataDir.path, { PORT: `${port}` })
+
+    expect(await standalone.exited).toBe(1)
+    expect(standalone.shown()).toContain(`PORT ${port} on 127.0.0.1 is taken`)
+    expect(standalone.shown()).not.toMatch(/^\s+at /m)
+  })
+
+  test('a data folder that cannot be written', async () => {
+    // Root may write anywhere but where the kernel itself refuses.
+    const isRoot = process.getuid?.() === 0
+    const folder = isRoot ? '/sys/kernel' : (await givenDataDir()).path
+    if (!isRoot) await chmod(folder, 0o500)
+
+    const standalone = await started(`${folder}/millrace`)
+
+    expect(await standalone.exited).toBe(1)
+    expect(standalone.shown()).toContain(`DATA_DIR cannot be written: ${folder}/millrace`)
+    expect(standalone.shown()).toContain('DATA_DIR=')
+  })
+
+  test('every wrong setting at once', async () => {
+    const dataDir = await givenDataDir()
+    const standalone = await started(dataDir.path, { PORT: 'http', LOG_LEVEL: 'loud', MASTER_KEY: 'short' })
+
+    expect(await standalone.exited).toBe(1)
+    for (const name of ['PORT', 'LOG_LEVEL', 'MASTER_KEY']) expect(standalone.shown()).toContain(`${name}: `)
+  })
+
+  test('a data folder that is in use', async () => {
+    const dataDir = await givenDataDir()
+    await (await started(dataDir.path)).untilReady()
+
+    const second = await started(dataDir.path)
+
+    expect(await second.exited).toBe(1)
+    expect(second.shown()).toContain(`Millrace already runs on ${dataDir.path}`)
+  })
+
+  test('a database of another PostgreSQL', async () => {
+    const dataDir = await givenDataDir()
+    const first = await started(dataDir.path)
+    await first.untilReady()
+    first.signal('SIGTERM')
+    await first.exited
+    const { folder } = JSON.parse(await dataDir.read('postgres.json'))
+    await writeFile(join(folder, 'PG_VERSION'), '15\n')
+
+    const second = await started(dataDir.path)
+
+    expect(await second.exited).toBe(1)
+    expect(second.shown()).toContain('is of PostgreSQL 15')
+    expect(second.shown()).toContain('pg_dump')
+  })
+})
+
+describe.runIf(process.platform === 'linux')('stopping and starting again', () => {
+  test('Ctrl-C leaves no process; the next start is quick and finds everything as it was', async () => {
+    const dataDir = await givenDataDir()
+    const first = await started(dataDir.path)
+    await first.untilReady()
+    const apiKey = await dataDir.read('api-key')
+    const { id } = (await (await request(first, '/v1/predictions', apiKey, echo)).json()) as { id: string }
+    expect((await processesOf(dataDir.path)).length).toBeGreaterThan(3)
+
+    first.signal('SIGINT')
+    expect(await first.exited).toBe(0)
+    expect(await processesOf(dataDir.path)).toEqual([])
+
+    const begun = performance.now()
+    const second = await started(dataDir.path)
+    await second.untilReady()
+    expect(performance.now() - begun).toBeLessThan(5_000)
+    const found = await request(second, `/v1/predictions/${id}`, apiKey)
+    expect(await found.json()).toMatchObject({ id, status: 'succeeded' })
+  })
+
+  test('a supervisor that is killed takes its processes along, and its database is taken over', async () => {
+    const dataDir = await givenDataDir()
+    const first = await started(dataDir.path)
+    await first.untilReady()
+    const apiKey = await dataDir.read('api-key')
+    const { id } = (await (await request(first, '/v1/predictions', apiKey, echo)).json()) as { id: string }
+
+    first.signal('SIGKILL')
+    await first.exited
+    const apps = async () => (await processesOf(dataDir.path)).filter((line) => line.includes('/apps/'))
+    await until(async () => (await apps()).length === 0, { within: 20_000, what: 'the apps to end' })
+
+    const second = await started(dataDir.path, { PORT: new URL(first.url).port })
+    expect(await second.untilReady()).toContain('Stopped the database server of a run that was killed')
+    const found = await request(second, `/v1/predictions/${id}`, apiKey)
+    expect(await found.json()).toMatchObject({ id, status: 'succeeded' })
+  })
+
+  test('a worker that is killed is started again', async () => {
+    const dataDir = await givenDataDir()
+    const standalone = await started(dataDir.path)
+    await standalone.untilReady()
+    const worker = async () =>
+      (await processesOf(dataDir.path))
+        .find((line) => line.includes('/apps/worker/src/main.ts'))
+        ?.split(' ')[0]
+    const killed = await worker()
+    process.kill(Number(killed), 'SIGKILL')
+    await until(async () => ![undefined, killed].includes(await worker()), { what: 'another worker' })
+
+    const made = await request(standalone, '/v1/predictions', await dataDir.read('api-key'), echo)
+    expect(await made.json()).toMatchObject({ status: 'succeeded' })
+    expect(await readFile(join(dataDir.path, 'millrace.log'), 'utf8')).toContain('the worker died (SIGKILL)')
+  })
+})
