@@ -30,22 +30,20 @@ export async function begin(lifecycle: Lifecycle, fences: Fence[]): Promise<(Pre
   return fences.map(({ id }) => byId.get(id))
 }
 
+// Whether it is the first begin is read from the locked run, the one place that two begins at once agree on.
 const statement = `
   with held as materialized (
-    select r.prediction_id, r.attempt from runs r
+    select r.prediction_id, r.attempt, r.run_by is null as first from runs r
     join json_to_recordset($1) as i(id uuid, attempt integer) on r.prediction_id = i.id and r.attempt = i.attempt
     order by r.prediction_id for update of r
-  ), before as materialized (
-    select p.id, p.status = any($4::text[]) as first from predictions p join held on p.id = held.prediction_id
-    where p.id between $2 and $3
   ), moved as (
     update predictions p
     set status = 'processing', started_at = coalesce(p.started_at, greatest(clock_timestamp(), p.created_at)),
         updated_at = greatest(clock_timestamp(), p.updated_at)
-    from held join before on before.id = held.prediction_id
+    from held
     where p.id = held.prediction_id and p.id between $2 and $3 and p.attempt = held.attempt
-      and p.status in ('starting', 'processing')
-    returning p.*, before.first
+      and p.status = any($4::text[] || '{processing}')
+    returning p.*, held.first
   ), timed as (
     update runs r
     set run_by = clock_timestamp() + make_interval(secs => (moved.timeouts ->> 'run')::integer),

@@ -50,7 +50,9 @@ const statement = `
   ), held as (
     update runs r
     set attempt = r.attempt + 1, worker = $3, lease_until = clock_timestamp() + make_interval(secs => $4),
-        event_seq = r.event_seq + 1, progress = null
+        event_seq = r.event_seq + 1, progress = null,
+        -- it has begun before, and gets a new deadline when it begins again
+        run_by = case when r.run_by is not null then 'infinity'::timestamptz end
     from picked where r.prediction_id = picked.prediction_id
     returning r.prediction_id, r.attempt, r.event_seq, r.start_by, r.crashes
   ), moved as (

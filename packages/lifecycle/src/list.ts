@@ -91,14 +91,14 @@ function candidates(db: Database, filter: ListFilter) {
   const [firstTag, ...otherTags] = Object.entries(filter.tags)
   let query = driver(db, filter, firstTag)
   for (const [name, value] of otherTags) query = query.where((eb) => hasTag(eb, filter, name, value))
-  if (firstTag && filter.status && isTerminal(filter.status)) {
-    const { status } = filter
+  const ended = endedOf(filter)
+  if (firstTag && ended) {
     query = query.where(({ exists, selectFrom }) =>
       exists(
         selectFrom('outcomes as o')
           .select('o.status')
           .whereRef('o.prediction_id', '=', 'd.id')
-          .where('o.status', '=', status),
+          .where('o.status', 'in', ended),
       ),
     )
   }
@@ -109,31 +109,52 @@ function candidates(db: Database, filter: ListFilter) {
         .whereRef('p.id', '=', 'd.id')
         .where('p.deleted_at', 'is', null)
       if (filter.model !== undefined) row = row.where('p.model', '=', filter.model)
-      if (filter.status !== undefined) row = row.where('p.status', '=', filter.status)
+      if (filter.statuses && !ended) row = row.where('p.status', 'in', filter.statuses)
       return exists(row)
     })
   }
   return query
 }
 
-/** The narrowest index that all wanted predictions are in. */
+/** The narrowest index that all wanted predictions are in. Several endings are merged, each in the order of its index. */
 function driver(db: Database, filter: ListFilter, tag: [string, string] | undefined) {
-  const { accountId, model, status } = filter
-  const from = sql`${
-    tag
-      ? sql`(select prediction_id as id from prediction_tags where account_id = ${accountId}::uuid and name = ${tag[0]} and value = ${tag[1]})`
-      : status && isTerminal(status)
-        ? sql`(select prediction_id as id from outcomes where account_id = ${accountId}::uuid and status = ${status} ${model === undefined ? sql`` : sql`and model = ${model}`})`
-        : status
-          ? sql`(select prediction_id as id from runs where account_id = ${accountId}::uuid)`
-          : sql`(select id from predictions where account_id = ${accountId}::uuid and deleted_at is null ${model === undefined ? sql`` : sql`and model = ${model}`})`
-  }`
-  return db.kysely.selectFrom(sql<{ id: string }>`${from}`.as('d')).select('d.id')
+  const { accountId, statuses } = filter
+  const ended = endedOf(filter)
+  const sources = tag
+    ? [
+        sql`select prediction_id as id from prediction_tags
+           where account_id = ${accountId}::uuid and name = ${tag[0]} and value = ${tag[1]}`,
+      ]
+    : ended
+      ? ended.map(
+          (status) => sql`select prediction_id as id from outcomes
+           where account_id = ${accountId}::uuid and status = ${status} ${andModel(filter)}`,
+        )
+      : statuses
+        ? [
+            sql`select prediction_id as id from runs where account_id = ${accountId}::uuid ${andModel(filter)}`,
+          ]
+        : [
+            sql`select id from predictions
+           where account_id = ${accountId}::uuid and deleted_at is null ${andModel(filter)}`,
+          ]
+  return db.kysely
+    .selectFrom(sql<{ id: string }>`(${sql.join(sources, sql` union all `)})`.as('d'))
+    .select('d.id')
 }
 
-function needsRow({ status, model }: ListFilter, tag: unknown): boolean {
-  if (tag) return model !== undefined || (status !== undefined && !isTerminal(status))
-  return status !== undefined && !isTerminal(status)
+function andModel({ model }: ListFilter) {
+  return model === undefined ? sql`` : sql`and model = ${model}`
+}
+
+function needsRow(filter: ListFilter, tag: unknown): boolean {
+  const unfinished = filter.statuses !== undefined && endedOf(filter) === undefined
+  return unfinished || (tag !== undefined && filter.model !== undefined)
+}
+
+/** The wanted statuses, where they are terminal: those stand in `outcomes`. */
+function endedOf({ statuses }: ListFilter): readonly Status[] | undefined {
+  return statuses?.every(isTerminal) ? statuses : undefined
 }
 
 function hasTag(
@@ -197,7 +218,8 @@ const smaller = (a: string, b: string): string => (a < b ? a : b)
 export interface ListFilter {
   accountId: string
   model?: string | undefined
-  status?: Status | undefined
+  /** Any of these. Either all terminal or none. */
+  statuses?: readonly Status[] | undefined
   tags: Record<string, string>
   from?: Date | undefined
   to?: Date | undefined
