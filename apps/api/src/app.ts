@@ -1,6 +1,7 @@
 import express, { type Express } from 'express'
 import helmet, { type HelmetOptions } from 'helmet'
 import { answerErrors, unknownEndpoint } from './answer-error.ts'
+import { admit } from './authenticate.ts'
 import type { Context } from './context.ts'
 import { cors } from './cors.ts'
 import { getJob, listJobs } from './dialects/skillboss/jobs.ts'
@@ -60,7 +61,11 @@ export function createApp(context: Context): Express {
       isOn(config.DIALECTS, spelling),
     )
     for (const { method, path } of spellings) {
-      const handlers = endpoint.upload ? [handle(context)] : [readBody, handle(context)]
+      const handlers = [
+        ...(endpoint.open ? [] : [admit(context)]),
+        ...(endpoint.body ? [readBody] : []),
+        handle(context),
+      ]
       app[method](path.replaceAll(/\{(\w+)\}/g, ':$1'), ...handlers)
     }
   }

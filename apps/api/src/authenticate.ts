@@ -1,15 +1,32 @@
 import { type Caller, findCaller } from '@millrace/accounts/api-keys'
 import { digest, wellFormed } from '@millrace/keys/api-key'
-import type { Request } from 'express'
+import type { Request, RequestHandler, Response } from 'express'
 import { ApiError } from './api-error.ts'
 import type { Context } from './context.ts'
+
+/** Lets in whoever may call, before any of the body is read; `callerOf` then tells who it is. */
+export function admit(context: Context): RequestHandler {
+  return async (request, response, next) => {
+    const caller = await authenticate(context, request)
+    response.locals.caller = caller
+    response.locals.accountId = caller.accountId
+    next()
+  }
+}
+
+/** The caller that was let in; nobody on open endpoints. */
+export function callerOf(response: Response): Caller {
+  return response.locals.caller ?? nobody
+}
+
+const nobody: Caller = { accountId: '', keyId: '', admin: false, suspended: false }
 
 /**
  * Who is calling: `x-api-key`, else `Authorization: Bearer`. A malformed key costs no query; the caller of a good one
  * is remembered for a second, so that a burst is one look-up and a revocation takes effect within that second.
  * Throws UNAUTHORIZED, the same for unknown, revoked and expired; ACCOUNT_SUSPENDED.
  */
-export async function authenticate(context: Context, request: Request): Promise<Caller> {
+async function authenticate(context: Context, request: Request): Promise<Caller> {
   const key = keyOf(request)
   if (key === undefined) throw new ApiError('UNAUTHORIZED', 'No API key was sent.')
   const caller = wellFormed(key) ? await lookUp(context, key) : undefined

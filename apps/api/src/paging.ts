@@ -9,7 +9,7 @@ export function pageOf({ per_page = 15, page, cursor }: PageQuery, prefix: IdPre
     throw new ApiError('INVALID_PARAMETER_COMBINATION', 'Send either page or cursor, not both.')
   if (cursor === undefined) {
     const offset = ((page ?? 1) - 1) * per_page
-    if (offset + per_page > countCap + per_page) {
+    if (offset >= countCap) {
       throw badParameter(
         'page',
         `reaches at most ${countCap} rows deep; follow pagination.next_cursor with cursor=`,

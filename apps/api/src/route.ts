@@ -1,15 +1,16 @@
 import type { Caller } from '@millrace/accounts/api-keys'
 import type { EndpointDefinition } from '@millrace/contract/endpoints'
 import type { ErrorId } from '@millrace/contract/errors'
+import { sanitise } from '@millrace/database/sanitise'
 import type { Request, RequestHandler, Response } from 'express'
 import type { z } from 'zod'
 import { ApiError, type Field } from './api-error.ts'
-import { authenticate } from './authenticate.ts'
+import { callerOf } from './authenticate.ts'
 import type { Context } from './context.ts'
 import { readJson } from './read-json.ts'
 
 /**
- * Ties an endpoint of the contract to its deed. Before the deed: the key, the JSON, the shape of parameters and body;
+ * Ties an endpoint of the contract to its deed. Before the deed: the JSON, the shape of parameters and body;
  * after it: the answer as JSON, with the first status of the contract unless the deed says another. A deed that
  * answers by itself (a stream, a file) returns `answered`.
  */
@@ -20,17 +21,15 @@ export function route<const E extends EndpointDefinition>(
   const handle =
     (context: Context): RequestHandler =>
     async (request, response) => {
-      const caller = endpoint.open ? nobody : await authenticate(context, request)
-      response.locals.accountId = caller.accountId
       const raw = Buffer.isBuffer(request.body) ? request.body : undefined
       const incoming = {
         context,
-        caller,
+        caller: callerOf(response),
         request,
         response,
         raw,
         params: check(endpoint.params, request.params, {}),
-        query: check(endpoint.query, request.query, {}),
+        query: check(endpoint.query, sanitise(request.query), {}),
         body: endpoint.body ? readBody(endpoint, raw, response) : undefined,
       } as Incoming<E>
       const answer = await deed(incoming)
@@ -63,8 +62,6 @@ class Answer {
 
 // 201 before 200: of a create's two statuses the usual one.
 const preferred = (status: string): number => (status === '201' ? 2 : status === '200' ? 1 : 0)
-
-const nobody: Caller = { accountId: '', keyId: '', admin: false, suspended: false }
 
 function readBody(endpoint: EndpointDefinition, raw: Buffer | undefined, response: Response): unknown {
   const given = readJson(raw) ?? {}

@@ -1,4 +1,5 @@
 import { endpoints } from '@millrace/contract/endpoints'
+import { sanitise } from '@millrace/database/sanitise'
 import { listPredictions as findPredictions } from '@millrace/lifecycle/list'
 import { present } from '@millrace/lifecycle/present'
 import { timeRange } from '../date-range.ts'
@@ -17,8 +18,8 @@ export const listPredictions = route(
       {
         accountId: caller.accountId,
         model: query.model,
-        status: query.status,
-        tags: tagsOf(request.query),
+        statuses: query.status && [query.status],
+        tags: tagsOf(sanitise(request.query)),
         from,
         to,
       },
