@@ -29,16 +29,14 @@ export async function streamEvents(
   response.flushHeaders()
   const changed = changeFlag(context, row.id, gone)
   const heartbeat = setInterval(() => response.write(': still here\n\n'), heartbeatMs)
-  let seq = lastEventId(request)
+  let seq = await resumeAfter(context, row, request)
   try {
     for (;;) {
       changed.clear()
-      const current = await findPrediction(context.db, caller.accountId, row.id)
-      if (!current || gone.aborted) break
-      const next = await sendEvents(context, current, seq, response, gone)
-      seq = next.seq
-      if (next.done || gone.aborted) break
-      if (!next.full) await changed.wait()
+      const sent = await sendEvents(context, caller, row.id, seq, response, gone)
+      if (sent.next === 'end' || gone.aborted) break
+      if (sent.next === 'wait') await changed.wait()
+      seq = sent.seq
     }
   } finally {
     clearInterval(heartbeat)
@@ -50,33 +48,41 @@ export async function streamEvents(
 const heartbeatMs = 15_000
 const batchSize = 200
 
+/** Sends what was stored after `seq`. The row is read after the events, so that it is never behind what they tell. */
 async function sendEvents(
   context: Context,
-  row: PredictionRow,
-  after: number,
+  { accountId }: Caller,
+  id: string,
+  seq: number,
   response: Response,
   gone: AbortSignal,
-): Promise<{ seq: number; done: boolean; full: boolean }> {
-  const events = await readEvents(context.db, row.id, after, batchSize)
-  let seq = after
-  let ended = false
-  for (const event of events) {
-    await send(response, gone, event.seq, event.kind, dataOf(context, row, event))
-    seq = event.seq
-    ended = event.kind === 'status' && isTerminal(statusOf(event))
+): Promise<{ seq: number; next: 'read' | 'wait' | 'end' }> {
+  const events = await readEvents(context.db, id, seq, batchSize)
+  const row = await findPrediction(context.db, accountId, id)
+  if (!row) return { seq, next: 'end' }
+  for (const event of events) await send(response, gone, event.seq, event.kind, dataOf(context, row, event))
+  const reached = events.at(-1)?.seq ?? seq
+  if (!isTerminal(row.status)) return { seq: reached, next: events.length === 0 ? 'wait' : 'read' }
+
+  const [here, later] = await readEvents(context.db, id, reached - 1, 2)
+  const more = here !== undefined && (here.seq > reached || later !== undefined)
+  // `done` has the seq after the last event; who was sent it already finds no event here. Events may have expired.
+  if (!more && (here || reached === 0)) {
+    await send(response, gone, reached + 1, 'done', present(row, context.links))
   }
-  const full = events.length === batchSize
-  // `done` follows the last status and has the seq after it; a reader that has it already gets nothing more.
-  const over = ended || (isTerminal(row.status) && events.length === 0)
-  if (ended) await send(response, gone, seq + 1, 'done', present(row, context.links))
-  if (over && !ended && (await isLast(context, row, after)))
-    await send(response, gone, after + 1, 'done', present(row, context.links))
-  return { seq, done: over, full }
+  return { seq: reached, next: more ? 'read' : 'end' }
 }
 
-/** Whether `seq` is the last stored event: what came after it for this reader was `done`, or is still to come. */
-async function isLast({ db }: Context, { id }: PredictionRow, seq: number): Promise<boolean> {
-  return seq > 0 && (await readEvents(db, id, seq - 1, 1)).some((event) => event.seq === seq)
+/** The seq to go on after: that of `Last-Event-ID`, where it was ever given out, else 0, the beginning. */
+async function resumeAfter(
+  { db }: Context,
+  { id, status }: PredictionRow,
+  request: Request,
+): Promise<number> {
+  const given = Number(request.get('last-event-id') ?? 0)
+  if (!Number.isSafeInteger(given) || given < 1 || given >= 2 ** 31) return 0
+  const known = await readEvents(db, id, given - (isTerminal(status) ? 2 : 1), 1)
+  return known.length > 0 ? given : 0
 }
 
 function dataOf(context: Context, row: PredictionRow, event: StoredEvent): unknown {
@@ -123,11 +129,6 @@ async function send(
   if (gone.aborted) return
   if (response.write(`id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`)) return
   await once(response, 'drain', { signal: gone }).catch(() => {})
-}
-
-function lastEventId(request: Request): number {
-  const given = Number(request.get('last-event-id') ?? 0)
-  return Number.isSafeInteger(given) && given > 0 && given < 2 ** 31 ? given : 0
 }
 
 /** A flag that changes raise: cleared before a read, waited for after it, so that no change falls in between. */
