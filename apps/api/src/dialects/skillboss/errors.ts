@@ -3,7 +3,7 @@ import { ApiError } from '../../api-error.ts'
 
 /** On `/v1/run` and `/v1/job` errors also carry `type` and `code`, as that dialect's clients read them. */
 export function inSkillBossDialect(path: string, error: ApiError): ApiError {
-  if (!/^\/v1\/(run|jobs?)(\/|$)/.test(path)) return error
+  if (!/^\/v1\/(run|jobs?)(\/|$)/i.test(path)) return error
   const [type, code] = words[error.id] ?? ['invalid_request_error', error.id.toLowerCase()]
   return new ApiError(error.id, error.message, { type, code, ...error.options })
 }

@@ -5,6 +5,7 @@ import type { Status } from '@millrace/contract/statuses'
 import { listPredictions } from '@millrace/lifecycle/list'
 import { present } from '@millrace/lifecycle/present'
 import { ownPrediction } from '../../own-prediction.ts'
+import { pageOf } from '../../paging.ts'
 import { route } from '../../route.ts'
 import { resultOf } from './result.ts'
 
@@ -13,26 +14,10 @@ export const getJob = route(endpoints.getJob, async ({ context, caller, params }
 })
 
 export const listJobs = route(endpoints.listJobs, async ({ context, caller, query }) => {
-  const { status, per_page = 15, page = 1 } = query
-  const wanted = status === undefined ? [undefined] : statusesOf[status]
-  const size = per_page * page
-  const pages = await Promise.all(
-    wanted.map((one) =>
-      listPredictions(
-        context.db,
-        { accountId: caller.accountId, status: one, tags: {} },
-        { size, offset: 0 },
-      ),
-    ),
-  )
-  const rows = pages
-    .flatMap((found) => found.rows)
-    .sort((a, b) => (a.id < b.id ? 1 : -1))
-    .slice(size - per_page, size)
-  return {
-    jobs: rows.map((row) => jobOf(present(row, context.links))),
-    count: pages.reduce((sum, { total }) => sum + total, 0),
-  }
+  const { accountId } = caller
+  const statuses = query.status && statusesOf[query.status]
+  const found = await listPredictions(context.db, { accountId, statuses, tags: {} }, pageOf(query, 'pred'))
+  return { jobs: found.rows.map((row) => jobOf(present(row, context.links))), count: found.total }
 })
 
 function jobOf(prediction: Prediction): Job {
