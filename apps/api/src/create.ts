@@ -36,7 +36,7 @@ export async function create(incoming: Create): Promise<{ row: PredictionRow; st
   }
   if (waitSeconds === 0) return { row: rowOf(keyed), statusCode }
   const row = await waitUntilEnd(context, caller, keyed.id, waitSeconds, response)
-  return { row, statusCode: isTerminal(row.status) ? 200 : statusCode }
+  return { row, statusCode: endedWithin(row, waitSeconds) ? 200 : statusCode }
 }
 
 /** The seconds a request wants to wait: `await: true`, or `Prefer: wait[=N]`, capped by AWAIT_SECONDS. */
@@ -53,7 +53,12 @@ async function answerReplay(
   response.set('idempotency-replayed', 'true')
   const row =
     waitSeconds > 0 ? await waitUntilEnd(context, caller, replay.row.id, waitSeconds, response) : replay.row
-  return { row, statusCode: replay.statusCode }
+  return { row, statusCode: endedWithin(row, waitSeconds) ? 200 : replay.statusCode }
+}
+
+/** Whether a wait from the creation on saw the end: so a replay tells the status of the first answer without a note of it. */
+function endedWithin({ completed_at, created_at }: PredictionRow, waitSeconds: number): boolean {
+  return completed_at !== null && completed_at.getTime() <= created_at.getTime() + waitSeconds * 1000
 }
 
 async function waitUntilEnd(
