@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { Busboy, type BusboyInstance } from '@fastify/busboy'
+import { sanitiseText } from '@millrace/database/sanitise'
 import { TooLargeError } from '@millrace/outbound/byte-limit'
 import { type StoredFile, saveFile } from '@millrace/storage/files'
 import type { Request } from 'express'
@@ -16,7 +17,7 @@ export async function receiveUpload(
   request: Request,
   target: UploadTarget,
 ): Promise<StoredFile> {
-  const type = request.get('content-type') ?? 'application/octet-stream'
+  const type = request.get('content-type') ?? defaultType
   try {
     return /^multipart\/form-data/i.test(type)
       ? await receiveMultipart(context, request, target)
@@ -43,7 +44,7 @@ async function receiveMultipart(
   let purpose = target.purpose
   let saving: Promise<StoredFile> | undefined
   parser.on('field', (name, value) => {
-    if (name === 'purpose') purpose = value.slice(0, 64)
+    if (name === 'purpose') purpose = sanitiseText(value).slice(0, 64)
   })
   parser.on('file', (field, source, name, _encoding, contentType) => {
     if (field !== 'file' || saving) {
@@ -85,12 +86,20 @@ function save(
 ): Promise<StoredFile> {
   return saveFile(db, store, {
     ...file,
+    contentType: isContentType(file.contentType) ? file.contentType : defaultType,
     accountId: target.accountId,
     purpose: target.purpose,
     maxBytes: config.MAX_FILE_BYTES,
     expiresAt: new Date(Date.now() + uploadDays * 86_400_000),
   })
 }
+
+/** Whether it can stand in the header of a download. */
+function isContentType(text: string): boolean {
+  return text.length <= 255 && /^[\w.+-]+\/[\w.+-]+(\s*;[\x20-\x7e]*)?$/.test(text)
+}
+
+const defaultType = 'application/octet-stream'
 
 /** Uploads live this long. */
 const uploadDays = 7

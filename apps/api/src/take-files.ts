@@ -30,17 +30,19 @@ export async function takeFiles(
   return { input: taken as Record<string, unknown>, files }
 }
 
-async function checkFileUrl({ fileUrls, guard }: Context, path: string, url: string): Promise<void> {
-  if (fileUrls.ours(url)) return
-  const problem = /^data:/i.test(url)
-    ? parseDataUrl(url)
-      ? undefined
-      : 'The data URL cannot be decoded'
-    : (await guard.check(url))?.message
+async function checkFileUrl(context: Context, path: string, url: string): Promise<void> {
+  const problem = await problemOf(context, url)
   if (problem === undefined) return
   throw new ApiError('INVALID_FILE_URL', `input.${path}: ${problem}.`, {
     fields: [{ path: `input.${path}`, message: problem }],
   })
+}
+
+async function problemOf({ db, fileUrls, guard }: Context, url: string): Promise<string | undefined> {
+  const ours = fileUrls.ours(url)
+  if (ours) return (await findFile(db, { id: ours })) ? undefined : 'The file was deleted or has expired'
+  if (/^data:/i.test(url)) return parseDataUrl(url) ? undefined : 'The data URL cannot be decoded'
+  return (await guard.check(url))?.message
 }
 
 /** The stored file that a string of the input stands for, storing it first when it is a large data URL. */
