@@ -33,6 +33,8 @@ export async function readSecrets(db: Database, ring: KeyRing, owner: SecretOwne
 /** Makes a new current secret; the old one signs as well for 24 hours more. */
 export async function rotateSecret(db: Database, ring: KeyRing, owner: SecretOwner): Promise<Secrets> {
   await transaction(db, async (client) => {
+    // Two rotations at once: the second retires what the first has made.
+    await client.query('select 1 from accounts where id = $1 for no key update', [owner.accountId])
     await client.query(
       `update signing_secrets set retires_at = clock_timestamp() + make_interval(hours => $3)
        where account_id = $1 and endpoint_id is not distinct from $2::uuid and retires_at is null`,

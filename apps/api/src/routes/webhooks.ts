@@ -11,7 +11,7 @@ import type { Endpoint } from '@millrace/contract/webhook-endpoint'
 import { transaction } from '@millrace/database/connect'
 import { fromTypeId, newId, toTypeId } from '@millrace/database/ids'
 import type { EndpointTable } from '@millrace/database/tables'
-import type { Selectable } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import { ApiError } from '../api-error.ts'
 import { checkEvents, checkWebhookUrl } from '../check-webhook.ts'
 import type { Context } from '../context.ts'
@@ -53,7 +53,11 @@ export const patchWebhook = route(endpoints.patchWebhook, async ({ context, call
   const { headers, ...plain } = body
   const row = await context.db.kysely
     .updateTable('webhook_endpoints')
-    .set({ updated_at: new Date(), ...plain, ...(headers ? { headers: JSON.stringify(headers) } : {}) })
+    .set({
+      updated_at: sql`clock_timestamp()`,
+      ...plain,
+      ...(headers ? { headers: JSON.stringify(headers) } : {}),
+    })
     .$if(body.active === true, (query) => query.set({ disabled_reason: null, failing_since: null }))
     .where('id', '=', id)
     .where('account_id', '=', caller.accountId)
