@@ -3,14 +3,15 @@ import { createRequire } from 'node:module'
 import { endpoints } from '@millrace/contract/endpoints'
 import { answered, route } from '../route.ts'
 
-/** The interactive reference: one page with its script inside, so that it works without a network. */
+/** The interactive reference: one page with its script and style inside, so that it works without a network. */
 export const docs = route(endpoints.docs, async ({ response }) => {
   response
     .status(200)
-    .set(
-      'content-security-policy',
-      "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; connect-src *",
-    )
+    .set({
+      'content-security-policy':
+        "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:",
+      'cache-control': 'public, max-age=3600',
+    })
     .type('html')
     .send(await page())
   return answered
@@ -19,14 +20,18 @@ export const docs = route(endpoints.docs, async ({ response }) => {
 let rendered: string | undefined
 
 async function page(): Promise<string> {
-  if (rendered === undefined) {
-    const script = await readFile(
-      createRequire(import.meta.url).resolve('rapidoc/dist/rapidoc-min.js'),
-      'utf8',
+  rendered ??= html
+    .replace('/*style*/', await asset('swagger-ui.css'))
+    // A function, since the script is full of $ signs that replace would read as its own.
+    .replace(
+      '/*script*/',
+      await asset('swagger-ui-bundle.js').then((script) => () => script.replaceAll('</script', '<\\/script')),
     )
-    rendered = html.replace('/*script*/', () => script.replaceAll('</script', '<\\/script'))
-  }
   return rendered
+}
+
+function asset(name: string): Promise<string> {
+  return readFile(createRequire(import.meta.url).resolve(`swagger-ui-dist/${name}`), 'utf8')
 }
 
 const html = `<!doctype html>
@@ -36,13 +41,24 @@ const html = `<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Millrace API reference</title>
 <link rel="icon" href="data:,">
-<script type="module">/*script*/</script>
+<style>/*style*/
+body { margin: 0; } .swagger-ui .information-container { padding-bottom: 0; } .swagger-ui .info { margin: 24px 0 8px; }
+</style>
 </head>
 <body>
-<rapi-doc spec-url="/openapi.json" render-style="read" theme="light" primary-color="#0b6e4f" load-fonts="false"
-  regular-font="system-ui, sans-serif" mono-font="ui-monospace, monospace" show-header="false" allow-authentication="true"
-  allow-spec-file-download="true" allow-server-selection="false" schema-style="table" persist-auth="true">
-</rapi-doc>
+<div id="reference"></div>
+<script>/*script*/</script>
+<script>
+SwaggerUIBundle({
+  url: '/openapi.json',
+  dom_id: '#reference',
+  deepLinking: true,
+  persistAuthorization: true,
+  tryItOutEnabled: true,
+  defaultModelsExpandDepth: 0,
+  validatorUrl: null,
+})
+</script>
 </body>
 </html>
 `
