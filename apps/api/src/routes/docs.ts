@@ -20,13 +20,13 @@ export const docs = route(endpoints.docs, async ({ response }) => {
 let rendered: string | undefined
 
 async function page(): Promise<string> {
-  rendered ??= html
-    .replace('/*style*/', await asset('swagger-ui.css'))
-    // A function, since the script is full of $ signs that replace would read as its own.
-    .replace(
-      '/*script*/',
-      await asset('swagger-ui-bundle.js').then((script) => () => script.replaceAll('</script', '<\\/script')),
-    )
+  if (rendered === undefined) {
+    const [style, script] = await Promise.all([asset('swagger-ui.css'), asset('swagger-ui-bundle.js')])
+    // Functions: what is put in is full of $ signs, which replace would otherwise read as its own.
+    rendered = html
+      .replace('/*style*/', () => style)
+      .replace('/*script*/', () => script.replaceAll('</script', '<\\/script'))
+  }
   return rendered
 }
 
