@@ -63,7 +63,10 @@ if (!command) {
   console.error(usage)
   process.exit(2)
 }
-const config = await readAdminConfig()
+const config = await readAdminConfig().catch((error: Error) => {
+  console.error(error.message)
+  process.exit(1)
+})
 const db = connect({ url: config.DATABASE_URL, max: 1, name: 'millrace-admin' })
 try {
   console.log(await command(db, positionals[2]))

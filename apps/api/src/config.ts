@@ -32,7 +32,7 @@ export async function readAdminConfig(environment: NodeJS.ProcessEnv = process.e
     readFile(join(dataDir, name), 'utf8').catch(() => {
       throw new Error(`There is no DATABASE_URL, and no running \`npm start\` to be found in ${dataDir}.`)
     })
-  const [url, key] = await Promise.all([noted('database-url'), noted('master-key')])
+  const [url, key] = await Promise.all([noted('database-url'), environment.MASTER_KEY || noted('master-key')])
   return read(adminSchema, { DATABASE_URL: url.trim(), MASTER_KEY: key.trim() })
 }
 
@@ -41,7 +41,7 @@ function read<T extends z.ZodType>(shape: T, environment: NodeJS.ProcessEnv): z.
   const result = shape.safeParse(given)
   if (result.success) return result.data
   const problems = result.error.issues.map(({ path, message }) => `  ${path.join('.')}: ${message}`)
-  throw new Error(`The configuration is not valid:\n${problems.join('\n')}`)
+  throw new Error(`The settings cannot be used.\n${problems.join('\n')}`)
 }
 
 /** The dialects that DIALECTS may name. */
@@ -64,12 +64,14 @@ const schema = z.object({
   HOST: z.string().default('127.0.0.1'),
   PORT: z.coerce.number().int().min(0).max(65_535).default(3000),
   PUBLIC_URL: z.url().optional(),
-  DATABASE_URL: z.string().startsWith('postgres'),
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'is required: a postgres:// URL' }),
   DATABASE_POOL: z.coerce.number().int().min(2).default(10),
   REDIS_URL: z.string().optional(),
   QUEUE_PREFIX: z.string().optional(),
-  MASTER_KEY: z.string().min(32, 'needs at least 32 characters'),
-  STORAGE_URL: z.string(),
+  MASTER_KEY: z
+    .string('is required: 32 characters or more, the same for every process on that database')
+    .min(32, 'must have at least 32 characters'),
+  STORAGE_URL: z.url({ protocol: /^(file|s3)$/, error: 'is required: a file:// URL' }),
   MODELS_DIR: z.string().optional(),
   TEST_MODELS: flag.default(false),
   OUTBOUND_ALLOW: list.default([]),

@@ -5,13 +5,14 @@ import { measureClock } from '@millrace/database/clock'
 import { ensurePartitions } from '@millrace/database/partitions'
 import { serveHealth } from '@millrace/process/health-server'
 import { createLog } from '@millrace/process/log'
+import { orExit } from '@millrace/process/or-exit'
 import { untilSignal } from '@millrace/process/until-signal'
 import { createApp } from './app.ts'
 import { readConfig } from './config.ts'
 import { type Context, openContext } from './context.ts'
 import { isReady } from './readiness.ts'
 
-const config = readConfig()
+const config = orExit(readConfig)
 const log = createLog({ name: 'api', level: config.LOG_LEVEL })
 const context = await openContext(config, log)
 await ensurePartitions(context.db.pool, config.PARTITIONS)

@@ -2,10 +2,11 @@ import { ensureFirstAccount } from '@millrace/accounts/accounts'
 import { createKeyRing } from '@millrace/accounts/api-keys'
 import { connect } from '@millrace/database/connect'
 import { migrate } from '@millrace/database/migrate'
+import { orExit } from '@millrace/process/or-exit'
 import { readMigrateConfig } from './config.ts'
 
 /** `npm run migrate`: brings the schema up to date and makes the first account. Safe to run twice at once. */
-const { DATABASE_URL, MASTER_KEY, ADMIN_API_KEY, PARTITIONS } = readMigrateConfig()
+const { DATABASE_URL, MASTER_KEY, ADMIN_API_KEY, PARTITIONS } = orExit(readMigrateConfig)
 const applied = await migrate(DATABASE_URL, { partitions: PARTITIONS })
 console.log(applied.length > 0 ? `Applied ${applied.join(', ')}.` : 'The schema is up to date.')
 

@@ -6,6 +6,7 @@ import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import { createGuard } from '@millrace/outbound/guard'
 import { serveHealth } from '@millrace/process/health-server'
 import { createLog } from '@millrace/process/log'
+import { orExit } from '@millrace/process/or-exit'
 import { untilSignal } from '@millrace/process/until-signal'
 import { openQueue, type Queue } from '@millrace/queue/open-queue'
 import { createFileUrls } from '@millrace/storage/file-urls'
@@ -18,7 +19,7 @@ import { releaseDead } from './sweep/release-expired.ts'
 import { ringLost } from './sweep/ring-lost.ts'
 import { type Sweep, startSweeps } from './sweep/sweep.ts'
 
-const config = readConfig()
+const config = orExit(readConfig)
 const log = createLog({ name: 'dispatcher', level: config.logLevel })
 const stopped = untilSignal({ supervised: config.supervised })
 const db = connect({ url: config.databaseUrl, name: 'millrace-dispatcher', max: 16 })

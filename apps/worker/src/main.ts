@@ -1,5 +1,6 @@
 import { serveHealth } from '@millrace/process/health-server'
 import { createLog } from '@millrace/process/log'
+import { orExit } from '@millrace/process/or-exit'
 import { untilSignal } from '@millrace/process/until-signal'
 import { type Config, readConfig } from './config.ts'
 import { startWorker } from './start-worker.ts'
@@ -10,7 +11,7 @@ await main().catch((error: unknown) => {
 })
 
 async function main(): Promise<void> {
-  const config = readConfig()
+  const config = orExit(readConfig)
   const stopping = untilSignal({ supervised: config.supervised })
   await work(config, stopping)
   process.exit(0)

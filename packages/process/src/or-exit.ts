@@ -1,0 +1,12 @@
+/**
+ * Reads something that a process cannot start without, its settings say. What is wrong goes to stderr as the plain
+ * text it is, without a stack, and the process ends with exit code 1.
+ */
+export function orExit<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+    process.exit(1)
+  }
+}
