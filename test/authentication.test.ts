@@ -1,0 +1,155 @@
+import { revokeKey } from '@millrace/accounts/api-keys'
+import { newId, toTypeId } from '@millrace/database/ids'
+import { newApiKey } from '@millrace/keys/api-key'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type ApiCaller, callerOf, refusalOf } from './api-caller.ts'
+import { givenAccount, givenKey } from './given-accounts.ts'
+import { type Service, startService } from './harness/service.ts'
+import { until } from './harness/wait.ts'
+
+let service: Service
+let anyone: ApiCaller
+beforeAll(async () => {
+  service = await startService({ queue: 'redis', workers: 0, dispatchers: 0 })
+  anyone = callerOf(service.url)
+})
+afterAll(() => service.stop())
+
+const asked = (headers: Record<string, string>) => anyone('GET /v1/predictions', { headers })
+const statusWith = async (headers: Record<string, string>) => (await asked(headers)).status
+
+test('x-api-key and Authorization: Bearer each open the door alone', async () => {
+  expect(await statusWith({ 'x-api-key': service.apiKey })).toBe(200)
+  expect(await statusWith({ authorization: `Bearer ${service.apiKey}` })).toBe(200)
+  expect(await statusWith({ authorization: `bearer ${service.apiKey}` })).toBe(200)
+})
+
+test('where both are sent, x-api-key wins', async () => {
+  expect(await statusWith({ 'x-api-key': service.apiKey, authorization: 'Bearer nonsense' })).toBe(200)
+  expect(await statusWith({ 'x-api-key': newApiKey(), authorization: `Bearer ${service.apiKey}` })).toBe(401)
+})
+
+test.each<[string, Record<string, string>]>([
+  ['no key', {}],
+  ['a key of another scheme', { authorization: 'Basic c2stbXI=' }],
+  ['a malformed key', { 'x-api-key': 'sk-mr-nonsense' }],
+  ['a well-formed key that nobody has', { 'x-api-key': newApiKey() }],
+  ['an empty bearer', { authorization: 'Bearer ' }],
+])('%s is 401', async (_, headers) => {
+  const reply = await asked(headers)
+  expect(refusalOf(reply)).toMatchObject({ status: 401, id: 'UNAUTHORIZED' })
+  expect(reply.body.error.retryable).toBe(false)
+})
+
+test('an unknown, a revoked and an expired key answer alike', async () => {
+  const revoked = await givenKey(service, service.accountId)
+  await revokeKey(service.db, revoked.id)
+  const expired = await givenKey(service, service.accountId, new Date(Date.now() - 1000))
+  const replies = await Promise.all(
+    [newApiKey(), revoked.key, expired.key].map((key) => asked({ 'x-api-key': key, 'x-request-id': 'same' })),
+  )
+  expect(new Set(replies.map(({ status, text }) => `${status} ${text}`)).size).toBe(1)
+  expect(replies[0]?.status).toBe(401)
+})
+
+test('a revocation takes effect on keys in use', async () => {
+  const { id, key } = await givenKey(service, service.accountId)
+  expect(await statusWith({ 'x-api-key': key })).toBe(200)
+  await revokeKey(service.db, id)
+  await until(async () => (await statusWith({ 'x-api-key': key })) === 401, { within: 3000, what: '401' })
+})
+
+test('an expiry takes effect on keys in use', async () => {
+  const { key } = await givenKey(service, service.accountId, new Date(Date.now() + 1000))
+  expect(await statusWith({ 'x-api-key': key })).toBe(200)
+  await until(async () => (await statusWith({ 'x-api-key': key })) === 401, { within: 5000, what: '401' })
+})
+
+test('a suspended account is told so', async () => {
+  const { accountId, apiKey } = await givenAccount(service)
+  await service.db.pool.query('update accounts set suspended_at = clock_timestamp() where id = $1', [
+    accountId,
+  ])
+  expect(refusalOf(await asked({ 'x-api-key': apiKey }))).toMatchObject({
+    status: 401,
+    id: 'ACCOUNT_SUSPENDED',
+  })
+})
+
+test('what needs no key answers without one', async () => {
+  for (const path of ['/livez', '/readyz', '/openapi.json', '/docs'])
+    expect([path, (await anyone(`GET ${path}`)).status]).toEqual([path, 200])
+})
+
+test('a malformed key costs no query', async () => {
+  const blind = await startService({ queue: 'redis', workers: 0, dispatchers: 0 })
+  await blind.db.pool.query('drop table api_keys cascade')
+  const call = callerOf(blind.url)
+  const broken = newApiKey().replace(/.$/, (last) => (last === 'a' ? 'b' : 'a'))
+
+  const malformed = await call('GET /v1/predictions', { headers: { 'x-api-key': broken } })
+  const wellFormed = await call('GET /v1/predictions', { headers: { 'x-api-key': newApiKey() } })
+
+  expect(malformed.status).toBe(401)
+  expect(refusalOf(wellFormed)).toMatchObject({ status: 500, id: 'INTERNAL_ERROR' })
+  expect(wellFormed.text).not.toMatch(/api_keys|relation|select/i)
+  await blind.stop()
+})
+
+describe('what belongs to another account', () => {
+  let foreign: { pred: string; file: string; whe: string }
+  beforeAll(async () => {
+    const owner = callerOf(service.url, (await givenAccount(service)).apiKey)
+    const [prediction, file, webhook] = await Promise.all([
+      owner('POST /v1/predictions', { body: { model: 'echo', input: {} } }),
+      owner('POST /v1/files?filename=a.txt', { raw: 'text' }),
+      owner('POST /v1/webhooks', { body: { url: 'http://127.0.0.1:9/' } }),
+    ])
+    foreign = { pred: prediction.body.id, file: file.body.id, whe: webhook.body.id }
+  })
+
+  test.each([
+    ['GET /v1/predictions/:pred', 'PREDICTION_NOT_FOUND'],
+    ['GET /v1/predictions/:pred?wait=1', 'PREDICTION_NOT_FOUND'],
+    ['POST /v1/predictions/:pred/cancel', 'PREDICTION_NOT_FOUND'],
+    ['DELETE /v1/predictions/:pred', 'PREDICTION_NOT_FOUND'],
+    ['DELETE /v1/predictions/:pred/delete', 'PREDICTION_NOT_FOUND'],
+    ['GET /v1/predictions/:pred/stream', 'PREDICTION_NOT_FOUND'],
+    ['GET /v1/predictions/:pred/deliveries', 'PREDICTION_NOT_FOUND'],
+    ['GET /v1/job/:pred', 'PREDICTION_NOT_FOUND'],
+    ['GET /v1/jobs/:pred', 'PREDICTION_NOT_FOUND'],
+    ['GET /v1/files/:file', 'FILE_NOT_FOUND'],
+    ['DELETE /v1/files/:file', 'FILE_NOT_FOUND'],
+    ['GET /v1/webhooks/:whe', 'WEBHOOK_NOT_FOUND'],
+    ['PATCH /v1/webhooks/:whe', 'WEBHOOK_NOT_FOUND'],
+    ['DELETE /v1/webhooks/:whe', 'WEBHOOK_NOT_FOUND'],
+    ['GET /v1/webhooks/:whe/secret', 'WEBHOOK_NOT_FOUND'],
+    ['POST /v1/webhooks/:whe/secret/rotate', 'WEBHOOK_NOT_FOUND'],
+  ])('%s answers as what never was, and does nothing', async (request, errorId) => {
+    const call = callerOf(service.url, service.apiKey)
+    const prefix = (/:(\w+)/.exec(request)?.[1] ?? '') as keyof typeof foreign
+    const body = request.startsWith('PATCH') ? { body: { active: false } } : {}
+    const ask = (id: string) =>
+      call(request.replace(/:\w+/, id), { headers: { 'x-request-id': 'same' }, ...body })
+
+    const theirs = await ask(foreign[prefix])
+    const random = await ask(toTypeId(prefix, newId()))
+    const malformed = await ask(`${prefix}_nonsense`)
+
+    expect(refusalOf(theirs)).toMatchObject({ status: 404, id: errorId })
+    expect(theirs.text).toBe(random.text)
+    expect(theirs.text).toBe(malformed.text)
+    expect(namesOf(theirs.headers)).toEqual(namesOf(random.headers))
+    expect(await untouched()).toEqual({ predictions: 1, files: 1, webhooks: 1 })
+  })
+
+  async function untouched() {
+    const { rows } = await service.db.pool.query(
+      `select (select count(*) from predictions where status = 'pending' and deleted_at is null) as predictions,
+              (select count(*) from files) as files, (select count(*) from webhook_endpoints where active) as webhooks`,
+    )
+    return rows[0]
+  }
+
+  const namesOf = (headers: Headers) => [...headers.keys()].filter((name) => name !== 'date').sort()
+})
