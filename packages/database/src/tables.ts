@@ -76,10 +76,10 @@ export interface PredictionTable {
   output: Json<unknown>
   error: string | null
   error_id: string | null
-  webhook: Json<{ url: string; events: string[] } | null>
+  webhook: Json<PredictionWebhook | null>
   tags: Json<Record<string, string>>
   files: Json<PredictionFile[]>
-  timeouts: Json<{ start: number; run: number }>
+  timeouts: Json<PredictionTimeouts>
   created_at: Date
   updated_at: Date
   started_at: Date | null
@@ -158,6 +158,18 @@ export interface PredictionFile {
   type: string
   size: number
   role: 'input' | 'output'
+}
+
+/** A prediction's own webhook, in its caller's spelling of the events. */
+export interface PredictionWebhook {
+  url: string
+  events: string[]
+}
+
+/** Seconds until a worker must have begun, and that a run may take. */
+export interface PredictionTimeouts {
+  start: number
+  run: number
 }
 
 export type EventKind = 'status' | 'output' | 'log' | 'progress'
