@@ -92,6 +92,7 @@ const schema = z.object({
   AWAIT_SECONDS: z.coerce.number().min(0).max(300).default(50),
   PARTITIONS: z.enum(['month', 'day']).default('month'),
   METRICS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
+  METRICS_HOST: z.string().optional(),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   SUPERVISED: z.string().optional(),
 })

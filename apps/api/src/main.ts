@@ -25,7 +25,12 @@ await once(server, 'listening')
 const health =
   config.METRICS_PORT === undefined
     ? undefined
-    : await serveHealth({ port: config.METRICS_PORT, host: config.HOST, ready: () => isReady(context), log })
+    : await serveHealth({
+        port: config.METRICS_PORT,
+        host: config.METRICS_HOST ?? config.HOST,
+        ready: () => isReady(context),
+        log,
+      })
 log.info({ address: server.address(), queue: context.queue.kind }, 'the api listens')
 
 const reason = await untilSignal({ supervised: config.SUPERVISED === '1' })

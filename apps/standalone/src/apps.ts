@@ -15,26 +15,35 @@ export async function describeApps(config: Config, { databaseUrl, masterKey }: F
     WORKER_NAME: config.workerName,
     SUPERVISED: '1',
   }
-  // Only the api's health is on the port that was asked for; the others' are for the supervisor, on loopback.
-  const [workerHealth, dispatcherHealth] = [await freePort(), await freePort()]
+  // Ports for the supervisor alone, on loopback; what it reads there it serves together on METRICS_PORT.
+  const [apiHealth, workerHealth, dispatcherHealth] = [await freePort(), await freePort(), await freePort()]
   return [
     {
       name: 'api',
       main: mainOf('api'),
-      env: { ...shared, HOST: config.host, PORT: String(config.port) },
+      env: {
+        ...shared,
+        HOST: config.host,
+        PORT: String(config.port),
+        METRICS_PORT: String(apiHealth),
+        METRICS_HOST: '127.0.0.1',
+      },
       readyUrl: `http://${reachable(config.host)}:${config.port}/readyz`,
+      metricsUrl: `http://127.0.0.1:${apiHealth}/metrics`,
     },
     {
       name: 'worker',
       main: mainOf('worker'),
       env: { ...shared, HOST: '127.0.0.1', METRICS_PORT: String(workerHealth) },
       readyUrl: `http://127.0.0.1:${workerHealth}/readyz`,
+      metricsUrl: `http://127.0.0.1:${workerHealth}/metrics`,
     },
     {
       name: 'dispatcher',
       main: mainOf('dispatcher'),
       env: { ...shared, HOST: '127.0.0.1', METRICS_PORT: String(dispatcherHealth) },
       readyUrl: `http://127.0.0.1:${dispatcherHealth}/readyz`,
+      metricsUrl: `http://127.0.0.1:${dispatcherHealth}/metrics`,
     },
   ]
 }
@@ -48,6 +57,7 @@ export interface AppProcess {
   main: string
   env: Record<string, string | undefined>
   readyUrl: string
+  metricsUrl: string
 }
 
 interface Found {

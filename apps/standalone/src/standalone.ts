@@ -6,15 +6,18 @@ import { connect } from '@millrace/database/connect'
 import { migrate } from '@millrace/database/migrate'
 import { newApiKey } from '@millrace/keys/api-key'
 import { releaseWorker } from '@millrace/lifecycle/release'
-import { describeApps } from './apps.ts'
+import { serveHealth } from '@millrace/process/health-server'
+import { createLog } from '@millrace/process/log'
+import { type AppProcess, describeApps } from './apps.ts'
 import { printBanner } from './banner.ts'
 import type { Config } from './config.ts'
 import { claimDataDir, keptSecret, writeSecretFile } from './data-dir.ts'
 import { startEmbeddedPostgres } from './embedded-postgres.ts'
+import { joinMetrics } from './joined-metrics.ts'
 import { openLogFile } from './log-file.ts'
 import { assertPortFree } from './ports.ts'
 import { StartProblem } from './start-problem.ts'
-import { supervise } from './supervise.ts'
+import { isReady, supervise } from './supervise.ts'
 import type { Terminal } from './terminal.ts'
 
 /**
@@ -52,7 +55,8 @@ export async function startStandalone(
     const log = await openLogFile(join(dataDir, 'millrace.log'), terminal)
     parts.push({ stop: log.close })
 
-    const supervisor = supervise(await describeApps(config, { databaseUrl, ...secrets }), {
+    const apps = await describeApps(config, { databaseUrl, ...secrets })
+    const supervisor = supervise(apps, {
       log,
       async onDeath(app) {
         if (app !== 'worker') return
@@ -62,6 +66,7 @@ export async function startStandalone(
     })
     parts.push(supervisor)
     await supervisor.untilReady(signal)
+    if (config.metricsPort !== undefined) parts.push(await serveMetrics(config, config.metricsPort, apps))
     printBanner(terminal, config, secrets.apiKey)
   } catch (error) {
     await stop()
@@ -74,6 +79,18 @@ export async function startStandalone(
       for (const part of parts) part.hurry?.()
     },
   }
+}
+
+/** One /metrics for all processes, and whether all of them are ready. */
+async function serveMetrics({ host, logLevel }: Config, port: number, apps: AppProcess[]): Promise<Part> {
+  const health = await serveHealth({
+    port,
+    host,
+    log: createLog({ name: 'standalone', level: logLevel }),
+    ready: async () => (await Promise.all(apps.map(({ readyUrl }) => isReady(readyUrl)))).every(Boolean),
+    metrics: () => joinMetrics(apps.map(({ name, metricsUrl }) => ({ name, url: metricsUrl }))),
+  })
+  return { stop: () => health.close() }
 }
 
 async function embedded({ dataDir }: Config, terminal: Terminal, parts: Part[]): Promise<string> {

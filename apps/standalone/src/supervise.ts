@@ -94,7 +94,8 @@ function launch({ name, main, env }: AppProcess, log: LogFile): ChildProcess {
   return child
 }
 
-async function isReady(url: string): Promise<boolean> {
+/** Whether a process says at `url` that it can serve. */
+export async function isReady(url: string): Promise<boolean> {
   return await fetch(url, { signal: AbortSignal.timeout(5_000) }).then(
     async (response) => {
       await response.body?.cancel()

@@ -13,9 +13,10 @@ export async function serveHealth({
   host = '127.0.0.1',
   ready,
   log,
+  metrics = () => registry.metrics(),
 }: HealthOptions): Promise<HealthServer> {
   const server = createServer((request, response) => {
-    void answer(request, ready).then(
+    void answer(request, ready, metrics).then(
       (reply) => send(response, reply),
       (error: unknown) => {
         log.warn({ err: error }, 'a health check failed')
@@ -34,7 +35,11 @@ export async function serveHealth({
   }
 }
 
-async function answer(request: IncomingMessage, ready: HealthOptions['ready']): Promise<Reply> {
+async function answer(
+  request: IncomingMessage,
+  ready: HealthOptions['ready'],
+  metrics: () => Promise<string>,
+): Promise<Reply> {
   const { pathname } = new URL(request.url ?? '/', 'http://health')
   switch (pathname) {
     case '/livez':
@@ -44,7 +49,7 @@ async function answer(request: IncomingMessage, ready: HealthOptions['ready']): 
       return json(isReady ? 200 : 503, { ready: isReady })
     }
     case '/metrics':
-      return { status: 200, type: registry.contentType, body: await registry.metrics() }
+      return { status: 200, type: registry.contentType, body: await metrics() }
     default:
       return json(404, { error: 'not found; here are /livez, /readyz and /metrics' })
   }
@@ -68,6 +73,8 @@ interface HealthOptions {
   host?: string
   ready: () => boolean | Promise<boolean>
   log: Log
+  /** Another text than this process's own metrics. */
+  metrics?: () => Promise<string>
 }
 
 interface Reply {
