@@ -96,7 +96,7 @@ export function dispatching(db: Database, options: Partial<DispatchOptions> = {}
   return startDispatch({
     db,
     guard: createGuard({ allow: [], loopback: true }),
-    sealingKey: ring.sealing,
+    sealingKeys: [ring.sealing],
     slots: 64,
     timeoutMs: 5_000,
     log: createLog({ name: 'test', level: 'silent' }),

@@ -1,5 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { createKeyRing, digestsOf } from '@millrace/accounts/api-keys'
+import { deriveKey, deriveKeys } from '@millrace/keys/derive'
 import { seal, unseal } from '@millrace/keys/seal'
+import { createFileUrls } from '@millrace/storage/file-urls'
 import { expect, test } from 'vitest'
 
 const key = randomBytes(32)
@@ -32,4 +35,22 @@ test('a cut value does not open', () => {
   for (let length = 0; length < sealed.length; length += 1) {
     expect(() => unseal(sealed.subarray(0, length), key), `${length} bytes`).toThrow()
   }
+})
+
+test('while the master key is being changed, what the one before it sealed, signed and digested is still good', () => {
+  const [before, after] = ['the master key of last year, 32 long', 'the master key of this year, 32 long']
+  const [newKey = Buffer.of(), ...oldKeys] = deriveKeys(after, before, 'file-urls')
+  const urls = createFileUrls({ publicUrl: 'https://millrace.test', key: newKey, previousKeys: oldKeys })
+  const old = createFileUrls({ publicUrl: 'https://millrace.test', key: deriveKey(before, 'file-urls') })
+  const fileId = 'file_01h455vb4pex5vsknk084sn02q'
+
+  expect(unseal(seal('secret', deriveKey(before, 'sealing')), deriveKeys(after, before, 'sealing'))).toBe(
+    'secret',
+  )
+  expect(urls.ours(old.sign(fileId, 'a.png', 60))).toBe(fileId)
+  expect(old.ours(urls.sign(fileId, 'a.png', 60))).toBeUndefined()
+  expect(digestsOf(createKeyRing(after, before), 'sk-mr-x')).toEqual([
+    ...digestsOf(createKeyRing(after), 'sk-mr-x'),
+    ...digestsOf(createKeyRing(before), 'sk-mr-x'),
+  ])
 })

@@ -1,5 +1,5 @@
-import { type Caller, findCaller } from '@millrace/accounts/api-keys'
-import { digest, wellFormed } from '@millrace/keys/api-key'
+import { type Caller, digestsOf, findCaller } from '@millrace/accounts/api-keys'
+import { wellFormed } from '@millrace/keys/api-key'
 import type { Request, RequestHandler, Response } from 'express'
 import { ApiError } from './api-error.ts'
 import type { Context } from './context.ts'
@@ -42,11 +42,11 @@ function keyOf(request: Request): string | undefined {
 }
 
 async function lookUp({ db, keyRing, callers }: Context, key: string): Promise<Caller | undefined> {
-  const keyDigest = digest(key, keyRing.pepper)
-  const name = keyDigest.toString('base64')
+  const digests = digestsOf(keyRing, key)
+  const name = Buffer.concat(digests).toString('base64')
   const known = callers.get(name)
   if (known && known.until > Date.now()) return known.caller
-  const caller = findCaller(db, keyDigest)
+  const caller = findCaller(db, digests)
   if (callers.size >= maxRemembered) callers.clear()
   callers.set(name, { caller, until: Date.now() + rememberedMs })
   caller.catch(() => callers.delete(name))

@@ -71,6 +71,7 @@ const schema = z.object({
   MASTER_KEY: z
     .string('is required: 32 characters or more, the same for every process on that database')
     .min(32, 'must have at least 32 characters'),
+  MASTER_KEY_PREVIOUS: z.string().min(32, 'must have at least 32 characters').optional(),
   STORAGE_URL: z.url({ protocol: /^(file|s3)$/, error: 'is required: a file:// URL' }),
   MODELS_DIR: z.string().optional(),
   TEST_MODELS: flag.default(false),

@@ -1,6 +1,6 @@
 import { createKeyRing, type KeyRing } from '@millrace/accounts/api-keys'
 import { connect, type Database } from '@millrace/database/connect'
-import { deriveKey } from '@millrace/keys/derive'
+import { deriveKeys } from '@millrace/keys/derive'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import type { Links } from '@millrace/lifecycle/present'
 import { type Catalogue, loadCatalogue } from '@millrace/models/catalogue'
@@ -29,10 +29,12 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
   const dirs = [shippedModelsDir(), ...(config.MODELS_DIR ? [config.MODELS_DIR] : [])]
   const catalogue = await loadCatalogue({ dirs, testModels: config.TEST_MODELS })
   for (const problem of catalogue.problems) log.warn(problem, 'a model file is not used')
-  const fileUrls = createFileUrls({
-    publicUrl: config.PUBLIC_URL,
-    key: deriveKey(config.MASTER_KEY, 'file-urls'),
-  })
+  const [key = Buffer.of(), ...previousKeys] = deriveKeys(
+    config.MASTER_KEY,
+    config.MASTER_KEY_PREVIOUS,
+    'file-urls',
+  )
+  const fileUrls = createFileUrls({ publicUrl: config.PUBLIC_URL, key, previousKeys })
   const links = linksFor(config.PUBLIC_URL, fileUrls, replyUrlSeconds)
   const webhookLinks = linksFor(config.PUBLIC_URL, fileUrls, webhookUrlSeconds)
   const lifecycle = { db, links: webhookLinks }
@@ -53,7 +55,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
       loopback: config.OUTBOUND_LOOPBACK,
       closedPorts: storePorts(config),
     }),
-    keyRing: createKeyRing(config.MASTER_KEY),
+    keyRing: createKeyRing(config.MASTER_KEY, config.MASTER_KEY_PREVIOUS),
     callers: new Map(),
     acceptance: createAcceptance(lifecycle, queue),
     changes,

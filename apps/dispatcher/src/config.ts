@@ -16,6 +16,7 @@ export function readConfig(environment: Environment = process.env): Config {
     redisUrl: settings.REDIS_URL,
     queuePrefix: settings.QUEUE_PREFIX,
     masterKey: settings.MASTER_KEY,
+    previousMasterKey: settings.MASTER_KEY_PREVIOUS,
     publicUrl: settings.PUBLIC_URL.replace(/\/+$/, ''),
     storageUrl: settings.STORAGE_URL,
     outbound: {
@@ -76,6 +77,7 @@ const schema = z
     MASTER_KEY: z
       .string('is required: 32 characters or more, the same for every process on that database')
       .min(32, 'must have at least 32 characters'),
+    MASTER_KEY_PREVIOUS: z.string().min(32, 'must have at least 32 characters').optional(),
     PUBLIC_URL: z.url({ protocol: /^https?$/, error: 'is required: the http or https URL of the api' }),
     STORAGE_URL: z.url({ protocol: /^(file|s3)$/, error: 'is required: a file:// URL' }),
     OUTBOUND_ALLOW: list.default([]),
@@ -105,6 +107,7 @@ export type Config = {
   redisUrl: string | undefined
   queuePrefix: string | undefined
   masterKey: string
+  previousMasterKey: string | undefined
   publicUrl: string
   storageUrl: string
   outbound: { allow: string[]; loopback: boolean; closedPorts: number[] }

@@ -48,7 +48,7 @@ export function startDispatch(options: DispatchOptions): Dispatch {
   async function sendAll(claimed: ClaimedDelivery[]): Promise<void> {
     const unread = new Set(claimed)
     try {
-      for (const one of await prepare(db, options.sealingKey, claimed)) {
+      for (const one of await prepare(db, options.sealingKeys, claimed)) {
         unread.delete(one.delivery)
         track(finish(one))
       }
@@ -158,7 +158,7 @@ export interface Dispatch {
 export interface DispatchOptions {
   db: Database
   guard: Guard
-  sealingKey: Buffer
+  sealingKeys: readonly Buffer[]
   slots: number
   timeoutMs: number
   log: Log

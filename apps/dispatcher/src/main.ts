@@ -1,7 +1,7 @@
 import { measureClock } from '@millrace/database/clock'
 import { connect } from '@millrace/database/connect'
 import { ensurePartitions } from '@millrace/database/partitions'
-import { deriveKey } from '@millrace/keys/derive'
+import { deriveKeys } from '@millrace/keys/derive'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import { createGuard } from '@millrace/outbound/guard'
 import { serveHealth } from '@millrace/process/health-server'
@@ -46,7 +46,7 @@ const dispatch = startDispatch({
   db,
   log,
   guard: createGuard(config.outbound),
-  sealingKey: deriveKey(config.masterKey, 'sealing'),
+  sealingKeys: deriveKeys(config.masterKey, config.previousMasterKey, 'sealing'),
   slots: config.slots,
   timeoutMs: config.timeoutSeconds * 1000,
 })
@@ -72,7 +72,8 @@ async function ready(): Promise<boolean> {
 function sweepsOf(settings: Config, bells: Queue, sending: Dispatch): Sweep[] {
   const { sweepSeconds, leaseSeconds, cancelGraceSeconds, publicUrl, retention } = settings
   const store = openStore(settings.storageUrl)
-  const urls = createFileUrls({ publicUrl, key: deriveKey(settings.masterKey, 'file-urls') })
+  const [key = Buffer.of()] = deriveKeys(settings.masterKey, undefined, 'file-urls')
+  const urls = createFileUrls({ publicUrl, key })
   const lifecycle: Lifecycle = {
     db,
     links: { publicUrl, file: ({ id, name }) => urls.sign(id, name, webhookFileSeconds) },

@@ -10,7 +10,7 @@ import type { ClaimedDelivery } from './claim-due.ts'
  */
 export async function prepare(
   db: Database,
-  sealingKey: Buffer,
+  sealingKeys: readonly Buffer[],
   claimed: ClaimedDelivery[],
 ): Promise<(PreparedDelivery | UnwantedDelivery)[]> {
   if (claimed.length === 0) return []
@@ -30,14 +30,14 @@ export async function prepare(
     if (row === undefined) return []
     if (!row.wanted || row.body === null) return [{ kind: 'unwanted', delivery }]
     const { body, headers, sealed } = row
-    return [{ kind: 'prepared', delivery, body, headers, secrets: unsealAll(sealed, sealingKey) }]
+    return [{ kind: 'prepared', delivery, body, headers, secrets: unsealAll(sealed, sealingKeys) }]
   })
 }
 
 /** None at all when one does not open: a receiver that knows only that one would refuse the rest. */
-function unsealAll(sealed: Buffer[], key: Buffer): string[] {
+function unsealAll(sealed: Buffer[], keys: readonly Buffer[]): string[] {
   try {
-    return sealed.map((secret) => unseal(secret, key))
+    return sealed.map((secret) => unseal(secret, keys))
   } catch {
     return []
   }

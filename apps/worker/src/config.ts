@@ -20,6 +20,7 @@ export function readConfig(environment: Environment = process.env): Config {
     redisUrl: settings.REDIS_URL,
     queuePrefix: settings.QUEUE_PREFIX,
     masterKey: settings.MASTER_KEY,
+    previousMasterKey: settings.MASTER_KEY_PREVIOUS,
     publicUrl: settings.PUBLIC_URL.replace(/\/+$/, ''),
     storageUrl: settings.STORAGE_URL,
     modelDirs: [shippedModelsDir(), ...(settings.MODELS_DIR ? [resolve(settings.MODELS_DIR)] : [])],
@@ -75,6 +76,7 @@ const schema = z.object({
   REDIS_URL: z.string().optional(),
   QUEUE_PREFIX: z.string().optional(),
   MASTER_KEY: z.string('is required').min(32, 'must have at least 32 characters'),
+  MASTER_KEY_PREVIOUS: z.string().min(32, 'must have at least 32 characters').optional(),
   PUBLIC_URL: z.url({ protocol: /^https?$/, error: 'must be the http or https URL of the api' }),
   STORAGE_URL: z.url({ protocol: /^file$/, error: 'must be a file:/// URL' }),
   MODELS_DIR: z.string().optional(),
@@ -105,6 +107,7 @@ export interface Config {
   redisUrl: string | undefined
   queuePrefix: string | undefined
   masterKey: string
+  previousMasterKey: string | undefined
   publicUrl: string
   storageUrl: string
   modelDirs: string[]

@@ -37,9 +37,9 @@ export async function prepareInput(worker: Worker, request: InputRequest): Promi
 /** Something in the input cannot be used. */
 export class InputError extends Error {}
 
-function withSecrets({ sealingKey }: Worker, { row }: Claim): Record<string, unknown> {
+function withSecrets({ sealingKeys }: Worker, { row }: Claim): Record<string, unknown> {
   if (row.sealed_input === null) return row.input
-  return { ...row.input, ...JSON.parse(unseal(row.sealed_input, sealingKey)) }
+  return { ...row.input, ...JSON.parse(unseal(row.sealed_input, sealingKeys)) }
 }
 
 async function bringFile(worker: Worker, request: InputRequest, url: string, place: Place): Promise<string> {

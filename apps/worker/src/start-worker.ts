@@ -3,7 +3,7 @@ import { createBatcher } from '@millrace/database/batch'
 import { measureClock } from '@millrace/database/clock'
 import { connect } from '@millrace/database/connect'
 import { faultOf } from '@millrace/database/faults'
-import { deriveKey } from '@millrace/keys/derive'
+import { deriveKeys } from '@millrace/keys/derive'
 import { begin } from '@millrace/lifecycle/begin'
 import { appendEvents } from '@millrace/lifecycle/events'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
@@ -71,9 +71,15 @@ async function openWorker(config: Config, log: Log): Promise<Worker> {
     name: config.name,
     onError: (err) => log.warn({ err }, 'the queue has a problem'),
   })
+  const [key = Buffer.of(), ...previousKeys] = deriveKeys(
+    config.masterKey,
+    config.previousMasterKey,
+    'file-urls',
+  )
   const fileUrls = createFileUrls({
     publicUrl: config.publicUrl,
-    key: deriveKey(config.masterKey, 'file-urls'),
+    key,
+    previousKeys,
   })
   const lifecycle: Lifecycle = {
     db,
@@ -90,7 +96,7 @@ async function openWorker(config: Config, log: Log): Promise<Worker> {
     store: openStore(config.storageUrl),
     guard: createGuard(config.outbound),
     fileUrls,
-    sealingKey: deriveKey(config.masterKey, 'sealing'),
+    sealingKeys: deriveKeys(config.masterKey, config.previousMasterKey, 'sealing'),
     models: await serveModels(config, log),
     lease: createLease({
       db,

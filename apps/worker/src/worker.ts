@@ -23,7 +23,7 @@ export interface Worker {
   store: FileStore
   guard: Guard
   fileUrls: FileUrls
-  sealingKey: Buffer
+  sealingKeys: readonly Buffer[]
   models: ReadonlyMap<string, ServedModel>
   lease: Lease
   events: EventBuffer

@@ -3,9 +3,18 @@ import { newId } from '@millrace/database/ids'
 import { digest, newApiKey } from '@millrace/keys/api-key'
 import { deriveKey } from '@millrace/keys/derive'
 
-/** The keys that accounts need, derived once from the master key. */
-export function createKeyRing(masterKey: string): KeyRing {
-  return { pepper: deriveKey(masterKey, 'api-key-pepper'), sealing: deriveKey(masterKey, 'sealing') }
+/** The keys that accounts need, derived once from the master key, and from the one before it during a rotation. */
+export function createKeyRing(masterKey: string, previousMasterKey?: string): KeyRing {
+  return {
+    pepper: deriveKey(masterKey, 'api-key-pepper'),
+    sealing: deriveKey(masterKey, 'sealing'),
+    ...(previousMasterKey === undefined ? {} : { previous: createKeyRing(previousMasterKey) }),
+  }
+}
+
+/** A key's digests under the current pepper and the one before it. */
+export function digestsOf(ring: KeyRing, key: string): Buffer[] {
+  return [digest(key, ring.pepper), ...(ring.previous ? digestsOf(ring.previous, key) : [])]
 }
 
 /** Makes a key for an account and answers its full text: the only time it is ever shown. */
@@ -33,13 +42,13 @@ export async function storeKey(
 }
 
 /** Whose key this is, while it is neither revoked nor expired. */
-export async function findCaller(db: Database, keyDigest: Buffer): Promise<Caller | undefined> {
+export async function findCaller(db: Database, keyDigests: Buffer[]): Promise<Caller | undefined> {
   const { rows } = await db.pool.query<Caller>({
     name: 'find-caller',
     text: `select k.account_id as "accountId", k.id as "keyId", k.admin, a.suspended_at is not null as suspended
            from api_keys k join accounts a on a.id = k.account_id
-           where k.digest = $1 and k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp())`,
-    values: [keyDigest],
+           where k.digest = any($1::bytea[]) and k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp())`,
+    values: [keyDigests],
   })
   return rows[0]
 }
@@ -67,6 +76,7 @@ export async function revokeKey(db: Database, id: string): Promise<boolean> {
 export interface KeyRing {
   pepper: Buffer
   sealing: Buffer
+  previous?: KeyRing
 }
 
 export interface NewKey {

@@ -25,7 +25,9 @@ export async function readSecrets(db: Database, ring: KeyRing, owner: SecretOwne
     [owner.accountId, owner.endpointId],
   )
   return {
-    secrets: rows.map(({ sealed }) => unseal(sealed, ring.sealing)),
+    secrets: rows.map(({ sealed }) =>
+      unseal(sealed, [ring.sealing, ...(ring.previous ? [ring.previous.sealing] : [])]),
+    ),
     previousRetiresAt: rows.find(({ retires_at }) => retires_at !== null)?.retires_at ?? null,
   }
 }

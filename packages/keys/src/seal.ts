@@ -8,20 +8,30 @@ export function seal(plain: string, key: Buffer): Buffer {
   return Buffer.concat([version, nonce, cipher.getAuthTag(), ciphertext])
 }
 
-/** Reads what seal wrote. Throws when a byte was changed or the key is another one. */
-export function unseal(sealed: Buffer, key: Buffer): string {
+/** Reads what seal wrote under one of these keys. Throws when a byte was changed or the key is another one. */
+export function unseal(sealed: Buffer, keys: Buffer | readonly Buffer[]): string {
   if (sealed.length < headerBytes || !sealed.subarray(0, 1).equals(version)) {
     throw new Error('This is not a sealed value of a version this release can read')
   }
+  let failure: unknown
+  for (const key of [keys].flat()) {
+    try {
+      return open(sealed, key)
+    } catch (error) {
+      failure = error
+    }
+  }
+  throw new Error('A sealed value does not open: was it written under another MASTER_KEY?', {
+    cause: failure,
+  })
+}
+
+function open(sealed: Buffer, key: Buffer): string {
   const nonce = sealed.subarray(1, 1 + nonceBytes)
   const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: tagBytes })
   decipher.setAAD(version).setAuthTag(sealed.subarray(1 + nonceBytes, headerBytes))
   const start = decipher.update(sealed.subarray(headerBytes))
-  try {
-    return Buffer.concat([start, decipher.final()]).toString('utf8')
-  } catch (cause) {
-    throw new Error('A sealed value does not open: was it written under another MASTER_KEY?', { cause })
-  }
+  return Buffer.concat([start, decipher.final()]).toString('utf8')
 }
 
 const version = Buffer.from([1])

@@ -4,11 +4,11 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
  * URLs that open one file for a while, for whoever holds them: `{publicUrl}/files/file_…/name.png?expires=…&signature=…`.
  * The name is for people and for programs that look at extensions; it is not signed.
  */
-export function createFileUrls({ publicUrl, key }: FileUrlOptions): FileUrls {
+export function createFileUrls({ publicUrl, key, previousKeys = [] }: FileUrlOptions): FileUrls {
   const base = `${publicUrl.replace(/\/+$/, '')}/files/`
 
-  function signatureOf(fileId: string, expires: string): Buffer {
-    return createHmac('sha256', key).update(`${fileId}\n${expires}`).digest()
+  function signatureOf(fileId: string, expires: string, by = key): Buffer {
+    return createHmac('sha256', by).update(`${fileId}\n${expires}`).digest()
   }
 
   function sign(fileId: string, name: string, ttlSeconds: number): string {
@@ -20,8 +20,10 @@ export function createFileUrls({ publicUrl, key }: FileUrlOptions): FileUrls {
   function verify(fileId: string, expires: string, signature: string): boolean {
     if (!/^\d{1,12}$/.test(expires) || Number(expires) <= Date.now() / 1000) return false
     const given = Buffer.from(signature, 'base64url')
-    const wanted = signatureOf(fileId, expires)
-    return given.length === wanted.length && timingSafeEqual(given, wanted)
+    return [key, ...previousKeys].some((by) => {
+      const wanted = signatureOf(fileId, expires, by)
+      return given.length === wanted.length && timingSafeEqual(given, wanted)
+    })
   }
 
   function ours(text: string): string | undefined {
@@ -36,7 +38,8 @@ export function createFileUrls({ publicUrl, key }: FileUrlOptions): FileUrls {
   return { sign, verify, ours }
 }
 
-export type FileUrlOptions = { publicUrl: string; key: Buffer }
+/** `key` signs; what `previousKeys` signed is still good. */
+export type FileUrlOptions = { publicUrl: string; key: Buffer; previousKeys?: readonly Buffer[] }
 
 export type FileUrls = {
   sign(fileId: string, name: string, ttlSeconds: number): string
