@@ -18,9 +18,7 @@ export async function outlast<T>(work: () => Promise<T>): Promise<T> {
 
 function isPassing(error: unknown): boolean {
   const fault = faultOf(error)
-  return (
-    fault === 'locked' || fault === 'conflict' || isUnreachable(error) || /not queryable/.test(String(error))
-  )
+  return fault === 'locked' || fault === 'conflict' || isUnreachable(error)
 }
 
 const longestPauseMs = 2_000

@@ -29,6 +29,9 @@ export function openapiDocument({ publicUrl, version, dialects }: DocumentOption
     },
     servers: [{ url: publicUrl }],
     security: [{ apiKey: [] }, { bearer: [] }],
+    tags: [...new Set(Object.values(endpoints).map(({ tag }) => tag)), 'compatibility'].map((name) => ({
+      name,
+    })),
     paths,
     components: {
       schemas,

@@ -1,4 +1,7 @@
+import { createBatcher } from '@millrace/database/batch'
+import { faultOf } from '@millrace/database/faults'
 import { type Lifecycle, maxAttempts } from './lifecycle.ts'
+import type { PredictionRow } from './present.ts'
 import { type Ending, settle } from './settle.ts'
 
 /**
@@ -26,8 +29,14 @@ export async function endOverdue(lifecycle: Lifecycle, graceSeconds: number): Pr
     [graceSeconds, maxAttempts],
   )
   if (rows.length === 0) return []
-  const settled = await settle(lifecycle, rows.map(endingOf))
-  return settled.flatMap((row) => (row ? [row.id] : []))
+  const batcher = createBatcher<Ending, PredictionRow | undefined>({
+    flush: (endings) => settle(lifecycle, endings),
+    isPoison: (error) => faultOf(error) === 'bad-row',
+  })
+  const settled = await Promise.allSettled(rows.map((row) => batcher.add(endingOf(row))))
+  const failed = settled.find((one) => one.status === 'rejected' && faultOf(one.reason) !== 'bad-row')
+  if (failed?.status === 'rejected') throw failed.reason
+  return settled.flatMap((one) => (one.status === 'fulfilled' && one.value ? [one.value.id] : []))
 }
 
 function endingOf({ id, attempt, why }: OverdueRow): Ending {

@@ -57,6 +57,11 @@ SwaggerUIBundle({
   tryItOutEnabled: true,
   defaultModelsExpandDepth: 0,
   validatorUrl: null,
+  // The page may be open under another name of this machine than the public URL has.
+  requestInterceptor: (request) => {
+    const url = new URL(request.url, location.href)
+    return Object.assign(request, { url: location.origin + url.pathname + url.search })
+  },
 })
 </script>
 </body>
