@@ -1,4 +1,3 @@
-import { isTerminal, type Status } from '@millrace/contract/statuses'
 import type { Database } from '@millrace/database/connect'
 import { timeOfId } from '@millrace/database/ids'
 import {
@@ -10,9 +9,9 @@ import {
   type Page,
   type Slice,
 } from '@millrace/database/page'
-import type { Tables } from '@millrace/database/tables'
-import { type ExpressionBuilder, sql } from 'kysely'
+import { sql } from 'kysely'
 import { rangeOf } from './id-range.ts'
+import { candidates, type ListFilter, onePerEnding } from './list-candidates.ts'
 import type { PredictionRow } from './present.ts'
 
 /**
@@ -28,7 +27,10 @@ export async function listPredictions(
   const found = await findPage(
     page,
     (slice) => findIds(db, filter, slice),
-    () => count(db, filter),
+    async () => {
+      const counts = await Promise.all(onePerEnding(filter).map((part) => count(db, part)))
+      return counts.reduce((sum, one) => sum + one, 0)
+    },
   )
   return {
     ...found,
@@ -43,15 +45,22 @@ export async function listPredictions(
 const shownBytes = 64 * 1024
 
 async function findIds(db: Database, filter: ListFilter, slice: Slice): Promise<{ id: string }[]> {
+  const { offset, limit, order } = slice
+  const parts = onePerEnding(filter)
+  if (parts.length === 1) return findInOrder(db, filter, slice)
+  const head = { ...slice, offset: 0, limit: offset + limit }
+  const found = await Promise.all(parts.map((part) => findInOrder(db, part, head)))
+  const ascending = found.flat().sort((a, b) => (a.id < b.id ? -1 : 1))
+  return (order === 'asc' ? ascending : ascending.reverse()).slice(offset, offset + limit)
+}
+
+async function findInOrder(db: Database, filter: ListFilter, slice: Slice): Promise<{ id: string }[]> {
   const ids: { id: string }[] = []
+  const order = sql.raw(slice.order)
   for (const { low, high } of windows(filter, slice)) {
-    const rows = await candidates(db, filter)
-      .where('d.id', '>', low)
-      .where('d.id', '<', high)
-      .orderBy('d.id', slice.order)
-      .limit(slice.limit - ids.length)
-      .offset(slice.offset)
-      .execute()
+    const { rows } = await sql<{ id: string }>`
+      select d.id ${candidates(filter)} where d.id > ${low}::uuid and d.id < ${high}::uuid
+      order by d.id ${order} limit ${slice.limit - ids.length} offset ${slice.offset}`.execute(db.kysely)
     ids.push(...rows)
     if (ids.length >= slice.limit) break
   }
@@ -63,8 +72,8 @@ async function findIds(db: Database, filter: ListFilter, slice: Slice): Promise<
  * cursor opens few partitions; by offset there is one.
  */
 function* windows(filter: ListFilter, slice: Slice): Generator<{ low: string; high: string }> {
-  const floor = larger(slice.above, filter.from ? idFloor(filter.from.getTime()) : lowestId)
-  const ceiling = smaller(slice.below, filter.to ? idFloor(filter.to.getTime()) : highestId)
+  const { floor: from, ceiling: to } = bounds(filter)
+  const [floor, ceiling] = [larger(slice.above, from), smaller(slice.below, to)]
   const upwards = slice.order === 'asc'
   const cursor = upwards ? slice.above : slice.below
   if (cursor === lowestId || cursor === highestId) {
@@ -87,102 +96,21 @@ function* windows(filter: ListFilter, slice: Slice): Generator<{ low: string; hi
 
 const day = 86_400_000
 
-function candidates(db: Database, filter: ListFilter) {
-  const [firstTag, ...otherTags] = Object.entries(filter.tags)
-  let query = driver(db, filter, firstTag)
-  for (const [name, value] of otherTags) query = query.where((eb) => hasTag(eb, filter, name, value))
-  const ended = endedOf(filter)
-  if (firstTag && ended) {
-    query = query.where(({ exists, selectFrom }) =>
-      exists(
-        selectFrom('outcomes as o')
-          .select('o.status')
-          .whereRef('o.prediction_id', '=', 'd.id')
-          .where('o.status', 'in', ended),
-      ),
-    )
-  }
-  if (needsRow(filter, firstTag)) {
-    query = query.where(({ exists, selectFrom }) => {
-      let row = selectFrom('predictions as p')
-        .select('p.id')
-        .whereRef('p.id', '=', 'd.id')
-        .where('p.deleted_at', 'is', null)
-      if (filter.model !== undefined) row = row.where('p.model', '=', filter.model)
-      if (filter.statuses && !ended) row = row.where('p.status', 'in', filter.statuses)
-      return exists(row)
-    })
-  }
-  return query
-}
-
-/** The narrowest index that all wanted predictions are in. Several endings are merged, each in the order of its index. */
-function driver(db: Database, filter: ListFilter, tag: [string, string] | undefined) {
-  const { accountId, statuses } = filter
-  const ended = endedOf(filter)
-  const sources = tag
-    ? [
-        sql`select prediction_id as id from prediction_tags
-           where account_id = ${accountId}::uuid and name = ${tag[0]} and value = ${tag[1]}`,
-      ]
-    : ended
-      ? ended.map(
-          (status) => sql`select prediction_id as id from outcomes
-           where account_id = ${accountId}::uuid and status = ${status} ${andModel(filter)}`,
-        )
-      : statuses
-        ? [
-            sql`select prediction_id as id from runs where account_id = ${accountId}::uuid ${andModel(filter)}`,
-          ]
-        : [
-            sql`select id from predictions
-           where account_id = ${accountId}::uuid and deleted_at is null ${andModel(filter)}`,
-          ]
-  return db.kysely
-    .selectFrom(sql<{ id: string }>`(${sql.join(sources, sql` union all `)})`.as('d'))
-    .select('d.id')
-}
-
-function andModel({ model }: ListFilter) {
-  return model === undefined ? sql`` : sql`and model = ${model}`
-}
-
-function needsRow(filter: ListFilter, tag: unknown): boolean {
-  const unfinished = filter.statuses !== undefined && endedOf(filter) === undefined
-  return unfinished || (tag !== undefined && filter.model !== undefined)
-}
-
-/** The wanted statuses, where they are terminal: those stand in `outcomes`. */
-function endedOf({ statuses }: ListFilter): readonly Status[] | undefined {
-  return statuses?.every(isTerminal) ? statuses : undefined
-}
-
-function hasTag(
-  eb: ExpressionBuilder<Tables & { d: { id: string } }, 'd'>,
-  { accountId }: ListFilter,
-  name: string,
-  value: string,
-) {
-  return eb.exists(
-    eb
-      .selectFrom('prediction_tags as t')
-      .select('t.name')
-      .whereRef('t.prediction_id', '=', 'd.id')
-      .where('t.account_id', '=', accountId)
-      .where('t.name', '=', name)
-      .where('t.value', '=', value),
-  )
-}
-
+/** In the order of the index: else Postgres may read a whole table for them, as they are so many. */
 async function count(db: Database, filter: ListFilter): Promise<number> {
-  let query = candidates(db, filter)
-  if (filter.from) query = query.where('d.id', '>=', idFloor(filter.from.getTime()))
-  if (filter.to) query = query.where('d.id', '<', idFloor(filter.to.getTime()))
-  const { total } = await db.kysely
-    .selectFrom(query.limit(countCap + 1).as('some'))
-    .select(({ fn }) => fn.countAll<number>().as('total'))
-    .executeTakeFirstOrThrow()
-  return total
+  const { floor, ceiling } = bounds(filter)
+  const { rows } = await sql<{ total: number }>`
+    select count(*) as total from (
+      select d.id ${candidates(filter)} where d.id > ${floor}::uuid and d.id < ${ceiling}::uuid
+      order by d.id desc limit ${countCap + 1}) as found`.execute(db.kysely)
+  return rows[0]?.total ?? 0
+}
+
+function bounds({ from, to }: ListFilter): { floor: string; ceiling: string } {
+  return {
+    floor: from ? idFloor(from.getTime()) : lowestId,
+    ceiling: to ? idFloor(to.getTime()) : highestId,
+  }
 }
 
 async function readRows(db: Database, ids: string[]): Promise<ListedRow[]> {
@@ -214,15 +142,4 @@ function idFloor(milliseconds: number): string {
 
 const larger = (a: string, b: string): string => (a > b ? a : b)
 const smaller = (a: string, b: string): string => (a < b ? a : b)
-/** What a list shows. `to` is exclusive. */
-export interface ListFilter {
-  accountId: string
-  model?: string | undefined
-  /** Any of these. Either all terminal or none. */
-  statuses?: readonly Status[] | undefined
-  tags: Record<string, string>
-  from?: Date | undefined
-  to?: Date | undefined
-}
-
 export type ListedRow = PredictionRow & { truncated: string[] }
