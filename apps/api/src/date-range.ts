@@ -22,8 +22,9 @@ function parse(name: string, text: string): { time: number; wholeDay: boolean } 
     : full
       ? Date.parse(/(Z|[+-]\d{2}:?\d{2})$/.test(text) ? text : `${text}Z`)
       : Number.NaN
-  // Date.parse takes 31 February for 3 March; the day must come back as it was given.
-  const rolled = wholeDay && !Number.isNaN(time) && !new Date(time).toISOString().startsWith(text)
+  // Date.parse takes 31 February for 3 March; the day must be one that there is.
+  const day = Date.parse(`${text.slice(0, 10)}T00:00:00Z`)
+  const rolled = Number.isNaN(day) || !new Date(day).toISOString().startsWith(text.slice(0, 10))
   if (Number.isNaN(time) || rolled || time < 0) {
     const message = 'must be YYYY-MM-DD or an ISO 8601 time'
     throw new ApiError('INVALID_DATE_FORMAT', `${name} ${message}.`, { fields: [{ path: name, message }] })
