@@ -159,7 +159,8 @@ function schemaOf(type: z.ZodType, schemas: Schemas, io: 'input' | 'output'): Re
   const id = type.meta()?.id
   const own = relinked(schema) as Record<string, unknown>
   if (id === undefined) return own
-  schemas[id] = own
+  // A type that its own parts refer to is among the definitions already, and is only a reference itself.
+  if (own.$ref === undefined) schemas[id] = own
   return { $ref: `#/components/schemas/${id}` }
 }
 
