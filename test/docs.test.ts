@@ -96,6 +96,12 @@ describe.each([
     expect(await statusOf(headers(), body.replace('pred_1', 'pred_2')), 'another body').toBe(401)
     expect(await statusOf(headers({ timestamp: now - 600 })), 'ten minutes old').toBe(401)
     expect(await statusOf({}), 'no signature').toBe(401)
+    const odd = { 'webhook-signature': `v1,${'é'.repeat(44)}`, 'webhook-timestamp': 'now' }
+    for (const [name, value] of Object.entries(odd)) {
+      expect(await statusOf({ ...headers(), [name]: value }), `${name}: ${value}`).toBe(401)
+    }
+    const { 'webhook-signature': _, ...unsigned } = headers()
+    expect(await statusOf(unsigned), 'only the signature is missing').toBe(401)
     await receiver.untilShown('prediction.succeeded')
   })
 })

@@ -34,8 +34,14 @@ test('every block of the README works as it is pasted, from the clone on', { tim
     `prediction.started ${id}`,
     `prediction.succeeded ${id}`,
   ])
-  const forged = await fetch(`http://localhost:${ports[4000]}/`, { method: 'POST', body: '{}' })
-  expect(forged.status).toBe(401)
+  for (const signature of ['', `v1,${'A'.repeat(43)}=`, `v1,${'é'.repeat(44)}`]) {
+    const headers = {
+      'webhook-signature': signature,
+      'webhook-timestamp': `${Math.floor(Date.now() / 1000)}`,
+    }
+    const forged = await fetch(`http://localhost:${ports[4000]}/`, { method: 'POST', headers, body: '{}' })
+    expect(forged.status, signature).toBe(401)
+  }
 
   await service.down()
   await save(shout, folder)

@@ -98,7 +98,7 @@ export function openTerminal(command: string, cwd: string, environment: Environm
 }
 
 async function makeRepository(path: string): Promise<void> {
-  const named = ['-c', 'user.name=test', '-c', 'user.email=test@localhost']
+  const named = ['-c', 'user.name=test', '-c', 'user.email=test@localhost', '-c', 'commit.gpgsign=false']
   const here = [`--git-dir=${path}`, `--work-tree=${checkout}`, ...named]
   await git('init', '--quiet', '--bare', path)
   await git(...here, 'add', '--all')
