@@ -97,7 +97,7 @@ test('killing a process that hangs costs its other runs an attempt', async () =>
 test('setup runs once and is kept; printing in a run is its log', async () => {
   await using model = await given(
     'warm',
-    'setup: () => ({ runs: 0 }), run(_, { state }) { console.log("hello"); return `run ${++state.runs}` }',
+    'setup: () => ({ runs: 0 }), run(_, { state }) { console.log("hello"); state.runs++; return "run " + state.runs }',
   )
   const first = model.run()
   expect(await first.outcome).toMatchObject({ output: 'run 1' })

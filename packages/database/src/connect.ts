@@ -21,7 +21,14 @@ export function connect({ url, max = 10, name }: ConnectOptions): Database {
   })
   pool.on('error', () => {})
   const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
-  return { kysely, pool, close: () => kysely.destroy() }
+  return {
+    kysely,
+    pool,
+    async close() {
+      // Kysely ends the pool only when it has run a query of its own.
+      if (!pool.ended) await pool.end()
+    },
+  }
 }
 
 /** Runs `work` in one transaction; rolls back and rethrows when it throws. */
