@@ -6,6 +6,7 @@ import type { Context } from './context.ts'
 import { cors } from './cors.ts'
 import { getJob, listJobs } from './dialects/skillboss/jobs.ts'
 import { run } from './dialects/skillboss/run.ts'
+import { letGo } from './let-go.ts'
 import { logRequests, requestId } from './request-log.ts'
 import type { Route } from './route.ts'
 import { cancelPrediction } from './routes/cancel-prediction.ts'
@@ -54,7 +55,7 @@ export function createApp(context: Context): Express {
   const app = express()
   app.disable('x-powered-by').disable('etag').set('query parser', 'simple')
   if (config.TRUST_PROXY !== undefined) app.set('trust proxy', config.TRUST_PROXY)
-  app.use(requestId, logRequests(context), helmet(headers(config)), cors(config.CORS_ORIGINS))
+  app.use(requestId, logRequests(context), letGo(context), helmet(headers(config)), cors(config.CORS_ORIGINS))
   const readBody = express.raw({ type: () => true, limit: config.MAX_BODY_BYTES })
   for (const { endpoint, handle } of routes) {
     const spellings = [endpoint, ...(endpoint.aliases ?? [])].filter((spelling) =>
