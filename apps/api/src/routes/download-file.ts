@@ -32,6 +32,8 @@ export const downloadFile = route(
 )
 
 function rangeOf(request: Request, file: StoredFile): { start: number; end: number } | undefined {
+  // Units that we do not know are ignored, as HTTP asks.
+  if (!request.get('range')?.startsWith('bytes=')) return undefined
   const ranges = request.range(file.bytes, { combine: true })
   if (ranges === undefined || ranges === -2) return undefined
   const [range] = ranges === -1 ? [] : ranges
