@@ -6,7 +6,8 @@ import formats from 'ajv-formats'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { callerOf } from './api-caller.ts'
-import { type ApiDocument, type GeneratedRequest, type KnownIds, requestsOf } from './generated-requests.ts'
+import type { ApiDocument } from './fitting-values.ts'
+import { type GeneratedRequest, type KnownIds, requestsOf } from './generated-requests.ts'
 import { type Service, startService } from './harness/service.ts'
 
 /** How many requests are made; they go in groups, as clients do not queue either. */

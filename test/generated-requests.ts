@@ -1,4 +1,6 @@
 import fc from 'fast-check'
+import type { ApiDocument, Operation, Parameter, Schema } from './fitting-values.ts'
+import { fitting } from './fitting-values.ts'
 
 /** Requests made from the OpenAPI document: valid ones and ones with something wrong, or odd, about them. */
 export function requestsOf(document: ApiDocument, known: KnownIds): fc.Arbitrary<GeneratedRequest> {
@@ -227,46 +229,6 @@ function changed(value: unknown, [nth, odd, remove]: [number, unknown, boolean])
   return Object.fromEntries(Object.entries(value).filter(([one]) => one !== name))
 }
 
-/** A value that fits a schema, as far as the document uses schemas. */
-function fitting(document: ApiDocument, schema: Schema): fc.Arbitrary<unknown> {
-  if (schema.$ref)
-    return fitting(document, document.components.schemas[schema.$ref.split('/').at(-1) ?? ''] ?? {})
-  if (schema.const !== undefined) return fc.constant(schema.const)
-  if (schema.enum) return fc.constantFrom(...schema.enum)
-  if (schema.anyOf) return fc.oneof(...schema.anyOf.map((one) => fitting(document, one)))
-  switch (schema.type) {
-    case 'object': {
-      const properties = Object.entries(schema.properties ?? {}).map(
-        ([name, one]) => [name, fitting(document, one)] as const,
-      )
-      if (properties.length > 0) {
-        return fc.record(Object.fromEntries(properties), { requiredKeys: schema.required ?? [] })
-      }
-      const value = schema.additionalProperties
-        ? fitting(document, schema.additionalProperties)
-        : fc.jsonValue({ maxDepth: 2 })
-      return fc.dictionary(fc.stringMatching(/^[a-z_.-]{1,10}$/), value, { maxKeys: 4 })
-    }
-    case 'array':
-      return fc.array(fitting(document, schema.items ?? {}), {
-        minLength: schema.minItems ?? 0,
-        maxLength: 3,
-      })
-    case 'string':
-      return fc.oneof(
-        fc.constantFrom('http://127.0.0.1:9/x', 'completed', '*', 'prediction.failed', ''),
-        fc.string({ maxLength: 20 }),
-      )
-    case 'integer':
-    case 'number':
-      return fc.integer({ min: schema.minimum ?? 0, max: Math.min(schema.maximum ?? 1000, 1000) })
-    case 'boolean':
-      return fc.boolean()
-    default:
-      return fc.jsonValue({ maxDepth: 2 })
-  }
-}
-
 export interface GeneratedRequest {
   operation: Operation
   method: string
@@ -280,36 +242,4 @@ export interface GeneratedRequest {
 export interface KnownIds {
   ids: string[]
   models: string[]
-}
-
-export interface ApiDocument {
-  paths: Record<string, Record<string, Operation>>
-  components: { schemas: Record<string, Schema> }
-}
-
-export interface Operation {
-  operationId: string
-  parameters?: Parameter[]
-  requestBody?: { content: Record<string, { schema: Schema }> }
-  responses: Record<string, { content?: Record<string, { schema: Schema }> }>
-}
-
-interface Parameter {
-  name: string
-  in: string
-}
-
-interface Schema {
-  $ref?: string
-  type?: string
-  const?: unknown
-  enum?: unknown[]
-  anyOf?: Schema[]
-  properties?: Record<string, Schema>
-  additionalProperties?: Schema
-  required?: string[]
-  items?: Schema
-  minItems?: number
-  minimum?: number
-  maximum?: number
 }
