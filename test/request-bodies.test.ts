@@ -1,3 +1,5 @@
+import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type ApiCaller, callerOf, refusalOf } from './api-caller.ts'
@@ -115,3 +117,23 @@ test('every reply carries a request id, the caller’s where it is sane', async 
   expect(odd.headers.get('x-request-id')).toMatch(/^req_[0-9a-z]{26}$/)
   expect(odd.body.error.request_id).toBe(odd.headers.get('x-request-id'))
 })
+
+test.each([
+  ['headers over 16 KB', `GET /v1/models HTTP/1.1\r\nhost: x\r\nx-long: ${'a'.repeat(20_000)}\r\n\r\n`],
+  ['broken HTTP', 'NONSENSE\r\n\r\n'],
+])('%s are refused in JSON, too', async (_, sent) => {
+  const reply = await rawExchange(sent)
+  const [head = '', body = ''] = reply.split('\r\n\r\n')
+  expect(head).toMatch(/^HTTP\/1\.1 400 .*content-type: application\/json/is)
+  expect(JSON.parse(body)).toMatchObject({
+    status: false,
+    error: { http_status: 400, error_id: 'INVALID_REQUEST' },
+  })
+})
+
+async function rawExchange(sent: string): Promise<string> {
+  const { hostname, port } = new URL(service.url)
+  const socket = connect(Number(port), hostname)
+  socket.end(sent)
+  return text(socket)
+}

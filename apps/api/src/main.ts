@@ -11,6 +11,7 @@ import { createApp } from './app.ts'
 import { readConfig } from './config.ts'
 import { type Context, openContext } from './context.ts'
 import { isReady } from './readiness.ts'
+import { refuseBroken } from './refuse-broken.ts'
 
 const config = orExit(readConfig)
 const log = createLog({ name: 'api', level: config.LOG_LEVEL })
@@ -20,6 +21,7 @@ await measureClock(context.db.pool)
 const clock = setInterval(() => void measureClock(context.db.pool).catch(() => {}), 60_000)
 
 const server = createServer({ keepAliveTimeout: 75_000, requestTimeout: 0 }, createApp(context))
+server.on('clientError', refuseBroken)
 server.listen(config.PORT, config.HOST)
 await once(server, 'listening')
 const health =

@@ -37,7 +37,10 @@ export const getPrediction = route(
   },
 )
 
-/** What the object says, without its signed URLs: those change by the second and mean the same. */
+/**
+ * What the object says, without its signed URLs: those change by the second and mean the same. Twice a day it changes
+ * all the same, so that nobody keeps a URL past its end.
+ */
 function etagOf(row: PredictionRow): string {
   const said = [
     row.id,
@@ -47,6 +50,9 @@ function etagOf(row: PredictionRow): string {
     row.progress ?? '',
     row.cancel_requested_at?.getTime(),
     row.expired_at?.getTime(),
+    row.files.length > 0 ? Math.floor(Date.now() / halfDay) : '',
   ]
   return `"${createHash('sha256').update(said.join('/')).digest('base64url').slice(0, 22)}"`
 }
+
+const halfDay = 12 * 3_600_000
