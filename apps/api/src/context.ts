@@ -37,7 +37,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
   const fileUrls = createFileUrls({ publicUrl: config.PUBLIC_URL, key, previousKeys })
   const links = linksFor(config.PUBLIC_URL, fileUrls, replyUrlSeconds)
   const webhookLinks = linksFor(config.PUBLIC_URL, fileUrls, webhookUrlSeconds)
-  const lifecycle = { db, links: webhookLinks }
+  const lifecycle = { db, links: webhookLinks, partitions: config.PARTITIONS }
   const changes = await watchChanges(db, queue, log)
   return {
     config,

@@ -39,6 +39,9 @@ export const pairOf = (account: string, host: string): string => `${account} ${h
  * Candidates are more than can be taken, since the caps thin them out; a target with a long backlog is full after the
  * first claim and then no candidate at all.
  *
+ * The earlier events are looked up by prediction: `state` says what `completed_at is null` would, which would let the
+ * planner walk the whole backlog by its due index for each candidate (measured: 15 deliveries a second with 5,400 due).
+ *
  * The order within a prediction and target: an event waits while an earlier one was never tried, is being sent, or is
  * younger than 60 s. `offset 0` keeps the planner from joining all of deliveries with itself, and the bounds on id let
  * the inner look-up skip the partitions that cannot hold it.
@@ -50,7 +53,7 @@ const statement = `
       and host <> all($5::text[]) and account_id <> all($7::uuid[]) and account_id || ' ' || host <> all($8::text[])
       and not exists (
         select from deliveries e
-        where e.prediction_id = d.prediction_id and e.seq < d.seq and e.completed_at is null
+        where e.prediction_id = d.prediction_id and e.seq < d.seq and e.state in ('due', 'sending')
           and e.endpoint_id is not distinct from d.endpoint_id and (d.endpoint_id is not null or e.url = d.url)
           and (e.attempt = 0 or e.lease_until > clock_timestamp() or e.created_at > clock_timestamp() - interval '60 s')
           and e.id >= least(d.prediction_id, uuid_floor(d.created_at - interval '1 minute'))

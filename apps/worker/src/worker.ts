@@ -1,7 +1,7 @@
 import type { Batcher } from '@millrace/database/batch'
 import type { Fence } from '@millrace/lifecycle/claim'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
-import type { PredictionRow } from '@millrace/lifecycle/present'
+import type { MovedRow } from '@millrace/lifecycle/outbox'
 import type { Ending } from '@millrace/lifecycle/settle'
 import type { ModelDescription } from '@millrace/models/description'
 import type { Guard } from '@millrace/outbound/guard'
@@ -28,8 +28,8 @@ export interface Worker {
   lease: Lease
   events: EventBuffer
   /** Moves of concurrent runs share statements; each waits out an outage of the database. */
-  beginning: Batcher<Fence, PredictionRow | undefined>
-  settling: Batcher<Ending, PredictionRow | undefined>
+  beginning: Batcher<Fence, MovedRow | undefined>
+  settling: Batcher<Ending, MovedRow | undefined>
 }
 
 export interface ServedModel {

@@ -7,15 +7,16 @@ export const bodyFormats = ['envelope', 'prediction', 'thin'] as const
 /** Bodies over this fall back to thin, with `"truncated": true`. Bytes. */
 export const maxBodyBytes = 256 * 1024
 
-/** The text of one webhook body: the prediction as it was at the event. */
+/** The text of one webhook body: the prediction as it was at the event; `oversized` says that it was cut already. */
 export function webhookBody(
   format: BodyFormat,
   event: PredictionEventName,
   at: Date,
   prediction: Prediction,
+  oversized = false,
 ): string {
   const text = JSON.stringify(layouts[format](event, at.toISOString(), prediction))
-  if (Buffer.byteLength(text) <= maxBodyBytes) return text
+  if (!oversized && Buffer.byteLength(text) <= maxBodyBytes) return text
   return JSON.stringify({ ...layouts.thin(event, at.toISOString(), prediction), truncated: true })
 }
 

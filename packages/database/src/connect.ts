@@ -20,6 +20,9 @@ export function connect({ url, max = 10, name }: ConnectOptions): Database {
       '-c timezone=UTC -c lock_timeout=1s -c statement_timeout=30s -c idle_in_transaction_session_timeout=30s',
   })
   pool.on('error', () => {})
+  // A client that is checked out tells of a broken connection itself; unheard, that would end the process. Whoever uses
+  // the client learns it from the query that fails.
+  pool.on('connect', (client) => client.on('error', () => {}))
   const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
   return {
     kysely,

@@ -8,7 +8,7 @@ export function faultOf(error: unknown): Fault {
   if (code === '55P03') return 'locked'
   if (code === '23514' && /no partition of relation/.test(String(error))) return 'no-partition'
   if (/^(22|23|54)/.test(code)) return 'bad-row'
-  if (/^(08|57|53|E|58)/.test(code)) return 'unreachable'
+  if (/^(08|57P|53|58)/.test(code) || socketCodes.has(code)) return 'unreachable'
   return 'other'
 }
 
@@ -31,6 +31,19 @@ export async function retryConflicts<T>(work: () => Promise<T>, times = 5): Prom
     }
   }
 }
+
+/** What a socket or a name look-up fails with. A file system's codes look alike and are no fault of the database. */
+const socketCodes = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+])
 
 function codeOf(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined

@@ -30,7 +30,7 @@ export async function accept(lifecycle: Lifecycle, drafts: Draft[]): Promise<boo
   const insert = () => db.pool.query<{ id: string }>({ name: 'accept', text: statement, values: parameters })
   const result = await insert().catch(async (error: unknown) => {
     if (faultOf(error) !== 'no-partition') throw error
-    await ensurePartitions(db.pool, 'month')
+    await ensurePartitions(db.pool, lifecycle.partitions ?? 'month')
     return insert()
   })
   const accepted = new Set(result.rows.map(({ id }) => id))

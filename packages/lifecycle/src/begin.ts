@@ -3,15 +3,14 @@ import { retryConflicts } from '@millrace/database/faults'
 import type { Fence } from './claim.ts'
 import { rangeOf } from './id-range.ts'
 import type { Lifecycle } from './lifecycle.ts'
-import { endpointsOf, postEvents, type SubscribedEndpoint } from './outbox.ts'
-import type { PredictionRow } from './present.ts'
+import { endpointsOf, type MovedRow, movedColumns, postEvents, type SubscribedEndpoint } from './outbox.ts'
 import { transitions } from './transitions.ts'
 
 /**
  * The model is loaded and the run begins: starting becomes processing and the run's deadline starts. A re-run is
  * processing already and only gets a new deadline. Answers the row of each fence that still holds, else undefined.
  */
-export async function begin(lifecycle: Lifecycle, fences: Fence[]): Promise<(PredictionRow | undefined)[]> {
+export async function begin(lifecycle: Lifecycle, fences: Fence[]): Promise<(MovedRow | undefined)[]> {
   const rows = await retryConflicts(() =>
     transaction(lifecycle.db, async (client) => {
       const values = [JSON.stringify(fences), ...rangeOf(fences.map(({ id }) => id)), transitions.begin.from]
@@ -55,6 +54,6 @@ const statement = `
     select moved.id, timed.event_seq, 'status', attempt, '{"status":"processing"}', updated_at
     from moved join timed on timed.prediction_id = moved.id where moved.first
   )
-  select moved.*, timed.event_seq, ${endpointsOf('moved')} from moved join timed on timed.prediction_id = moved.id`
+  select ${movedColumns('moved')}, moved.first, timed.event_seq, ${endpointsOf('moved')} from moved join timed on timed.prediction_id = moved.id`
 
-type BegunRow = PredictionRow & { event_seq: number; first: boolean; endpoints: SubscribedEndpoint[] | null }
+type BegunRow = MovedRow & { event_seq: number; first: boolean; endpoints: SubscribedEndpoint[] | null }

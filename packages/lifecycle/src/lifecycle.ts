@@ -1,10 +1,13 @@
 import type { Database } from '@millrace/database/connect'
+import type { PartitionWidth } from '@millrace/database/partitions'
 import type { Links } from './present.ts'
 
 /** What every move needs: the store of record, and how links inside webhook bodies are written. */
 export interface Lifecycle {
   db: Database
   links: Links
+  /** How wide partitions are, for making one that is missing; months unless told otherwise. */
+  partitions?: PartitionWidth
 }
 
 /** Workers that may die under a prediction before it fails with WORKER_LOST. */

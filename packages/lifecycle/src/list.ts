@@ -132,7 +132,7 @@ const listed = `
          array_remove(array[case when octet_length(input::text) > ${shownBytes} then 'input' end,
                             case when octet_length(output::text) > ${shownBytes} then 'output' end], null) as truncated
   from predictions p left join lateral (select progress from runs where prediction_id = p.id) r on true
-  where p.id = any($1::uuid[]) and p.id between $2 and $3
+  where p.id = any($1::uuid[]) and p.id between $2 and $3 and p.deleted_at is null
   order by p.id desc`
 
 function idFloor(milliseconds: number): string {

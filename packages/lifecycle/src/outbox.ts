@@ -1,4 +1,4 @@
-import { type BodyFormat, bodyFormats, webhookBody } from '@millrace/contract/webhook-body'
+import { type BodyFormat, bodyFormats, maxBodyBytes, webhookBody } from '@millrace/contract/webhook-body'
 import { type PredictionEventName, subscribes } from '@millrace/contract/webhook-events'
 import type { Connection } from '@millrace/database/connect'
 import { newId } from '@millrace/database/ids'
@@ -48,7 +48,10 @@ function addFormat(
   targets: Target[],
 ): void {
   const bodyId = newId()
-  rows.bodies.push({ id: bodyId, body: webhookBody(format, event, row.updated_at, present(row, links)) })
+  rows.bodies.push({
+    id: bodyId,
+    body: webhookBody(format, event, row.updated_at, present(row, links), row.oversized),
+  })
   for (const target of targets) {
     rows.deliveries.push({
       id: newId(),
@@ -80,13 +83,50 @@ export const endpointsOf = (table: string): string =>
   `(select json_agg(json_build_object('id', w.id, 'url', w.url, 'events', w.events, 'format', w.format))
     from webhook_endpoints w where w.account_id = ${table}.account_id and w.active) as endpoints`
 
+/**
+ * The columns of a moved row, for the select list. An input or output that makes every body fall back to thin is left
+ * out and `oversized` set: hundreds of rows may end at once, each with megabytes that nobody would see.
+ */
+export const movedColumns = (table: string): string =>
+  `${smallColumns.map((column) => `${table}.${column}`).join(', ')},
+   case when octet_length(${table}.input::text) <= ${maxBodyBytes} then ${table}.input else '{}' end as input,
+   case when octet_length(${table}.output::text) <= ${maxBodyBytes} then ${table}.output end as output,
+   greatest(octet_length(${table}.input::text), octet_length(${table}.output::text)) > ${maxBodyBytes} as oversized`
+
+const smallColumns = [
+  'id',
+  'account_id',
+  'model',
+  'model_type',
+  'status',
+  'attempt',
+  'stream',
+  'source',
+  'error',
+  'error_id',
+  'webhook',
+  'tags',
+  'files',
+  'timeouts',
+  'created_at',
+  'updated_at',
+  'started_at',
+  'completed_at',
+  'cancel_requested_at',
+  'deleted_at',
+  'expired_at',
+] as const satisfies (keyof PredictionRow)[]
+
 /** One committed-to-be move: the row after it, its event's seq, and the account's endpoints. */
 export interface Moved {
-  row: PredictionRow
+  row: MovedRow
   event: PredictionEventName | null
   seq: number
   endpoints: SubscribedEndpoint[] | null
 }
+
+/** A row after its move; without sealed secrets, and with large values left out where `oversized` says so. */
+export type MovedRow = Omit<PredictionRow, 'sealed_input'> & { oversized?: boolean }
 
 export interface SubscribedEndpoint {
   id: string

@@ -1,7 +1,7 @@
 import { createBatcher } from '@millrace/database/batch'
 import { faultOf } from '@millrace/database/faults'
 import { type Lifecycle, maxAttempts } from './lifecycle.ts'
-import type { PredictionRow } from './present.ts'
+import type { MovedRow } from './outbox.ts'
 import { type Ending, settle } from './settle.ts'
 
 /**
@@ -29,7 +29,7 @@ export async function endOverdue(lifecycle: Lifecycle, graceSeconds: number): Pr
     [graceSeconds, maxAttempts],
   )
   if (rows.length === 0) return []
-  const batcher = createBatcher<Ending, PredictionRow | undefined>({
+  const batcher = createBatcher<Ending, MovedRow | undefined>({
     flush: (endings) => settle(lifecycle, endings),
     isPoison: (error) => faultOf(error) === 'bad-row',
   })

@@ -6,7 +6,7 @@ import type { PredictionFile, PredictionTable } from '@millrace/database/tables'
 import type { Selectable } from 'kysely'
 
 /** The prediction as the contract shows it: ids spelled out, file markers turned into signed URLs, times in ISO 8601. */
-export function present(row: PredictionRow, links: Links): Prediction {
+export function present(row: Omit<PredictionRow, 'sealed_input'>, links: Links): Prediction {
   const id = toTypeId('pred', row.id)
   const urls = new Map(row.files.map((file) => [file.id, links.file(file)]))
   const error = row.status === 'failed' ? row.error : null
@@ -40,7 +40,7 @@ export function predictionUrls(publicUrl: string, id: string): Prediction['urls'
   return { get, cancel: `${get}/cancel`, stream: `${get}/stream`, delete: get }
 }
 
-function metricsOf(row: PredictionRow): Prediction['metrics'] {
+function metricsOf(row: Omit<PredictionRow, 'sealed_input'>): Prediction['metrics'] {
   const outputs = row.files.filter(({ role }) => role === 'output')
   const images = outputs.filter(({ type }) => type.startsWith('image/')).length
   return {
@@ -54,7 +54,10 @@ function metricsOf(row: PredictionRow): Prediction['metrics'] {
   }
 }
 
-function metadataOf(row: PredictionRow, urls: Map<string, string>): Prediction['metadata'] {
+function metadataOf(
+  row: Omit<PredictionRow, 'sealed_input'>,
+  urls: Map<string, string>,
+): Prediction['metadata'] {
   const expiresAt = row.completed_at && new Date(row.completed_at.getTime() + fileRetentionDays * 86_400_000)
   return {
     billing: { credits_used: 0 },

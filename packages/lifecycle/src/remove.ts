@@ -1,21 +1,22 @@
-import type { Database } from '@millrace/database/connect'
+import { type Database, transaction } from '@millrace/database/connect'
 
 /**
  * Hides a prediction at once: get, list and stream no longer know it. Its row, events and bytes are purged by the
  * sweeper after its last delivery. Answers whether there was one to hide.
  */
 export async function hide(db: Database, accountId: string, id: string): Promise<boolean> {
-  const { rowCount } = await db.pool.query(
-    `with hidden as (
-       update predictions set deleted_at = clock_timestamp()
-       where id = $2 and account_id = $1 and deleted_at is null returning id
-     ), unlisted as (
-       delete from outcomes o using hidden where o.prediction_id = hidden.id
-     ), untagged as (
-       delete from prediction_tags t using hidden where t.prediction_id = hidden.id
-     )
-     select id from hidden`,
-    [accountId, id],
-  )
-  return (rowCount ?? 0) > 0
+  return transaction(db, async (client) => {
+    const { rowCount } = await client.query(
+      `update predictions set deleted_at = clock_timestamp() where id = $2 and account_id = $1 and deleted_at is null`,
+      [accountId, id],
+    )
+    if (rowCount === 0) return false
+    // A statement of its own: it sees what an ending listed that the update above had to wait for.
+    await client.query(
+      `with unlisted as (delete from outcomes where prediction_id = $1)
+       delete from prediction_tags where prediction_id = $1`,
+      [id],
+    )
+    return true
+  })
 }

@@ -4,8 +4,7 @@ import type { PredictionFile } from '@millrace/database/tables'
 import type { Fence } from './claim.ts'
 import { rangeOf } from './id-range.ts'
 import type { Lifecycle } from './lifecycle.ts'
-import { endpointsOf, postEvents, type SubscribedEndpoint } from './outbox.ts'
-import type { PredictionRow } from './present.ts'
+import { endpointsOf, type MovedRow, movedColumns, postEvents, type SubscribedEndpoint } from './outbox.ts'
 import { transitions } from './transitions.ts'
 
 /**
@@ -13,10 +12,7 @@ import { transitions } from './transitions.ts'
  * and the deliveries owed; the run is gone. Answers the row of each that this call ended; undefined where the fence no
  * longer holds or another ending won: a lost race is an answer.
  */
-export async function settle(
-  lifecycle: Lifecycle,
-  endings: Ending[],
-): Promise<(PredictionRow | undefined)[]> {
+export async function settle(lifecycle: Lifecycle, endings: Ending[]): Promise<(MovedRow | undefined)[]> {
   const rows = await retryConflicts(() =>
     transaction(lifecycle.db, async (client) => {
       const values = [JSON.stringify(endings.map(parameterOf)), ...rangeOf(endings.map(({ id }) => id))]
@@ -77,7 +73,7 @@ const statement = `
     insert into outcomes (account_id, prediction_id, status, model)
     select account_id, id, status, model from moved where deleted_at is null
   )
-  select moved.*, ${endpointsOf('moved')} from moved`
+  select ${movedColumns('moved')}, moved.event, moved.event_seq, ${endpointsOf('moved')} from moved`
 
 /** One ending. `attempt` is the fence: the attempt under which the caller saw or held the run. */
 export type Ending = Fence &
@@ -87,7 +83,7 @@ export type Ending = Fence &
     | { verb: 'cancel' }
   )
 
-type SettledRow = PredictionRow & {
+type SettledRow = MovedRow & {
   event: (typeof transitions)['succeed' | 'fail' | 'cancel']['event']
   event_seq: number
   endpoints: SubscribedEndpoint[] | null
