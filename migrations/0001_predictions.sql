@@ -213,7 +213,7 @@ create table deliveries (
   check ((completed_at is not null) = (state in ('delivered', 'exhausted', 'dropped')))
 ) partition by range (id);
 create index deliveries_due on deliveries (due_at) where completed_at is null;
-create index deliveries_prediction on deliveries (prediction_id, seq);
+create index deliveries_prediction on deliveries (prediction_id, seq, id); -- with id: the claim bounds it, and one index must do
 
 create table delivery_attempts (
   delivery_id uuid not null,
