@@ -20,8 +20,10 @@ test('a worker of a public service calls neither loopback nor the ports of its o
   expect(outbound).toEqual({ allow: [], loopback: false, closedPorts: [5432, 6400] })
 })
 
-test('a worker of a service on loopback may call what runs beside it', () => {
-  expect(readConfig({ ...valid, PUBLIC_URL: 'http://localhost:3000' }).outbound.loopback).toBe(true)
+test('only who says so may call what runs beside the worker, wherever clients find the service', () => {
+  const local = { ...valid, PUBLIC_URL: 'http://localhost:3000' }
+  expect(readConfig(local).outbound.loopback).toBe(false)
+  expect(readConfig({ ...local, OUTBOUND_LOOPBACK: 'true' }).outbound.loopback).toBe(true)
 })
 
 test('two workers that were given no name have different ones', () => {

@@ -21,7 +21,7 @@ export function readConfig(environment: Environment = process.env): Config {
     storageUrl: settings.STORAGE_URL,
     outbound: {
       allow: settings.OUTBOUND_ALLOW,
-      loopback: settings.OUTBOUND_LOOPBACK ?? isLoopback(settings.PUBLIC_URL),
+      loopback: settings.OUTBOUND_LOOPBACK,
       closedPorts: [settings.DATABASE_URL, ...(settings.REDIS_URL?.split(',') ?? [])].map(portOf),
     },
     timeoutSeconds: settings.WEBHOOK_TIMEOUT_SECONDS,
@@ -40,10 +40,6 @@ export function readConfig(environment: Environment = process.env): Config {
     logLevel: settings.LOG_LEVEL,
     supervised: settings.SUPERVISED,
   }
-}
-
-function isLoopback(url: string): boolean {
-  return /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname)
 }
 
 /** Our own Postgres and Redis are no webhook target, wherever OUTBOUND_ALLOW points. */
@@ -81,7 +77,8 @@ const schema = z
     PUBLIC_URL: z.url({ protocol: /^https?$/, error: 'is required: the http or https URL of the api' }),
     STORAGE_URL: z.url({ protocol: /^(file|s3)$/, error: 'is required: a file:// URL' }),
     OUTBOUND_ALLOW: list.default([]),
-    OUTBOUND_LOOPBACK: flag.optional(),
+    // PUBLIC_URL tells nothing about this machine: behind a tunnel or a proxy a public service has a local one.
+    OUTBOUND_LOOPBACK: flag.default(false),
     WEBHOOK_TIMEOUT_SECONDS: seconds(10),
     DELIVERY_SLOTS: z.coerce.number().int().min(4, 'must be at least 4').max(1024).default(64),
     SWEEP_SECONDS: seconds(1),

@@ -33,7 +33,7 @@ export function readConfig(environment: Environment = process.env): Config {
     cancelGraceSeconds: settings.CANCEL_GRACE_SECONDS,
     outbound: {
       allow: settings.OUTBOUND_ALLOW,
-      loopback: settings.OUTBOUND_LOOPBACK ?? isLoopback(settings.PUBLIC_URL),
+      loopback: settings.OUTBOUND_LOOPBACK,
       closedPorts: [
         portOf(settings.DATABASE_URL, 5432),
         ...(settings.REDIS_URL?.split(',').map((url) => portOf(url, 6379)) ?? []),
@@ -45,12 +45,6 @@ export function readConfig(environment: Environment = process.env): Config {
     logLevel: settings.LOG_LEVEL,
     supervised: settings.SUPERVISED,
   }
-}
-
-/** A service that is only reached on this machine may call what runs beside it. */
-function isLoopback(url: string): boolean {
-  const { hostname: host } = new URL(url)
-  return host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || /^127\./.test(host)
 }
 
 function portOf(url: string, standard: number): number {
@@ -90,7 +84,8 @@ const schema = z.object({
   OUTBOUND_ALLOW: list
     .refine((ranges) => ranges.every(isRange), 'must be addresses or CIDR ranges, separated by commas')
     .default([]),
-  OUTBOUND_LOOPBACK: z.stringbool().optional(),
+  // PUBLIC_URL tells nothing about this machine: behind a tunnel or a proxy a public service has a local one.
+  OUTBOUND_LOOPBACK: z.stringbool().default(false),
   MAX_FILE_BYTES: count.default(256 * 1024 * 1024),
   HOST: z.string().default('127.0.0.1'),
   METRICS_PORT: z.coerce.number('must be a port number').int().min(0).max(65_535).optional(),
