@@ -68,6 +68,7 @@ test.each([
   ['gopher://example.com/', 'scheme'],
   ['unix:/var/run/docker.sock', 'scheme'],
   ['data:text/plain,x', 'scheme'],
+  ['http://93.184.216.34:0/', 'port'],
   ['example.com/hook', 'malformed'],
   ['http://', 'malformed'],
   ['http://[::1/', 'malformed'],

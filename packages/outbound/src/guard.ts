@@ -22,7 +22,7 @@ export function createGuard({ closedPorts = [], resolve = resolveName, ...option
     if (!url) return refuse('malformed')
     if (url.protocol !== 'http:' && url.protocol !== 'https:') return refuse('scheme')
     if (url.username !== '' || url.password !== '') return refuse('credentials')
-    if (closedPorts.includes(portOf(url))) return refuse('port')
+    if (portOf(url) === 0 || closedPorts.includes(portOf(url))) return refuse('port')
 
     // URL has already turned 0x7f.1, 017700000001 and 2130706433 into 127.0.0.1.
     const host = url.hostname.replace(/^\[|\]$/g, '')
