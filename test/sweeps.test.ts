@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { connect } from '@millrace/database/connect'
 import { fromTypeId, newId } from '@millrace/database/ids'
 import { endLate } from '@millrace/dispatcher/sweep/end-overdue'
 import { createPurge } from '@millrace/dispatcher/sweep/purge'
@@ -174,6 +175,31 @@ test('values go after their days and rows after theirs', async () => {
   expect(await sweepPurge()).toBeUndefined()
 })
 
+test('logs go after their days as well, where there is neither input nor output', async () => {
+  const old = await givenAged(31)
+  const { pool } = database.db
+  await pool.query(`update predictions set input = '{}', output = null where id = $1`, [old])
+  await pool.query(
+    `create table prediction_events_aged partition of prediction_events
+     for values from ('${floorOf(32)}') to ('${floorOf(31)}')`,
+  )
+  await pool.query(
+    `insert into prediction_events (prediction_id, seq, kind, attempt, data, created_at)
+     select $1, seq, kind, 1, 'x', now() from (values (1, 'status'), (2, 'log')) as e(seq, kind)`,
+    [old],
+  )
+
+  expect(await sweepPurge()).toMatchObject({ values: 1 })
+
+  const left = await database.db.kysely
+    .selectFrom('prediction_events')
+    .select('kind')
+    .where('prediction_id', '=', old)
+    .execute()
+  expect(left).toEqual([{ kind: 'status' }])
+  expect(await sweepPurge()).toBeUndefined()
+})
+
 test('idempotency keys go after a day, secrets when they have retired', async () => {
   const { kysely, pool } = database.db
   await kysely
@@ -231,6 +257,27 @@ test('a sweep that fails is tried again, stops no other, and of two processes on
 
   await Promise.all([one.stop(), two.stop()])
   expect(most).toBe(1)
+})
+
+test('a sweep whose connection is cut off runs again', async () => {
+  const cut = connect({ url: database.url, max: 2, name: 'to be cut' })
+  let runs = 0
+  const run = async () => {
+    if (++runs > 1) return undefined
+    await database.db.pool.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where datname = current_database() and application_name = 'to be cut'`,
+    )
+    return undefined
+  }
+
+  const sweeping = startSweeps(cut, createLog({ name: 'test', level: 'silent' }), [
+    { name: 'cut off', everySeconds: 0.01, run },
+  ])
+
+  await until(() => runs > 2, { what: 'the sweep to run again' })
+  await sweeping.stop()
+  await cut.close()
 })
 
 function givenFile(predictionId: string, expiresAt?: Date) {

@@ -66,7 +66,9 @@ const datingStatement = `
 
 const windowStatement = `
   select p.id, p.completed_at < clock_timestamp() - make_interval(days => $2::integer)
-               and (p.output is not null or p.input::text <> '{}' or p.sealed_input is not null) as stale
+               and (p.output is not null or p.input::text <> '{}' or p.sealed_input is not null
+                    or exists (select from prediction_events e where e.prediction_id = p.id and e.kind <> 'status'
+                               offset 0)) as stale
   from predictions p
   where p.id > $1::uuid and p.id < uuid_floor(clock_timestamp() - make_interval(days => $2::integer))
   order by p.id limit 200`
