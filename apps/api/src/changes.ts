@@ -29,8 +29,16 @@ export async function watchChanges(db: Database, queue: Queue, log: Log): Promis
     notify(changed.map(({ id }) => id))
   }
 
+  // One at a time: against a database that hangs they would pile up and take every connection of the pool.
+  let polling = false
   const timer = setInterval(() => {
-    poll().catch((error: unknown) => log.debug({ err: error }, 'the poll for changes failed'))
+    if (polling) return
+    polling = true
+    poll()
+      .catch((error: unknown) => log.debug({ err: error }, 'the poll for changes failed'))
+      .finally(() => {
+        polling = false
+      })
   }, 1_000)
   const stop = await queue.listen('changed', notify)
 
