@@ -107,6 +107,14 @@ const models = {
     namespace: 'one-picture', type: 'image', input_schema: { type: 'object' },
     run: (input, { file }) => file(Buffer.from('not really a picture'), { name: 'one.png' }),
   }`,
+  fragile: `export default {
+    namespace: 'fragile', type: 'text', input_schema: { type: 'object' }, concurrency: 4,
+    async run({ crash, ms }) {
+      if (crash) process.kill(process.pid, 'SIGKILL')
+      await new Promise((resolve) => setTimeout(resolve, ms))
+      return 'fine'
+    },
+  }`,
   'long-text': `export default {
     namespace: 'long-text', type: 'text', input_schema: { type: 'object' },
     run: () => 'x'.repeat(2_000_000),

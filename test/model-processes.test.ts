@@ -40,7 +40,8 @@ async function given(name: string, source: string) {
   }
   const opened = openProvider(description)
   return {
-    run: (input: unknown = {}) => startRun(opened, description, input, folder.path),
+    run: (input: unknown = {}, how?: { isolated: boolean }) =>
+      startRun(opened, description, input, folder.path, how),
     [Symbol.asyncDispose]: () => opened.close(),
   }
 }
@@ -92,6 +93,32 @@ test('killing a process that hangs costs its other runs an attempt', async () =>
   hanging.abort()
   expect(await hanging.outcome).toEqual({ kind: 'aborted' })
   expect(await neighbour.outcome).toMatchObject({ kind: 'crashed' })
+})
+
+test('an isolated run neither dies with others nor they with it, and its process ends with it', async () => {
+  await using model = await given(
+    'crowded',
+    `concurrency: 3, run: ({ crash, wait }, { log, signal }) => {
+      log(String(process.pid))
+      if (crash) process.kill(process.pid, 'SIGKILL')
+      return wait ? new Promise((resolve) => signal.addEventListener('abort', resolve)) : String(process.pid)
+    }`,
+  )
+  const pidIn = (started: ReturnType<typeof run>) =>
+    vi.waitFor(() => Number(logOf(started.events)) || Promise.reject(new Error('no pid yet')), 5000)
+  const alone = model.run({ wait: true }, { isolated: true })
+  const neighbour = model.run({ wait: true })
+  const [own, shared] = await Promise.all([pidIn(alone), pidIn(neighbour)])
+  expect(own).not.toBe(shared)
+
+  expect(await model.run({ crash: true }, { isolated: true }).outcome).toMatchObject({ kind: 'crashed' })
+  expect(await model.run({ crash: true }).outcome).toMatchObject({ kind: 'crashed' })
+  expect(await neighbour.outcome).toMatchObject({ kind: 'crashed' })
+  expect(alive(own)).toBe(true)
+
+  alone.abort()
+  await alone.outcome
+  await vi.waitFor(() => expect(alive(own)).toBe(false), 5000)
 })
 
 test('setup runs once and is kept; printing in a run is its log', async () => {

@@ -29,6 +29,7 @@ export function startRun(
   description: ModelDescription,
   input: unknown,
   workDir: string,
+  how: { isolated?: boolean } = {},
 ): StartedRun {
   const checked = createValidator(description)(input)
   if (!checked.ok) {
@@ -42,6 +43,7 @@ export function startRun(
     attempt: 1,
     input: checked.input,
     workDir,
+    ...how,
     signal: abort.signal,
     emit(event) {
       events.push(event)

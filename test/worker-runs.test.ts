@@ -95,6 +95,18 @@ describe('a run', () => {
     expect(error).toMatch(/died .*3 times.*SIGKILL/)
   })
 
+  test('whose neighbour kills their process each time is run again apart from it, and succeeds', async () => {
+    const neighbours = await Promise.all([1, 2].map(() => service.create('fragile', { ms: 1_000 })))
+    await Promise.all(neighbours.map((one) => one.reaches('processing')))
+    const culprit = await service.create('fragile', { crash: true })
+    expect((await culprit.reaches('failed')).error_id).toBe('WORKER_LOST')
+    const rows = await Promise.all(neighbours.map((one) => one.reaches('succeeded', 'failed')))
+    expect(rows.map(({ output, attempt }) => [output, attempt])).toEqual([
+      ['fine', 2],
+      ['fine', 2],
+    ])
+  })
+
   test('that takes longer than its limit is stopped and fails with RUN_TIMEOUT', async () => {
     const made = await service.create('echo', { delay_ms: 60_000 }, { timeouts: { start: 60, run: 1 } })
     expect((await made.reaches('failed')).error_id).toBe('RUN_TIMEOUT')

@@ -33,7 +33,17 @@ async function perform(worker: Worker, run: Run): Promise<Outcome> {
     const { description } = model
     const input = await prepareInput(worker, { claim, description, workDir, signal })
     const emit = (event: RunEvent) => hear(worker, run, event, deadline.begin)
-    return await model.provider.run({ id: claim.id, attempt: claim.attempt, input, workDir, signal, emit })
+    const { id, attempt, crashes } = claim
+    return await model.provider.run({
+      id,
+      attempt,
+      input,
+      workDir,
+      // Whether it was the culprit or a neighbour shows when it is alone.
+      isolated: crashes > 0,
+      signal,
+      emit,
+    })
   } catch (error) {
     if (signal.aborted) return { kind: 'aborted' }
     if (error instanceof InputError) return { kind: 'failed', code: 'MODEL_ERROR', detail: error.message }

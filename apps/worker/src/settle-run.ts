@@ -25,7 +25,9 @@ export async function settleRun(worker: Worker, run: Run, outcome: Outcome): Pro
       return giveBack(worker, run, { delaySeconds: retryAfterSeconds ?? Math.min(60, 2 ** attempt) })
     }
     case 'crashed':
-      if (crashes + 1 < maxAttempts) return giveBack(worker, run, { crashed: true })
+      if (crashes + 1 < maxAttempts) {
+        return giveBack(worker, run, { crashed: true, delaySeconds: crashDelaySeconds * 4 ** crashes })
+      }
       return fail(
         worker,
         run,
@@ -97,11 +99,17 @@ async function giveBack(worker: Worker, { claim, hold, model }: Run, how: HandBa
   const given = await outlast(() => handBack(worker.lifecycle.db, [{ id, attempt }], how))
   if (given === 0) return { result: 'superseded' }
   const { pool, namespace } = model.description
-  if (how.delaySeconds === undefined) worker.queue.ring(pool, namespace, [id])
+  const ring = () => worker.queue.ring(pool, namespace, [id])
+  if (how.delaySeconds === undefined) ring()
+  // Should this process be gone by then, the sweeper rings.
+  else setTimeout(ring, how.delaySeconds * 1000 + 10).unref()
   return { result: 'handed back' }
 }
 
 const maxErrorLength = 4_000
+
+/** What killed the process may pass, such as a shortage of memory; each crash waits four times as long. */
+const crashDelaySeconds = 0.5
 
 /** What became of a run: the prediction's status, or where the run went. */
 export interface Settlement {

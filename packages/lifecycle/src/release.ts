@@ -9,7 +9,7 @@ export async function handBack(db: Database, fences: Fence[], options: HandBack 
   const { rowCount } = await db.pool.query(
     `update runs r
      set worker = null, lease_until = null, crashes = r.crashes + $2,
-         run_at = case when $3 > 0 then clock_timestamp() + make_interval(secs => $3) else r.run_at end
+         run_at = case when $3::float8 > 0 then clock_timestamp() + make_interval(secs => $3::float8) else r.run_at end
      from json_to_recordset($1) as i(id uuid, attempt integer)
      where r.prediction_id = i.id and r.attempt = i.attempt`,
     [JSON.stringify(fences), options.crashed ? 1 : 0, options.delaySeconds ?? 0],

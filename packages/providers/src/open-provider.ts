@@ -7,6 +7,7 @@ import type { Outcome, Provider, RunRequest } from './provider.ts'
 /**
  * Opens a model for running: one process, started by the first run, shared by up to `concurrency` runs, kept warm for
  * `idleSeconds`, replaced when it dies. Modules and commands live in the same kind of process; the rest wait in turn.
+ * An isolated run has a slot like any other and a process of its own, which ends with it.
  */
 export function openProvider(
   description: ModelDescription,
@@ -19,15 +20,28 @@ export function openProvider(
   let idle: NodeJS.Timeout | undefined
   let inside = 0
 
-  function process(): ModelProcess {
+  function shared(): ModelProcess {
     clearTimeout(idle)
     if (!current || current.ending) {
-      const started = new ModelProcess(description)
-      current = started
-      living.add(started)
-      void started.gone.then(() => living.delete(started))
+      current = started()
     }
     return current
+  }
+
+  function started(): ModelProcess {
+    const child = new ModelProcess(description)
+    living.add(child)
+    void child.gone.then(() => living.delete(child))
+    return child
+  }
+
+  async function performAlone(request: RunRequest): Promise<Outcome> {
+    const child = started()
+    try {
+      return await performRun(child, request, { validate, abortGraceMs })
+    } finally {
+      child.end()
+    }
   }
 
   /** Answers whether a slot was had; not when the signal fired first. */
@@ -68,7 +82,10 @@ export function openProvider(
         return { kind: 'aborted' }
       }
       try {
-        return await performRun(process(), request, { validate, abortGraceMs })
+        // Where one run at a time is taken there are no neighbours, and a second copy of the model helps nobody.
+        return request.isolated && description.concurrency > 1
+          ? await performAlone(request)
+          : await performRun(shared(), request, { validate, abortGraceMs })
       } finally {
         leaveSlot()
       }

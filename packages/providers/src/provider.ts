@@ -14,6 +14,8 @@ export interface RunRequest {
   input: Record<string, unknown>
   /** Exists and belongs to this run alone. Files of the output are in it until the caller removes it. */
   workDir: string
+  /** Shares its process with no other run: one that was in a process that died may be what kills it. */
+  isolated?: boolean
   signal: AbortSignal
   emit(event: RunEvent): void
 }
