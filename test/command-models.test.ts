@@ -107,3 +107,19 @@ test('an aborted command goes with everything it started', async () => {
   expect(await outcome).toEqual({ kind: 'aborted' })
   await vi.waitFor(() => expect(() => process.kill(sleeper, 0)).toThrow(), 5000)
 })
+
+test('a command ends when the process around it is killed, before its run is told', async () => {
+  await using model = await given(
+    `sleep 600 & echo "{\\"event\\":\\"log\\",\\"text\\":\\"$PPID $$ $!\\"}"; wait`,
+  )
+  const { outcome, events } = model.run({})
+  await vi.waitFor(() => expect(logOf(events)).toMatch(/^\d+ \d+ \d+\n/), 5000)
+  const [host = 0, ...group] = logOf(events).split(' ').map(Number)
+
+  process.kill(host, 'SIGKILL')
+
+  expect(await outcome).toMatchObject({ kind: 'crashed' })
+  await vi.waitFor(() => {
+    for (const pid of group) expect(() => process.kill(pid, 0)).toThrow()
+  }, 5000)
+})

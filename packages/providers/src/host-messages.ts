@@ -11,6 +11,8 @@ export type FromHost =
   | { kind: 'setup-failed'; detail: string; stack?: string }
   /** No further run may begin here: an error nobody caught has made the process unsafe. */
   | { kind: 'leaving' }
+  /** A command of this process leads a process group of its own. Should this process be killed, the parent ends it. */
+  | { kind: 'group'; pid: number; lives: boolean }
   | { kind: 'event'; run: string; event: RunEvent }
   | { kind: 'done'; run: string; output: unknown; seconds: number }
   | { kind: 'failed'; run: string; code: 'MODEL_ERROR' | 'INVALID_OUTPUT'; detail: string; stack?: string }

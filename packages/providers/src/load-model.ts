@@ -1,12 +1,12 @@
 import { pathToFileURL } from 'node:url'
 import type { ModelProvider } from '@millrace/models/description'
 import type { ModelRun } from './hosted-run.ts'
-import { commandRun } from './run-command.ts'
+import { commandRun, type TellGroup } from './run-command.ts'
 
 /** Loads what a description points at: the default export of a file, or a command, which is a model like any other. */
-export async function loadModel(provider: ModelProvider): Promise<LoadedModel> {
+export async function loadModel(provider: ModelProvider, tellGroup: TellGroup): Promise<LoadedModel> {
   if (provider.kind === 'command') {
-    return { setup: () => undefined, run: commandRun(provider) }
+    return { setup: () => undefined, run: commandRun(provider, tellGroup) }
   }
   const { default: model }: { default: Exported } = await import(pathToFileURL(provider.file).href)
   return {

@@ -31,7 +31,7 @@ for await (const { text } of lines(channel, MAX_LINE_LENGTH)) {
 
 async function setUp() {
   try {
-    const loaded = await loadModel(provider)
+    const loaded = await loadModel(provider, (pid, lives) => void send({ kind: 'group', pid, lives }))
     const state = await loaded.setup()
     await send({ kind: 'set-up' })
     return { ...loaded, state }

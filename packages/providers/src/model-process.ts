@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { modelEnvironment } from '@millrace/models/config'
 import type { ModelDescription } from '@millrace/models/description'
 import { type FromHost, MAX_LINE_LENGTH, type ToHost } from './host-messages.ts'
+import { killGroup } from './kill-group.ts'
 import { lines } from './lines.ts'
 
 /**
@@ -22,10 +23,13 @@ export class ModelProcess {
   readonly #child: ChildProcess
   readonly #channel: Socket
   readonly #runs = new Map<string, ProcessRun>()
+  readonly #runsCommands: boolean
+  readonly #groups = new Set<number>()
   #setUp: (fault: SetupFault | undefined) => void = () => undefined
   #ending = false
 
   constructor(description: ModelDescription) {
+    this.#runsCommands = description.provider.kind === 'command'
     this.#child = spawn(process.execPath, [...quietly, program, JSON.stringify(description.provider)], {
       cwd:
         description.provider.kind === 'command'
@@ -81,12 +85,8 @@ export class ModelProcess {
 
   kill(): void {
     this.#ending = true
-    try {
-      if (this.#child.pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null) {
-        process.kill(-this.#child.pid, 'SIGKILL')
-      }
-    } catch {
-      // It went by itself in this moment.
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      killGroup(this.#child.pid, 'SIGKILL')
     }
   }
 
@@ -98,6 +98,10 @@ export class ModelProcess {
     // What the process said last is still on its way; a descendant that holds the socket open is not waited for.
     await Promise.race([heard, new Promise((resolve) => setTimeout(resolve, FAREWELL_MS).unref())])
     this.#channel.destroy()
+    // Before the runs are told: none may go on beside its next attempt.
+    for (const pid of this.#groups) {
+      killGroup(pid, 'SIGKILL')
+    }
     const how = signal === null ? `ended by itself with exit code ${code}` : `died (${signal})`
     this.#setUp({ detail: `The model's process ${how} while it was starting`, died: signal !== null })
     for (const run of [...this.#runs.values()]) {
@@ -137,8 +141,20 @@ export class ModelProcess {
       case 'leaving':
         this.#ending = true
         break
+      case 'group':
+        this.#noteGroup(message.pid, message.lives)
+        break
       default:
         this.#runs.get(message.run)?.hear(message)
+    }
+  }
+
+  /** Only the host of commands is believed: in any other the model itself could name groups to be killed. */
+  #noteGroup(pid: number, lives: boolean): void {
+    if (lives && this.#runsCommands) {
+      this.#groups.add(pid)
+    } else {
+      this.#groups.delete(pid)
     }
   }
 

@@ -27,12 +27,16 @@ import type { ModelProvider } from '@millrace/models/description'
 import { ownEnvironment } from './config.ts'
 import { MAX_OUTPUT_BYTES } from './host-messages.ts'
 import type { ModelRun } from './hosted-run.ts'
+import { killGroup } from './kill-group.ts'
 import { lines } from './lines.ts'
 
-/** Makes a run of a command: a generator that yields what the command's lines say. */
-export function commandRun(provider: CommandProvider): ModelRun {
+/**
+ * Makes a run of a command: a generator that yields what the command's lines say. `tellGroup` hears of each process group
+ * that begins and ends, for whoever has to end it when this process is killed.
+ */
+export function commandRun(provider: CommandProvider, tellGroup: TellGroup): ModelRun {
   return async function* run(input, context) {
-    const group = startGroup(provider, input, context)
+    const group = startGroup(provider, input, context, tellGroup)
     let result: { output?: unknown } = {}
     try {
       await group.started
@@ -70,7 +74,12 @@ export function commandRun(provider: CommandProvider): ModelRun {
   }
 }
 
-function startGroup({ command, env, cwd }: CommandProvider, input: unknown, context: RunContext<unknown>) {
+function startGroup(
+  { command, env, cwd }: CommandProvider,
+  input: unknown,
+  context: RunContext<unknown>,
+  tellGroup: TellGroup,
+) {
   const [program = '', ...parameters] = command
   const child = spawn(program, parameters, {
     cwd,
@@ -78,6 +87,8 @@ function startGroup({ command, env, cwd }: CommandProvider, input: unknown, cont
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
   })
+  const tell = (lives: boolean) => child.pid !== undefined && tellGroup(child.pid, lives)
+  tell(true)
   const kill = (signal: NodeJS.Signals) => killGroup(child.pid, signal)
   let tail = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -95,6 +106,7 @@ function startGroup({ command, env, cwd }: CommandProvider, input: unknown, cont
     process.off('exit', killAll)
     // What the command left behind would hold its stdout open for ever.
     killAll()
+    tell(false)
     return code === 0 ? undefined : faultOf(code, signal, tail)
   })
   ended.catch(() => process.off('exit', killAll))
@@ -124,16 +136,6 @@ function fileOf({ path, name, content_type }: Extract<CommandEvent, { event: 'fi
   }
 }
 
-function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
-  try {
-    if (pid !== undefined) {
-      process.kill(-pid, signal)
-    }
-  } catch {
-    // The group is gone already.
-  }
-}
-
 function faultOf(code: number | null, signal: string | null, tail: string): string {
   const how = signal ? `was ended by ${signal}` : `ended with exit code ${code}`
   return `The command ${how}${tail.trim() ? `: ${tail.trim()}` : ''}`
@@ -145,3 +147,6 @@ const TAIL_LENGTH = 2000
 const TERM_GRACE_MS = 5000
 
 type CommandProvider = Extract<ModelProvider, { kind: 'command' }>
+
+/** Hears that the process group led by `pid` lives, or is gone. */
+export type TellGroup = (pid: number, lives: boolean) => void
