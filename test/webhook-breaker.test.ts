@@ -1,5 +1,9 @@
 import { createBreaker } from '@millrace/dispatcher/breaker'
+import { type ClaimedDelivery, claimDue } from '@millrace/dispatcher/claim-due'
+import { createLoad } from '@millrace/dispatcher/load'
 import { beforeEach, expect, test } from 'vitest'
+import { givenAccount, givenPrediction } from './given-webhooks.ts'
+import { freshDatabase } from './harness/database.ts'
 
 let time: number
 let breaker: ReturnType<typeof createBreaker>
@@ -9,31 +13,31 @@ beforeEach(() => {
   breaker = createBreaker(() => time)
 })
 
-test('a host that stays silent ten times in a row gets a rest, then a single try', () => {
+test('a target that stays silent ten times in a row gets a rest, then a single try', () => {
   silence(9)
-  expect(breaker.hosts()).toEqual({ open: [], halfOpen: [] })
+  expect(breaker.targets()).toEqual({ open: [], halfOpen: [] })
   silence(1)
-  expect(breaker.hosts()).toEqual({ open: ['a.test'], halfOpen: [] })
+  expect(breaker.targets()).toEqual({ open: ['a.test'], halfOpen: [] })
   time += 5_001
-  expect(breaker.hosts()).toEqual({ open: [], halfOpen: ['a.test'] })
+  expect(breaker.targets()).toEqual({ open: [], halfOpen: ['a.test'] })
 })
 
-test('any answer opens the host for everybody again', () => {
+test('any answer opens it again', () => {
   silence(10)
   time += 5_001
   breaker.report('a.test', true)
-  expect(breaker.hosts()).toEqual({ open: [], halfOpen: [] })
+  expect(breaker.targets()).toEqual({ open: [], halfOpen: [] })
   silence(9)
-  expect(breaker.hosts()).toEqual({ open: [], halfOpen: [] })
+  expect(breaker.targets()).toEqual({ open: [], halfOpen: [] })
 })
 
 test('each try in vain doubles the rest, to a minute at most', () => {
   silence(10)
   for (const rest of [5, 10, 20, 40, 60, 60]) {
     time += rest * 1000 - 1
-    expect(breaker.hosts().open).toEqual(['a.test'])
+    expect(breaker.targets().open).toEqual(['a.test'])
     time += 2
-    expect(breaker.hosts().halfOpen).toEqual(['a.test'])
+    expect(breaker.targets().halfOpen).toEqual(['a.test'])
     silence(1)
   }
 })
@@ -41,7 +45,37 @@ test('each try in vain doubles the rest, to a minute at most', () => {
 test('what was under way when it opened does not prolong the rest', () => {
   silence(30)
   time += 5_001
-  expect(breaker.hosts().halfOpen).toEqual(['a.test'])
+  expect(breaker.targets().halfOpen).toEqual(['a.test'])
+})
+
+test('a path that hangs costs its own account the host, not the others that share it', async () => {
+  const database = await freshDatabase()
+  const [hanging, sound] = [await givenAccount(database.db), await givenAccount(database.db)]
+  const url = 'http://shared.test/hook'
+  for (const account of [hanging, hanging, sound, sound]) await givenPrediction(database.db, account, { url })
+  const load = createLoad({ slots: 64, slotsPerAccount: 16, now: () => time })
+  const claim = async () => {
+    const saturation = load.saturation()
+    const claimed = await claimDue(database.db, {
+      limit: 64,
+      slotsPerAccount: 16,
+      leaseSeconds: 60,
+      saturation,
+    })
+    for (const delivery of claimed) load.add(delivery)
+    return claimed.map(({ account_id }) => account_id)
+  }
+  for (let count = 0; count < 10; count++) {
+    const delivery = { account_id: hanging, host: 'shared.test' } as ClaimedDelivery
+    load.add(delivery)
+    load.remove(delivery, false)
+  }
+
+  expect(await claim()).toEqual([sound, sound])
+  time += 5_001
+  expect(await claim()).toEqual([hanging])
+  expect(await claim()).toEqual([])
+  await database.drop()
 })
 
 function silence(times: number): void {

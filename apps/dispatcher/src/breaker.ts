@@ -1,40 +1,40 @@
 /**
- * Gives hosts that do not answer a rest: after a few silences in a row a host gets nothing for a while, then a single
- * delivery, and everything again once it answers. Any answer counts, an error too: a host may serve many accounts, and
- * one account's broken path must not close it for the others.
+ * Gives targets that do not answer a rest: after a few silences in a row a target gets nothing for a while, then a
+ * single delivery, and everything again once it answers. Any answer counts, an error too. A target is one account's use
+ * of a host: many may share it, and one account's hanging path must not close it for the others.
  */
 export function createBreaker(now: () => number = Date.now): Breaker {
   const silent = new Map<string, Silence>()
 
   return {
-    report(host, answered) {
+    report(target, answered) {
       if (answered) {
-        silent.delete(host)
+        silent.delete(target)
         return
       }
-      const known = silent.get(host)
+      const known = silent.get(target)
       // What was under way when the breaker opened says nothing new.
       if (known && known.restUntil > now()) return
       const count = (known?.count ?? 0) + 1
-      silent.set(host, { count, restUntil: now() + restAfter(count) })
+      silent.set(target, { count, restUntil: now() + restAfter(count) })
     },
 
-    hosts() {
+    targets() {
       const open: string[] = []
       const halfOpen: string[] = []
       const time = now()
-      for (const [host, { count, restUntil }] of silent) {
-        if (restUntil + forgetAfterMs < time) silent.delete(host)
+      for (const [target, { count, restUntil }] of silent) {
+        if (restUntil + forgetAfterMs < time) silent.delete(target)
         else if (count < silencesToOpen) continue
-        else if (restUntil > time) open.push(host)
-        else halfOpen.push(host)
+        else if (restUntil > time) open.push(target)
+        else halfOpen.push(target)
       }
       return { open, halfOpen }
     },
   }
 }
 
-/** Silences in a row that open the breaker; more than one target's share of slots, so a single burst does not. */
+/** Silences in a row that open the breaker; more than a target's share of slots, so a single burst does not. */
 const silencesToOpen = 10
 const firstRestMs = 5_000
 const longestRestMs = 60_000
@@ -46,8 +46,8 @@ function restAfter(count: number): number {
 }
 
 export interface Breaker {
-  report(host: string, answered: boolean): void
-  hosts(): { open: string[]; halfOpen: string[] }
+  report(target: string, answered: boolean): void
+  targets(): { open: string[]; halfOpen: string[] }
 }
 
 interface Silence {

@@ -21,10 +21,9 @@ export async function claimDue(db: Database, request: ClaimRequest): Promise<Cla
         leaseSeconds,
         slotsPerHost,
         slotsPerAccount,
-        saturation.closedHosts,
-        saturation.probingHosts,
         saturation.fullAccounts,
-        saturation.fullPairs,
+        saturation.closedPairs,
+        saturation.probingPairs,
         JSON.stringify(saturation.inFlight),
       ],
     }),
@@ -54,7 +53,7 @@ const statement = `
     select id, account_id, host, due_at from (
       select * from deliveries
       where completed_at is null and due_at <= clock_timestamp() and (state = 'due' or lease_until < clock_timestamp())
-        and host <> all($5::text[]) and account_id <> all($7::uuid[]) and account_id || ' ' || host <> all($8::text[])
+        and account_id <> all($5::uuid[]) and account_id || ' ' || host <> all($6::text[])
       order by due_at limit ${looked}
     ) d
     where not exists (
@@ -70,16 +69,15 @@ const statement = `
     select c.id, c.due_at,
            coalesce(p.count, 0) + row_number() over (partition by c.account_id, c.host order by c.due_at, c.id) as of_pair,
            coalesce(a.count, 0) + row_number() over (partition by c.account_id order by c.due_at, c.id) as of_account,
-           row_number() over (partition by c.host order by c.due_at, c.id) as of_host,
-           c.host = any($6::text[]) as probing
+           c.account_id || ' ' || c.host = any($7::text[]) as probing
     from candidates c
-    left join (select account, host, count from json_to_recordset($9) as f(account uuid, host text, count integer)) p
+    left join (select account, host, count from json_to_recordset($8) as f(account uuid, host text, count integer)) p
       on p.account = c.account_id and p.host = c.host
-    left join (select account, sum(count) as count from json_to_recordset($9) as f(account uuid, count integer)
+    left join (select account, sum(count) as count from json_to_recordset($8) as f(account uuid, count integer)
                group by account) a on a.account = c.account_id
   ), allowed as materialized (
     select id from ranked
-    where of_pair <= $3 and of_account <= $4 and (of_host = 1 or not probing)
+    where of_pair <= $3 and of_account <= $4 and (of_pair = 1 or not probing)
     order by due_at, id limit $1::integer
   ), bounds as materialized (
     select (select id from allowed order by id limit 1) as low, (select id from allowed order by id desc limit 1) as high

@@ -1,7 +1,7 @@
 import { createBreaker } from './breaker.ts'
 import { type ClaimedDelivery, pairOf, slotsPerHost } from './claim-due.ts'
 
-/** What this process has in flight, by account and host, and which hosts do not answer: what a claim must leave alone. */
+/** What this process has in flight, by account and host, and which of them do not answer: what a claim must leave alone. */
 export function createLoad({ slots, slotsPerAccount, now = Date.now }: LoadOptions): Load {
   const pairs = new Map<string, PairLoad>()
   const breaker = createBreaker(now)
@@ -22,19 +22,18 @@ export function createLoad({ slots, slotsPerAccount, now = Date.now }: LoadOptio
       const count = (pairs.get(key)?.count ?? 1) - 1
       if (count > 0) pairs.set(key, { account: account_id, host, count })
       else pairs.delete(key)
-      if (answered !== undefined) breaker.report(host, answered)
+      if (answered !== undefined) breaker.report(key, answered)
     },
 
     saturation() {
       const inFlight = [...pairs.values()]
-      const busyHosts = new Set(inFlight.map(({ host }) => host))
-      const { open, halfOpen } = breaker.hosts()
+      const { open, halfOpen } = breaker.targets()
+      const full = [...pairs].flatMap(([key, { count }]) => (count >= slotsPerHost ? [key] : []))
       return {
         inFlight,
-        closedHosts: [...open, ...halfOpen.filter((host) => busyHosts.has(host))],
-        probingHosts: halfOpen,
         fullAccounts: fullAccounts(inFlight, slotsPerAccount),
-        fullPairs: [...pairs].flatMap(([key, { count }]) => (count >= slotsPerHost ? [key] : [])),
+        closedPairs: [...full, ...open, ...halfOpen.filter((key) => pairs.has(key))],
+        probingPairs: halfOpen,
       }
     },
   }
@@ -56,12 +55,11 @@ export interface Load {
 
 export interface Saturation {
   inFlight: PairLoad[]
-  /** Hosts that get nothing now. */
-  closedHosts: string[]
-  /** Hosts that get one delivery, to see whether they answer again. */
-  probingHosts: string[]
   fullAccounts: string[]
-  fullPairs: string[]
+  /** Accounts with hosts (`pairOf`) that get nothing now: all their slots are taken, or the host stays silent. */
+  closedPairs: string[]
+  /** Those that have one delivery in flight at most, to see whether the host answers again. */
+  probingPairs: string[]
 }
 
 interface PairLoad {
