@@ -7,24 +7,46 @@ import type { Queue } from '@millrace/queue/open-queue'
 import { ApiError } from './api-error.ts'
 
 /**
- * Stores concurrent creates many to a statement, then rings for them. A create whose idempotency key is being accepted
- * by somebody else leaves the batch (a lock time-out halves it until the blocked one stands alone).
+ * Stores concurrent creates many to a statement, then rings for them. Where somebody else is accepting the idempotency
+ * key of one of them, and holds it past the lock time-out, those without a key go again together and each keyed one
+ * alone: who waits for a key delays its neighbours by that one time-out.
  */
 export function createAcceptance(lifecycle: Lifecycle, queue: Queue): Acceptance {
-  const batcher = createBatcher<Draft, boolean>({
+  async function store(drafts: Draft[]): Promise<boolean[]> {
+    if (drafts.length === 0) return []
+    const accepted = await acceptSurely(lifecycle, drafts)
+    ring(
+      queue,
+      drafts.filter((_, index) => accepted[index]),
+    )
+    return accepted
+  }
+
+  const batcher = createBatcher<Draft, boolean | 'alone'>({
     flush: async (drafts) => {
-      const accepted = await acceptSurely(lifecycle, drafts)
-      ring(
-        queue,
-        drafts.filter((_, index) => accepted[index]),
-      )
-      return accepted
+      try {
+        return await store(drafts)
+      } catch (error) {
+        if (drafts.length === 1 || faultOf(error) !== 'locked') throw error
+      }
+      const unkeyed = drafts.filter(({ idempotency }) => idempotency === null)
+      const accepted = await store(unkeyed)
+      const answers = new Map(unkeyed.map(({ id }, index) => [id, accepted[index]]))
+      return drafts.map(({ id }) => answers.get(id) ?? 'alone')
     },
     maxInFlight: 2,
     weigh: ({ input }) => JSON.stringify(input).length,
-    isPoison: (error) => ['bad-row', 'locked'].includes(faultOf(error)),
+    isPoison: (error) => faultOf(error) === 'bad-row',
   })
-  return { add: (draft) => batcher.add(draft) }
+
+  return {
+    async add(draft) {
+      const answer = await batcher.add(draft)
+      if (answer !== 'alone') return answer
+      const [accepted = false] = await store([draft])
+      return accepted
+    },
+  }
 }
 
 /**
@@ -66,7 +88,7 @@ function ring(queue: Queue, drafts: Draft[]): void {
 const outcomeUnknown =
   'The database could not be reached, and whether the prediction was accepted is not known. Send the same request again with the same Idempotency-Key.'
 
-/** Answers true when stored, false when its idempotency key was taken. */
+/** Answers true when stored, false when its idempotency key was taken. Throws 55P03 when that is being decided elsewhere. */
 export interface Acceptance {
   add(draft: Draft): Promise<boolean>
 }

@@ -1,0 +1,41 @@
+import { createAcceptance } from '@millrace/api/acceptance'
+import { newId } from '@millrace/database/ids'
+import type { Draft } from '@millrace/lifecycle/accept'
+import { openQueue } from '@millrace/queue/open-queue'
+import { expect, test } from 'vitest'
+import { draft, lifecycleOn } from './given-predictions.ts'
+import { freshDatabase } from './harness/database.ts'
+import { freshRedis } from './harness/redis.ts'
+
+test('a key that somebody else holds delays its neighbours by one lock time-out, not by one per halving', async () => {
+  const database = await freshDatabase()
+  const { url: redisUrl, prefix } = freshRedis()
+  const queue = openQueue({ databaseUrl: database.url, redisUrl, prefix, name: 'test' })
+  const acceptance = createAcceptance(lifecycleOn(database.db), queue)
+  const accountId = newId()
+  const holder = await database.db.pool.connect()
+  await holder.query('begin')
+  await holder.query(
+    `insert into idempotency_keys (account_id, key, fingerprint, prediction_id, status_code, created_at)
+     values ($1, 'held', '', $2, 201, clock_timestamp())`,
+    [accountId, newId()],
+  )
+  const keyed = (key: string): Draft =>
+    draft({ accountId, idempotency: { key, fingerprint: Buffer.of(1), statusCode: 201 } })
+  const neighbours = Array.from({ length: 60 }, (_, n) => (n % 3 ? draft({ accountId }) : keyed(`key ${n}`)))
+
+  const startedAt = performance.now()
+  const blocked = expect(acceptance.add(keyed('held'))).rejects.toMatchObject({ code: '55P03' })
+  const accepted = await Promise.all(neighbours.map((neighbour) => acceptance.add(neighbour)))
+  const took = performance.now() - startedAt
+
+  expect(accepted).toEqual(neighbours.map(() => true))
+  expect(took).toBeLessThan(2_500)
+  await blocked
+  await holder.query('rollback')
+  holder.release()
+  const { rows } = await database.db.pool.query('select prediction_id from runs')
+  expect(rows).toHaveLength(60)
+  await queue.close()
+  await database.drop()
+})
