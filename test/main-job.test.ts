@@ -93,8 +93,8 @@ test('what is created on one api runs on any worker and is fetched from another 
   expect(logs.some((log) => log.includes('"model":"doodle"'))).toBe(true)
 })
 
-test('both workers take part', async () => {
-  await Promise.all(Array.from({ length: 24 }, () => predict('echo', { text: 'hello', delay_ms: 150 })))
+test('both workers take part when there is more to do than one of them can hold', async () => {
+  await Promise.all(Array.from({ length: 40 }, () => predict('echo', { text: 'hello', delay_ms: 400 })))
 
   const busy = service.processes.filter(
     (running) => running.app === 'worker' && running.log().includes('"model":"echo"'),
