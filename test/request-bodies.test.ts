@@ -33,6 +33,13 @@ test.each([
   expect(refusalOf(await create(body))).toMatchObject({ status: 400, id: 'INVALID_REQUEST' })
 })
 
+test.each([
+  ['input', '{"model":"echo","input":{"a":1,"__proto__":{"b":2}}}', 'INVALID_INPUT'],
+  ['tags', '{"model":"echo","input":{},"tags":{"__proto__":"x"}}', 'INVALID_PARAMETER'],
+])('"__proto__" in %s is refused by name, not dropped', async (field, body, id) => {
+  expect(refusalOf(await create(body))).toEqual({ status: 400, id, fields: [`${field}.__proto__`] })
+})
+
 test('64 levels are taken', async () => {
   expect((await create(nested(62))).status).toBe(201)
 })

@@ -68,7 +68,24 @@ function readBody(endpoint: EndpointDefinition, raw: Buffer | undefined, respons
   const known = Object.keys(endpoint.body?.shape ?? {})
   const ignored = Object.keys(given).filter((name) => !known.includes(name))
   if (ignored.length > 0) response.set('x-ignored-fields', headerSafe(ignored))
+  refuseProto(given, known, endpoint.fieldErrors ?? {})
   return check(endpoint.body, given, endpoint.fieldErrors ?? {}, ignored)
+}
+
+/** The schemas drop this name in silence, in `input` and `tags` too, where every name is the caller's. */
+function refuseProto(
+  given: Record<string, unknown>,
+  known: string[],
+  errorIds: Readonly<Record<string, ErrorId>>,
+): void {
+  for (const name of known) {
+    const value = given[name]
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, '__proto__')) continue
+    const field = { path: `${name}.__proto__`, message: 'is not a name that a field can have' }
+    throw new ApiError(errorIds[name] ?? 'INVALID_PARAMETER', `${field.path} ${field.message}.`, {
+      fields: [field],
+    })
+  }
 }
 
 /** Names as a header value: what a header cannot hold is percent-encoded. */
