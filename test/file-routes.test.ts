@@ -1,7 +1,8 @@
+import { fromTypeId } from '@millrace/database/ids'
 import { deriveKey } from '@millrace/keys/derive'
 import { createFileUrls } from '@millrace/storage/file-urls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type ApiCaller, callerOf, refusalOf } from './api-caller.ts'
+import { type ApiCaller, callerOf, refusalOf, uuidOf } from './api-caller.ts'
 import { givenAccount } from './given-accounts.ts'
 import { type Service, startService } from './harness/service.ts'
 
@@ -223,9 +224,14 @@ describe('files in the input', () => {
     expect((await call(`GET /v1/predictions/${body.id}`)).body.input.image).toContain('/files/file_')
   })
 
-  test('so it does anywhere in an input', async () => {
-    const { body } = await create({ deep: [{ picture: image(20_000) }] }, 'echo')
-    expect(body.input.deep[0].picture).toMatch(/\/files\/file_/)
+  test('anything that is no file field reaches the model as it was sent', async () => {
+    const file = await upload()
+    const input = { text: image(20_000), deep: [{ picture: image(20_000), link: file.url }] }
+    const { body } = await create(input, 'echo')
+    expect(body.input).toEqual(input)
+    const { input: stored, files } = await storedOf(body.id)
+    expect(stored).toEqual(input)
+    expect(files).toEqual([])
   })
 
   test('a small one stays as it is', async () => {
@@ -238,10 +244,67 @@ describe('files in the input', () => {
     expect(await (await fetched(body.input.image)).text()).toBe('pixels')
   })
 
+  test('an upload near its end lives on until the prediction has run', async () => {
+    const file = await upload('pixels', 'filename=a.png', 'image/png')
+    await service.db.pool.query(
+      `update files set expires_at = clock_timestamp() + interval '1 minute' where id = $1`,
+      [fromTypeId('file', file.id)],
+    )
+    await create({ image: file.url })
+    const { body } = await call(`GET /v1/files/${file.id}`)
+    expect(body.expires_at).toBeGreaterThan(Date.now() / 1000 + 29 * 86_400)
+  })
+
+  test('an upload that lives longer than inputs do is not cut short', async () => {
+    const file = await upload('pixels', 'filename=a.png', 'image/png')
+    const expiresAt = new Date(Date.now() + 90 * 86_400_000)
+    await service.db.pool.query('update files set expires_at = $2 where id = $1', [
+      fromTypeId('file', file.id),
+      expiresAt,
+    ])
+    await create({ image: file.url })
+    expect((await call(`GET /v1/files/${file.id}`)).body.expires_at).toBe(
+      Math.floor(expiresAt.getTime() / 1000),
+    )
+  })
+
+  test('a file of another account whose URL one was given becomes one’s own', async () => {
+    const other = await givenAccount(service)
+    const { url, id } = (
+      await callerOf(service.url, other.apiKey)('POST /v1/files?filename=a.png', {
+        raw: 'pixels',
+        headers: { 'content-type': 'image/png' },
+      })
+    ).body
+    const { status, body } = await create({ image: url })
+
+    expect(status).toBe(201)
+    const [copy] = (await storedOf(body.id)).files
+    expect(copy).toMatchObject({ name: 'a.png', type: 'image/png', size: 6, role: 'input' })
+    expect(copy?.id).not.toBe(id)
+    expect((await call(`GET /v1/files/${copy?.id}`)).status).toBe(200)
+    await callerOf(service.url, other.apiKey)(`DELETE /v1/files/${id}`)
+    expect(await (await fetched(body.input.image)).text()).toBe('pixels')
+  })
+
+  test('the output of another prediction outlives that prediction', async () => {
+    const first = (await create({ text: 'first' }, 'echo')).body.id
+    const output = await upload('pixels', 'filename=a.png', 'image/png')
+    await service.db.pool.query('update files set prediction_id = $2, expires_at = null where id = $1', [
+      fromTypeId('file', output.id),
+      uuidOf(first),
+    ])
+    const { body } = await create({ image: output.url })
+
+    await call(`DELETE /v1/files/${output.id}`)
+    expect(await (await fetched(body.input.image)).text()).toBe('pixels')
+  })
+
   test.each([
     ['an address that may not be reached', () => 'http://10.0.0.1/a.png'],
     ['credentials', () => 'http://me:pw@127.0.0.1/a.png'],
     ['broken base64', () => 'data:image/png;base64,@@@'],
+    ['a data URL larger than a file may be', () => image(100_001)],
     [
       'a file that is gone',
       async () => {
@@ -257,6 +320,13 @@ describe('files in the input', () => {
       fields: ['input.image'],
     })
   })
+
+  const storedOf = (id: string) =>
+    service.db.kysely
+      .selectFrom('predictions')
+      .select(['input', 'files'])
+      .where('id', '=', uuidOf(id))
+      .executeTakeFirstOrThrow()
 
   test('text that looks like our marker stays text', async () => {
     const file = await upload()

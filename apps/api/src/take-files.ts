@@ -1,15 +1,19 @@
 import { fileMarker } from '@millrace/contract/file-marker'
 import type { PredictionFile } from '@millrace/database/tables'
 import type { ModelDescription } from '@millrace/models/description'
-import { fileFields } from '@millrace/models/file-fields'
+import { type FileField, fileFields, replaceFiles } from '@millrace/models/file-fields'
+import { TooLargeError } from '@millrace/outbound/byte-limit'
 import { parseDataUrl } from '@millrace/storage/data-url'
-import { findFile, type StoredFile, saveFile } from '@millrace/storage/files'
+import { copyFile, findFile, keepFile, type StoredFile, saveFile } from '@millrace/storage/files'
 import { ApiError } from './api-error.ts'
 import type { Context } from './context.ts'
 
 /**
- * Takes the files of an input: our own signed URLs and data URLs over 16 KB become markers of stored files, other URLs
- * in file fields must be reachable. Throws INVALID_FILE_URL and names the field.
+ * Takes the files of an input: in file fields our own signed URLs and data URLs over 16 KB become markers of stored
+ * files, other URLs must be reachable. Throws INVALID_FILE_URL and names the field.
+ *
+ * Only file fields: the worker turns a marker back into a file there and nowhere else. A data URL in a field that the
+ * schema calls a string, or does not describe, is the model's text and reaches it as it was sent.
  */
 export async function takeFiles(
   context: Context,
@@ -17,41 +21,64 @@ export async function takeFiles(
   model: ModelDescription,
   input: Record<string, unknown>,
 ): Promise<{ input: Record<string, unknown>; files: PredictionFile[] }> {
-  for (const { path, url } of fileFields(model.input_schema, input)) {
-    await checkFileUrl(context, path.join('.'), url)
+  const fields = fileFields(model.input_schema, input)
+  // Nothing is stored for an input that is refused.
+  for (const field of fields) refuse(field, await problemOf(context, field.url))
+  const taken = await Promise.all(
+    fields.map(async (field) => ({ path: field.path, file: await take(context, accountId, field) })),
+  )
+  const stored = taken.flatMap(({ path, file }) => (file ? [{ path, file }] : []))
+  return {
+    input: replaceFiles(
+      input,
+      stored.map(({ path, file }) => ({ path, value: fileMarker(file.id) })),
+    ),
+    files: stored.map(({ file: { id, name, contentType, bytes } }) => ({
+      id,
+      name,
+      type: contentType,
+      size: bytes,
+      role: 'input',
+    })),
   }
-  const files: PredictionFile[] = []
-  const taken = await replaced(input, async (text) => {
-    const file = await stored(context, accountId, text)
-    if (!file) return text
-    files.push({ id: file.id, name: file.name, type: file.contentType, size: file.bytes, role: 'input' })
-    return fileMarker(file.id)
-  })
-  return { input: taken as Record<string, unknown>, files }
 }
 
-async function checkFileUrl(context: Context, path: string, url: string): Promise<void> {
-  const problem = await problemOf(context, url)
+function refuse({ path }: FileField, problem: string | undefined): void {
   if (problem === undefined) return
-  throw new ApiError('INVALID_FILE_URL', `input.${path}: ${problem}.`, {
-    fields: [{ path: `input.${path}`, message: problem }],
+  const field = ['input', ...path].join('.')
+  throw new ApiError('INVALID_FILE_URL', `${field}: ${problem}.`, {
+    fields: [{ path: field, message: problem }],
   })
 }
 
 async function problemOf({ db, fileUrls, guard }: Context, url: string): Promise<string | undefined> {
+  if (isDataUrl(url)) return parseDataUrl(url) ? undefined : 'The data URL cannot be decoded'
   const ours = fileUrls.ours(url)
-  if (ours) return (await findFile(db, { id: ours })) ? undefined : 'The file was deleted or has expired'
-  if (/^data:/i.test(url)) return parseDataUrl(url) ? undefined : 'The data URL cannot be decoded'
+  if (ours) return (await findFile(db, { id: ours })) ? undefined : fileGone
   return (await guard.check(url))?.message
 }
 
-/** The stored file that a string of the input stands for, storing it first when it is a large data URL. */
-async function stored(context: Context, accountId: string, text: string): Promise<StoredFile | undefined> {
-  const { db, store, fileUrls, config } = context
-  const ours = text.startsWith(context.config.PUBLIC_URL) ? fileUrls.ours(text) : undefined
-  if (ours) return findFile(db, { id: ours })
-  if (text.length <= inlineDataUrl || !/^data:/i.test(text)) return undefined
-  const data = parseDataUrl(text)
+/** The stored file that a file field stands for; undefined when the worker is to fetch or decode it. */
+async function take(context: Context, accountId: string, field: FileField): Promise<StoredFile | undefined> {
+  try {
+    if (isDataUrl(field.url)) return await storeDataUrl(context, accountId, field.url)
+    const ours = context.fileUrls.ours(field.url)
+    if (ours === undefined) return undefined
+    const file = await ownFile(context, accountId, ours)
+    if (!file) refuse(field, fileGone)
+    return file
+  } catch (error) {
+    if (error instanceof TooLargeError) refuse(field, error.message)
+    throw error
+  }
+}
+
+async function storeDataUrl(
+  { db, store, config }: Context,
+  accountId: string,
+  url: string,
+): Promise<StoredFile | undefined> {
+  const data = url.length > inlineDataUrl ? parseDataUrl(url) : undefined
   if (!data) return undefined
   return saveFile(db, store, {
     accountId,
@@ -60,22 +87,35 @@ async function stored(context: Context, accountId: string, text: string): Promis
     contentType: data.contentType,
     source: data.bytes,
     maxBytes: config.MAX_FILE_BYTES,
-    expiresAt: new Date(Date.now() + inputDays * 86_400_000),
+    expiresAt: inputEnd(),
   })
 }
 
-async function replaced(value: unknown, replace: (text: string) => Promise<string>): Promise<unknown> {
-  if (typeof value === 'string') return replace(value)
-  if (Array.isArray(value)) return Promise.all(value.map((item) => replaced(item, replace)))
-  if (typeof value !== 'object' || value === null) return value
-  const entries = Object.entries(value).map(
-    async ([key, item]) => [key, await replaced(item, replace)] as const,
-  )
-  return Object.fromEntries(await Promise.all(entries))
+/**
+ * The account's own file behind a signed URL. An upload stays where it is, for as long as an input lives. What may go
+ * before this prediction has run is copied: a file of another account, whose URL was enough to read it, and the output
+ * of another prediction, which is deleted with it.
+ */
+async function ownFile(
+  { db, store, config }: Context,
+  accountId: string,
+  id: string,
+): Promise<StoredFile | undefined> {
+  const file = await findFile(db, { id })
+  if (!file) return undefined
+  const until = inputEnd()
+  if (file.accountId === accountId && file.predictionId === null)
+    return keepFile(db, { id, accountId }, until)
+  return copyFile(db, store, file, { accountId, maxBytes: config.MAX_FILE_BYTES, expiresAt: until })
 }
+
+const isDataUrl = (url: string): boolean => /^data:/i.test(url)
+const inputEnd = (): Date => new Date(Date.now() + inputDays * 86_400_000)
+
+const fileGone = 'The file was deleted or has expired'
 
 /** Data URLs up to this many characters stay in the input. */
 const inlineDataUrl = 16 * 1024
 
-/** Inputs that were stored on receipt live this long. */
+/** Files of an input live this long after it came. */
 const inputDays = 30

@@ -52,6 +52,41 @@ export async function findFile(db: Database, { id, accountId }: FileKey): Promis
   return row && present(row)
 }
 
+/** Lets an account's file live until `until` at least. Answers undefined when there is none, or no more. */
+export async function keepFile(
+  db: Database,
+  { id, accountId }: Required<FileKey>,
+  until: Date,
+): Promise<StoredFile | undefined> {
+  const uuid = fromTypeId('file', id)
+  if (uuid === undefined) return undefined
+  const row = await db.kysely
+    .updateTable('files')
+    .set({ expires_at: sql<Date | null>`case when expires_at < ${until} then ${until} else expires_at end` })
+    .where('id', '=', uuid)
+    .where('account_id', '=', accountId)
+    .where(unexpired)
+    .returningAll()
+    .executeTakeFirst()
+  return row && present(row)
+}
+
+/** Stores the bytes of a file again, as an input of `accountId`; undefined when they are gone. Throws TooLargeError. */
+export async function copyFile(
+  db: Database,
+  store: FileStore,
+  { id, name, contentType }: StoredFile,
+  copy: Pick<NewFile, 'accountId' | 'maxBytes' | 'expiresAt'>,
+): Promise<StoredFile | undefined> {
+  const source = await store.open(id)
+  if (!source) return undefined
+  try {
+    return await saveFile(db, store, { ...copy, purpose: 'input', name, contentType, source })
+  } finally {
+    source.destroy()
+  }
+}
+
 /** A page of an account's files, newest first. */
 export async function listFiles(db: Database, accountId: string, page: Page): Promise<Found<StoredFile>> {
   const own = db.kysely.selectFrom('files').where('account_id', '=', accountId).where(unexpired)
