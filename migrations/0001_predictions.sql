@@ -96,6 +96,7 @@ create table runs (
   worker text, -- who holds it; null: free to claim
   lease_until timestamptz,
   event_seq integer not null default 1, -- the last seq given out in prediction_events
+  appended bigint not null default 0, -- attempt * 2^32 + number of its last append: a repeat is known by it
   progress real,
   cancel_requested_at timestamptz,
   start_by timestamptz not null,

@@ -46,7 +46,7 @@ describe('the code', () => {
     switch (verb) {
       case 'claim':
       case 'reclaim': {
-        if (verb === 'reclaim') await handBack(db, [{ id, attempt }])
+        if (verb === 'reclaim') await handBack(db, 'a-worker', [{ id, attempt }])
         const taken = await claim(lifecycle, {
           model: draft.model,
           limit: 1,

@@ -96,10 +96,10 @@ describe.each(['redis', 'postgres'] as const)('with the queue on %s', (kind) => 
 
   async function write(id: string, wanted: { kind: 'output' | 'log' | 'progress'; data: string }[][]) {
     const fence = await beginRun(service.db, id)
-    for (const batch of wanted) {
+    for (const [index, batch] of wanted.entries()) {
       await appendEvents(
         service.db,
-        batch.map((one) => ({ ...fence, ...one })),
+        batch.map((one) => ({ ...fence, ...one, batch: index + 1 })),
       )
       queue.signal('changed', [fence.id])
     }
@@ -180,6 +180,7 @@ describe.each(['redis', 'postgres'] as const)('with the queue on %s', (kind) => 
     const logs = Array.from({ length: 450 }, (_, n) => ({
       ...fence,
       kind: 'log' as const,
+      batch: 1,
       data: JSON.stringify({ text: `line ${n}` }),
     }))
     await appendEvents(service.db, logs)

@@ -1,6 +1,5 @@
 import { requestCancel } from '@millrace/lifecycle/cancel'
 import { claim } from '@millrace/lifecycle/claim'
-import { handBack } from '@millrace/lifecycle/release'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { lifecycleOn } from './given-predictions.ts'
 import { startTestWorker, type TestWorker } from './given-worker.ts'
@@ -19,7 +18,7 @@ test('a worker that lost its lease stops the model, and what it still had moves 
 
   // While the worker is paused its lease runs out and somebody else takes the run.
   worker.signal('SIGSTOP')
-  await handBack(db, [{ id: made.id, attempt: 1 }])
+  await db.pool.query('update runs set worker = null, lease_until = null')
   const taken = await claim(lifecycleOn(db), { model: 'echo', limit: 1, worker: 'another', leaseSeconds: 60 })
   worker.signal('SIGCONT')
 

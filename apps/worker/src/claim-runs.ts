@@ -33,6 +33,8 @@ export function claimRuns(
     slots.release(name, limit - claims.length)
     if (claims.length === limit) maybeWaiting.add(name)
     for (const taken of claims) track(run(taken, model))
+    // What this claim reserved and did not need may be what another bell, or this model's next one, found taken.
+    if (claims.length < limit && maybeWaiting.size > 0) void feed()
   }
 
   async function tryClaim(model: string, limit: number): Promise<Claim[]> {
@@ -55,7 +57,7 @@ export function claimRuns(
 
   async function giveBack(model: string, claims: Claim[]): Promise<void> {
     const fences = claims.map(({ id, attempt }) => ({ id, attempt }))
-    await track(outlast(() => handBack(lifecycle.db, fences)))
+    await track(outlast(() => handBack(lifecycle.db, config.name, fences)))
     queue.ring(
       models.get(model)?.description.pool ?? 'default',
       model,

@@ -32,12 +32,14 @@ function openRunEvents({ id, attempt }: Fence, store: (events: NewEvent[]) => Pr
   let gate: Promise<unknown> = Promise.resolve()
   let sent: Promise<unknown> = Promise.resolve()
   let leaving = false
+  let batch = 0
 
   function take(): NewEvent[] {
     clearTimeout(timer)
     timer = undefined
+    batch++
     const events: NewEvent[] = []
-    const add = (kind: NewEvent['kind'], data: string) => events.push({ id, attempt, kind, data })
+    const add = (kind: NewEvent['kind'], data: string) => events.push({ id, attempt, kind, data, batch })
     if (gathered.log !== '') add('log', JSON.stringify({ text: sanitiseText(gathered.log) }))
     if (gathered.output !== '') add('output', JSON.stringify({ delta: sanitiseText(gathered.output) }))
     if (progress !== undefined) add('progress', String(progress))

@@ -96,14 +96,14 @@ async function end(worker: Worker, ending: Ending): Promise<Settlement> {
 async function giveBack(worker: Worker, { claim, hold, model }: Run, how: HandBack): Promise<Settlement> {
   const { id, attempt } = claim
   await hold.end()
-  const given = await outlast(() => handBack(worker.lifecycle.db, [{ id, attempt }], how))
-  if (given === 0) return { result: 'superseded' }
+  const given = await outlast(() => handBack(worker.lifecycle.db, worker.config.name, [{ id, attempt }], how))
   const { pool, namespace } = model.description
   const ring = () => worker.queue.ring(pool, namespace, [id])
   if (how.delaySeconds === undefined) ring()
   // Should this process be gone by then, the sweeper rings.
   else setTimeout(ring, how.delaySeconds * 1000 + 10).unref()
-  return { result: 'handed back' }
+  // Rung also when it was not ours to give: after a cut connection that may be this very hand-back.
+  return { result: given === 0 ? 'superseded' : 'handed back' }
 }
 
 const maxErrorLength = 4_000

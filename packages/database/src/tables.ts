@@ -100,6 +100,7 @@ export interface RunTable {
   worker: string | null
   lease_until: Date | null
   event_seq: Generated<number>
+  appended: Generated<string>
   progress: number | null
   cancel_requested_at: Date | null
   start_by: Date

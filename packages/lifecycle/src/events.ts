@@ -4,7 +4,8 @@ import type { EventKind } from '@millrace/database/tables'
 
 /**
  * Appends events under the fence: each gets the next `seq` of its prediction; those of a lost attempt are dropped
- * without a trace. A `progress` event also becomes the run's shown progress.
+ * without a trace. A `progress` event also becomes the run's shown progress. May be repeated when the answer was lost:
+ * what has been appended already is known by its `batch`.
  */
 export async function appendEvents(db: Database, events: NewEvent[]): Promise<void> {
   const counted = new Map<string, number>()
@@ -33,15 +34,19 @@ export async function readEvents(db: Database, id: string, seq: number, limit = 
 
 const statement = `
   with incoming as materialized (
-    select * from json_to_recordset($1) as i(id uuid, attempt integer, kind text, data text, nth integer)
+    select * from json_to_recordset($1)
+      as i(id uuid, attempt integer, kind text, data text, batch integer, nth integer)
   ), counts as materialized (
-    select id, attempt, max(nth) as count, max(case when kind = 'progress' then data::real end) as progress
+    select id, attempt, max(nth) as count, (attempt::bigint << 32) + max(batch) as append,
+           max(case when kind = 'progress' then data::real end) as progress
     from incoming group by id, attempt order by id
   ), held as materialized (
     select r.prediction_id, r.attempt from runs r join counts c on r.prediction_id = c.id and r.attempt = c.attempt
+    where r.appended < c.append
     order by r.prediction_id for update of r
   ), bumped as (
-    update runs r set event_seq = r.event_seq + c.count, progress = coalesce(c.progress, r.progress)
+    update runs r
+    set event_seq = r.event_seq + c.count, appended = c.append, progress = coalesce(c.progress, r.progress)
     from counts c join held on held.prediction_id = c.id and held.attempt = c.attempt
     where r.prediction_id = c.id
     returning r.prediction_id, r.attempt, r.event_seq - c.count as base
@@ -55,6 +60,8 @@ export interface NewEvent {
   attempt: number
   kind: Exclude<EventKind, 'status'>
   data: string
+  /** Numbers the appends of this attempt: rising from 1, the same for all events of one append. */
+  batch: number
 }
 
 export interface StoredEvent {

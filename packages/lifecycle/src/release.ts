@@ -3,16 +3,22 @@ import type { Fence } from './claim.ts'
 
 /**
  * A worker gives runs back: while it drains, or (with `crashed`) because the model's process died under them, which
- * costs each an attempt towards WORKER_LOST. `delaySeconds` holds the next try back. Returns how many were its own.
+ * costs each an attempt towards WORKER_LOST. `delaySeconds` holds the next try back. Returns how many were its own: none
+ * when it is repeated because the answer was lost.
  */
-export async function handBack(db: Database, fences: Fence[], options: HandBack = {}): Promise<number> {
+export async function handBack(
+  db: Database,
+  worker: string,
+  fences: Fence[],
+  options: HandBack = {},
+): Promise<number> {
   const { rowCount } = await db.pool.query(
     `update runs r
      set worker = null, lease_until = null, crashes = r.crashes + $2,
          run_at = case when $3::float8 > 0 then clock_timestamp() + make_interval(secs => $3::float8) else r.run_at end
      from json_to_recordset($1) as i(id uuid, attempt integer)
-     where r.prediction_id = i.id and r.attempt = i.attempt`,
-    [JSON.stringify(fences), options.crashed ? 1 : 0, options.delaySeconds ?? 0],
+     where r.prediction_id = i.id and r.attempt = i.attempt and r.worker = $4`,
+    [JSON.stringify(fences), options.crashed ? 1 : 0, options.delaySeconds ?? 0, worker],
   )
   return rowCount ?? 0
 }
