@@ -57,7 +57,7 @@ export function claimRuns(
 
   async function giveBack(model: string, claims: Claim[]): Promise<void> {
     const fences = claims.map(({ id, attempt }) => ({ id, attempt }))
-    await track(outlast(() => handBack(lifecycle.db, config.name, fences)))
+    await track(outlast(log, () => handBack(lifecycle.db, config.name, fences)))
     queue.ring(
       models.get(model)?.description.pool ?? 'default',
       model,
