@@ -26,10 +26,25 @@ export async function runStandalone(
   dataDir: string,
   environment: Record<string, string> = {},
 ): Promise<Standalone> {
+  return run(['--disable-warning=ExperimentalWarning', main], dataDir, environment)
+}
+
+/** The launcher of `npm start`, which runs the same as a process below it, in a process group of its own. */
+export async function runLauncher(dataDir: string): Promise<Standalone> {
+  return run([launcher], dataDir, {}, { detached: true })
+}
+
+async function run(
+  command: string[],
+  dataDir: string,
+  environment: Record<string, string>,
+  options: { detached?: boolean } = {},
+): Promise<Standalone> {
   const port = environment.PORT ?? String(await freePort())
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main], {
+  const child = spawn(process.execPath, command, {
     env: { PATH: process.env.PATH, HOME: process.env.HOME, DATA_DIR: dataDir, PORT: port, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
+    ...options,
   })
   running.add(child)
   let shown = ''
@@ -47,6 +62,13 @@ export async function runStandalone(
     shown: () => shown,
     exited,
     signal: (name) => void child.kill(name),
+    signalGroup(name) {
+      if (child.pid !== undefined) process.kill(-child.pid, name)
+    },
+    stopReading() {
+      child.stdout.destroy()
+      child.stderr.destroy()
+    },
     async untilReady() {
       await until(() => shown.includes('curl') || child.exitCode !== null, {
         within: 60_000,
@@ -75,6 +97,7 @@ export async function processesOf(dataDir: string): Promise<string[]> {
 }
 
 const main = fileURLToPath(new URL('../../apps/standalone/src/main.ts', import.meta.url))
+const launcher = fileURLToPath(new URL('../../scripts/start.mjs', import.meta.url))
 const running = new Set<ChildProcess>()
 
 process.once('exit', () => {
@@ -87,6 +110,10 @@ export interface Standalone {
   shown(): string
   exited: Promise<number | null>
   signal(name: NodeJS.Signals): void
+  /** As a terminal does; only for the launcher, whose group is its own. */
+  signalGroup(name: NodeJS.Signals): void
+  /** Closes the pipes that it writes to. */
+  stopReading(): void
   untilReady(): Promise<string>
 }
 

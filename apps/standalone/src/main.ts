@@ -1,22 +1,16 @@
-import { untilSignal } from '@millrace/process/until-signal'
 import { readConfig } from './config.ts'
 import { startStandalone } from './standalone.ts'
 import { StartProblem } from './start-problem.ts'
+import { listenForStop } from './stop-requests.ts'
 import { createTerminal } from './terminal.ts'
 
 // `npm start` in one process tree: the database, the migrations, then api, worker and dispatcher under a supervisor.
+const requests = listenForStop()
 const terminal = createTerminal()
 try {
-  const config = readConfig()
-  const stopRequested = Promise.race([untilSignal(), untilLauncherDies()])
-  const interrupted = new AbortController()
-  void stopRequested.then(() => interrupted.abort())
-
-  const standalone = await startStandalone(config, terminal, interrupted.signal)
-  await stopRequested
+  const standalone = await startStandalone(readConfig(), terminal, requests)
+  await untilAborted(requests.stop)
   terminal.step('Stopping: work in progress is finished or handed back (Ctrl-C again hurries)')
-  process.on('SIGINT', standalone.hurry)
-  process.on('SIGTERM', standalone.hurry)
   await standalone.stop()
   terminal.step('Stopped')
   process.exit()
@@ -26,9 +20,9 @@ try {
   process.exit(1)
 }
 
-/** The launcher holds a channel open; when it is killed, nobody would be left to stop this. */
-function untilLauncherDies(): Promise<void> {
+function untilAborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    if (process.connected) process.once('disconnect', () => resolve())
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
   })
 }

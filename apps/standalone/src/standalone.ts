@@ -17,21 +17,25 @@ import { joinMetrics } from './joined-metrics.ts'
 import { openLogFile } from './log-file.ts'
 import { assertPortFree } from './ports.ts'
 import { StartProblem } from './start-problem.ts'
+import type { StopRequests } from './stop-requests.ts'
 import { isReady, supervise } from './supervise.ts'
 import type { Terminal } from './terminal.ts'
 
 /**
  * Starts everything, in the order in which each part needs the one before; what has started is stopped in the
- * opposite order, also when a later part fails or `signal` interrupts the start.
+ * opposite order, also when a later part fails or a request to stop interrupts the start.
  */
 export async function startStandalone(
   config: Config,
   terminal: Terminal,
-  signal: AbortSignal,
+  { stop: signal, hurry }: StopRequests,
 ): Promise<Standalone> {
   const { dataDir, host, port } = config
   const parts: Part[] = []
-  const stop = () => stopAll(parts)
+  const stop = () => stopAll(parts, terminal)
+  hurry.addEventListener('abort', () => {
+    for (const part of parts) part.hurry?.()
+  })
   try {
     const claimed = await claimDataDir(dataDir, config.workerName)
     parts.push({ stop: claimed.release })
@@ -73,12 +77,7 @@ export async function startStandalone(
     if (signal.aborted) process.exit()
     throw error
   }
-  return {
-    stop,
-    hurry() {
-      for (const part of parts) part.hurry?.()
-    },
-  }
+  return { stop }
 }
 
 /** One /metrics for all processes, and whether all of them are ready. */
@@ -118,7 +117,8 @@ async function prepareDatabase(config: Config, databaseUrl: string, terminal: Te
         : `See ${join(dataDir, 'postgres.log')}`,
     )
   })
-  if (applied.length > 0) terminal.step(`Brought the database up to date (${applied.length} migrations)`)
+  if (applied.length > 0)
+    terminal.step(`Brought the database up to date (${count(applied.length, 'migration')})`)
   const db = connect({ url: databaseUrl, max: 1, name: 'millrace-standalone' })
   try {
     await ensureFirstAccount(db, createKeyRing(masterKey), { adminKey, apiKey })
@@ -128,16 +128,20 @@ async function prepareDatabase(config: Config, databaseUrl: string, terminal: Te
   return { masterKey, apiKey }
 }
 
-async function stopAll(parts: Part[]): Promise<void> {
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
+}
+
+/** What cannot be stopped in order does not keep the rest, the database above all, from being stopped. */
+async function stopAll(parts: Part[], terminal: Terminal): Promise<void> {
   for (let part = parts.at(-1); part; part = parts.at(-1)) {
-    await part.stop()
+    await part.stop().catch((error: unknown) => terminal.warn('stopping', String(error)))
     parts.pop()
   }
 }
 
 export interface Standalone {
   stop(): Promise<void>
-  hurry(): void
 }
 
 interface Part {
