@@ -40,6 +40,7 @@ export async function startTestWorker(
     STORAGE_URL: storageUrl,
     MODELS_DIR: folder,
     TEST_MODELS: 'true',
+    OUTBOUND_LOOPBACK: 'true',
     LEASE_SECONDS: '2',
     CANCEL_GRACE_SECONDS: '1',
     DRAIN_SECONDS: '1',

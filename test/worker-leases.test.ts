@@ -85,3 +85,18 @@ test('a run goes on while its leases cannot be renewed, and its result is kept',
 
   expect((await made.reaches('succeeded')).output).toEqual({ text: 'held' })
 })
+
+test('a worker says that it waits for the database, and goes on when that answers', async () => {
+  const { db, worker } = service
+  const made = await service.create('echo', { delay_ms: 600, text: 'held' })
+  await made.reaches('processing')
+
+  const blocker = await db.pool.connect()
+  await blocker.query('begin')
+  await blocker.query('lock table runs in access exclusive mode')
+  await until(() => worker.log().includes('repeated until the database answers'), { what: 'the warning' })
+  await blocker.query('commit')
+  blocker.release()
+
+  expect((await made.reaches('succeeded')).output).toEqual({ text: 'held' })
+})

@@ -1,7 +1,9 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
+import { pathToFileURL } from 'node:url'
 import { fileMarker, markedFile } from '@millrace/contract/file-marker'
 import { newId } from '@millrace/database/ids'
 import { deriveKey } from '@millrace/keys/derive'
@@ -210,4 +212,15 @@ describe('a file of the input', () => {
     expect((await gone.reaches('failed')).error).toBe("input.file: The file's host answered HTTP 404")
     server.close()
   })
+})
+
+test('a run whose output the storage does not take is tried again later, and then fails and says so', async () => {
+  const storageUrl = pathToFileURL(join(import.meta.filename, 'no-folder')).href
+  const service = await startTestWorker('redis', { STORAGE_URL: storageUrl })
+  const made = await service.create('one-picture', {})
+  const { error, error_id, attempt } = await made.reaches('failed')
+  expect({ error_id, attempt }).toEqual({ error_id: 'PROVIDER_UNAVAILABLE', attempt: 3 })
+  expect(error).toMatch(/could not be stored/)
+  expect(service.worker.log()).toMatch(/ENOTDIR.*an output could not be stored/)
+  await service.stop()
 })

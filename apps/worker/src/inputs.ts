@@ -45,21 +45,22 @@ function withSecrets({ sealingKeys }: Worker, { row }: Claim): Record<string, un
 async function bringFile(worker: Worker, request: InputRequest, url: string, place: Place): Promise<string> {
   const accountId = request.claim.row.account_id
   const marked = markedFile(url)
-  if (marked !== undefined) return copyStored(worker, { id: marked, accountId }, place)
+  if (marked !== undefined) return copyStored(worker, request, { id: marked, accountId }, place)
 
   const signed = worker.fileUrls.ours(url)
-  if (signed !== undefined) return copyStored(worker, { id: signed }, place)
+  if (signed !== undefined) return copyStored(worker, request, { id: signed }, place)
 
   if (/^data:/i.test(url)) return writeDataUrl(url, place)
   return download(worker, request, url, place)
 }
 
 async function copyStored(
-  { lifecycle, store }: Worker,
+  { lifecycle, store, log }: Worker,
+  { isLost }: InputRequest,
   key: { id: string; accountId?: string },
   place: Place,
 ): Promise<string> {
-  const file = await outlast(() => findFile(lifecycle.db, key))
+  const file = await outlast(log, () => findFile(lifecycle.db, key), isLost)
   const bytes = file && (await store.open(file.id))
   if (!bytes) throw new InputError(`input.${place.field}: The file does not exist any more; upload it again`)
   const path = pathFor(place, extname(file.name))
@@ -105,6 +106,7 @@ interface InputRequest {
   description: ModelDescription
   workDir: string
   signal: AbortSignal
+  isLost: () => boolean
 }
 
 interface Place {

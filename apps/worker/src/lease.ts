@@ -62,6 +62,11 @@ export function createLease({ db, worker, leaseSeconds, onError }: LeaseOptions)
   }
 }
 
+/** Whether somebody else has the run now: nothing that is still done for it counts. */
+export function isLost(hold: Hold): boolean {
+  return hold.stopped() === 'lost'
+}
+
 /** Why a run was told to stop; the first reason stands. */
 export type StopReason = 'cancel' | 'lost' | 'drain' | 'start-timeout' | 'run-timeout'
 

@@ -3,29 +3,28 @@ import { fileMarker } from '@millrace/contract/file-marker'
 import { databaseNow } from '@millrace/database/clock'
 import { sanitise } from '@millrace/database/sanitise'
 import type { PredictionFile } from '@millrace/database/tables'
-import type { Claim } from '@millrace/lifecycle/claim'
 import { fileRetentionDays } from '@millrace/lifecycle/present'
 import type { FileValue } from '@millrace/models/define-model'
 import type { ModelType } from '@millrace/models/model-types'
 import { TooLargeError } from '@millrace/outbound/byte-limit'
 import { saveFile } from '@millrace/storage/files'
+import type { FileStore } from '@millrace/storage/store'
 import { contentTypeOf } from './content-type.ts'
+import { isLost } from './lease.ts'
 import { outlast } from './outlast.ts'
+import type { Run } from './run.ts'
 import type { Worker } from './worker.ts'
 
 /**
  * Makes what a model returned fit to be stored: its files go to storage and become markers, JSON too large to show
- * becomes a file itself, characters that Postgres refuses are replaced. Throws OutputError when it cannot be kept.
+ * becomes a file itself, characters that Postgres refuses are replaced. Throws OutputError when it cannot be kept, and
+ * StorageError when it cannot be kept now.
  */
-export async function keepOutput(
-  worker: Worker,
-  claim: Claim,
-  type: ModelType,
-  raw: unknown,
-): Promise<KeptOutput> {
+export async function keepOutput(worker: Worker, run: Run, raw: unknown): Promise<KeptOutput> {
+  const { type } = run.model.description
   const files: PredictionFile[] = []
   const keep = async (file: OutputFile): Promise<string> => {
-    const kept = await saveOutput(worker, claim, file)
+    const kept = await saveOutput(worker, run, file)
     files.push(kept)
     return fileMarker(kept.id)
   }
@@ -50,6 +49,9 @@ export async function keepOutput(
 /** The output cannot be kept, by the model's fault. */
 export class OutputError extends Error {}
 
+/** The storage does not take files, by nobody's fault who made the prediction. */
+export class StorageError extends Error {}
+
 async function withMarkers(value: unknown, keep: (file: OutputFile) => Promise<string>): Promise<unknown> {
   if (isFile(value)) {
     const { $file, name, contentType } = value
@@ -68,27 +70,42 @@ async function withMarkers(value: unknown, keep: (file: OutputFile) => Promise<s
 }
 
 async function saveOutput(
-  { lifecycle, store, config }: Worker,
-  { id, row }: Claim,
+  { lifecycle, store, config, log }: Worker,
+  { claim, hold }: Run,
   { source, name, contentType }: OutputFile,
 ): Promise<PredictionFile> {
   try {
-    const saved = await outlast(() =>
-      saveFile(lifecycle.db, store, {
-        accountId: row.account_id,
-        predictionId: id,
+    const save = () =>
+      saveFile(lifecycle.db, tellingStore(store), {
+        accountId: claim.row.account_id,
+        predictionId: claim.id,
         purpose: 'output',
         name,
         contentType,
         source: typeof source === 'string' ? createReadStream(source) : source,
         maxBytes: config.maxFileBytes,
         expiresAt: new Date(databaseNow() + fileRetentionDays * 86_400_000),
-      }),
-    )
+      })
+    const saved = await outlast(log, save, () => isLost(hold))
     return { id: saved.id, name: saved.name, type: saved.contentType, size: saved.bytes, role: 'output' }
   } catch (error) {
     if (!(error instanceof TooLargeError)) throw error
     throw new OutputError(`The output file ${name}: ${error.message}`, { cause: error })
+  }
+}
+
+/** A store whose failures are not taken for the database's, which alone are waited out. */
+function tellingStore(store: FileStore): FileStore {
+  return {
+    ...store,
+    write: (id, source) =>
+      store.write(id, source).catch((cause: unknown) => {
+        throw cause instanceof TooLargeError
+          ? cause
+          : new StorageError('The output could not be stored: the file storage of the service failed.', {
+              cause,
+            })
+      }),
   }
 }
 

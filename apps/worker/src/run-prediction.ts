@@ -5,6 +5,7 @@ import type { Claim } from '@millrace/lifecycle/claim'
 import type { Outcome, RunEvent } from '@millrace/providers/provider'
 import { createDeadline } from './deadline.ts'
 import { InputError, prepareInput } from './inputs.ts'
+import { isLost } from './lease.ts'
 import { begin, type Run } from './run.ts'
 import { type Settlement, settleRun } from './settle-run.ts'
 import type { ServedModel, Worker } from './worker.ts'
@@ -31,7 +32,13 @@ async function perform(worker: Worker, run: Run): Promise<Outcome> {
   const deadline = createDeadline(claim, hold.stop)
   try {
     const { description } = model
-    const input = await prepareInput(worker, { claim, description, workDir, signal })
+    const input = await prepareInput(worker, {
+      claim,
+      description,
+      workDir,
+      signal,
+      isLost: () => isLost(hold),
+    })
     const emit = (event: RunEvent) => hear(worker, run, event, deadline.begin)
     const { id, attempt, crashes } = claim
     return await model.provider.run({

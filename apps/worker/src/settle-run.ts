@@ -1,29 +1,28 @@
 import type { PredictionErrorId } from '@millrace/contract/errors'
 import type { Status } from '@millrace/contract/statuses'
 import { faultOf } from '@millrace/database/faults'
+import { toTypeId } from '@millrace/database/ids'
 import { sanitiseText } from '@millrace/database/sanitise'
 import { maxAttempts } from '@millrace/lifecycle/lifecycle'
 import { type HandBack, handBack } from '@millrace/lifecycle/release'
 import type { Ending } from '@millrace/lifecycle/settle'
 import type { Outcome } from '@millrace/providers/provider'
+import { isLost } from './lease.ts'
 import { outlast } from './outlast.ts'
-import { keepOutput, OutputError } from './outputs.ts'
+import { keepOutput, OutputError, StorageError } from './outputs.ts'
 import { begin, type Run } from './run.ts'
 import type { Worker } from './worker.ts'
 
 /** Spends an outcome: ends the prediction, gives the run back, or leaves it to whoever holds it now. */
 export async function settleRun(worker: Worker, run: Run, outcome: Outcome): Promise<Settlement> {
-  const { attempt, crashes } = run.claim
+  const { crashes } = run.claim
   switch (outcome.kind) {
     case 'succeeded':
       return succeed(worker, run, outcome.output)
     case 'failed':
       return fail(worker, run, outcome.code, outcome.detail)
-    case 'unavailable': {
-      const { reason, retryAfterSeconds } = outcome
-      if (attempt >= maxAttempts) return fail(worker, run, 'PROVIDER_UNAVAILABLE', reason)
-      return giveBack(worker, run, { delaySeconds: retryAfterSeconds ?? Math.min(60, 2 ** attempt) })
-    }
+    case 'unavailable':
+      return tryLater(worker, run, outcome.reason, outcome.retryAfterSeconds)
     case 'crashed':
       if (crashes + 1 < maxAttempts) {
         return giveBack(worker, run, { crashed: true, delaySeconds: crashDelaySeconds * 4 ** crashes })
@@ -39,6 +38,12 @@ export async function settleRun(worker: Worker, run: Run, outcome: Outcome): Pro
     default:
       return outcome satisfies never
   }
+}
+
+function tryLater(worker: Worker, run: Run, reason: string, afterSeconds?: number): Promise<Settlement> {
+  const { attempt } = run.claim
+  if (attempt >= maxAttempts) return fail(worker, run, 'PROVIDER_UNAVAILABLE', reason)
+  return giveBack(worker, run, { delaySeconds: afterSeconds ?? Math.min(60, 2 ** attempt) })
 }
 
 async function settleAborted(worker: Worker, run: Run): Promise<Settlement> {
@@ -66,13 +71,17 @@ async function settleAborted(worker: Worker, run: Run): Promise<Settlement> {
 }
 
 async function succeed(worker: Worker, run: Run, raw: unknown): Promise<Settlement> {
-  const { claim, model } = run
-  const { id, attempt } = claim
+  const { id, attempt } = run.claim
   try {
     await begin(worker, run)
-    const kept = await keepOutput(worker, claim, model.description.type, raw)
+    const kept = await keepOutput(worker, run, raw)
     return await end(worker, { verb: 'succeed', id, attempt, ...kept })
   } catch (error) {
+    if (isLost(run.hold)) return { result: 'superseded' }
+    if (error instanceof StorageError) {
+      worker.log.error({ err: error, prediction: toTypeId('pred', id) }, 'an output could not be stored')
+      return tryLater(worker, run, error.message)
+    }
     if (error instanceof OutputError) return fail(worker, run, 'INVALID_OUTPUT', error.message)
     if (faultOf(error) !== 'bad-row') throw error
     return fail(worker, run, 'INVALID_OUTPUT', 'The database cannot hold what the model returned.')
@@ -96,7 +105,9 @@ async function end(worker: Worker, ending: Ending): Promise<Settlement> {
 async function giveBack(worker: Worker, { claim, hold, model }: Run, how: HandBack): Promise<Settlement> {
   const { id, attempt } = claim
   await hold.end()
-  const given = await outlast(() => handBack(worker.lifecycle.db, worker.config.name, [{ id, attempt }], how))
+  const given = await outlast(worker.log, () =>
+    handBack(worker.lifecycle.db, worker.config.name, [{ id, attempt }], how),
+  )
   const { pool, namespace } = model.description
   const ring = () => worker.queue.ring(pool, namespace, [id])
   if (how.delaySeconds === undefined) ring()

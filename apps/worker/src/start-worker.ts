@@ -27,7 +27,7 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
   const worker = await openWorker(config, log)
   const { lifecycle, queue, lease, models } = worker
   const { db } = lifecycle
-  await outlast(() => measureClock(db.pool))
+  await outlast(log, () => measureClock(db.pool))
   const claimer = claimRuns(worker, (claim, model) => performAndReport(worker, claim, model))
   const wakeAll = () => claimer.wake(...models.keys())
 
@@ -105,19 +105,19 @@ async function openWorker(config: Config, log: Log): Promise<Worker> {
       onError: (err) => log.warn({ err }, 'leases could not be renewed; the runs go on'),
     }),
     events: createEventBuffer({
-      append: (events) => outlast(() => appendEvents(db, events)),
+      append: (events) => outlast(log, () => appendEvents(db, events)),
       appended: (ids) => queue.signal('changed', ids),
       onDropped: (err) => log.error({ err }, 'events of a run could not be stored'),
     }),
-    ...moves(lifecycle),
+    ...moves(lifecycle, log),
   }
 }
 
-function moves(lifecycle: Lifecycle): Pick<Worker, 'beginning' | 'settling'> {
+function moves(lifecycle: Lifecycle, log: Log): Pick<Worker, 'beginning' | 'settling'> {
   return {
-    beginning: createBatcher({ flush: (fences) => outlast(() => begin(lifecycle, fences)) }),
+    beginning: createBatcher({ flush: (fences) => outlast(log, () => begin(lifecycle, fences)) }),
     settling: createBatcher({
-      flush: (endings) => outlast(() => settle(lifecycle, endings)),
+      flush: (endings) => outlast(log, () => settle(lifecycle, endings)),
       weigh: (ending) => (ending.verb === 'succeed' ? ending.output.length : 0),
       isPoison: (error) => faultOf(error) === 'bad-row',
     }),
