@@ -11,7 +11,7 @@ import { type GeneratedRequest, type KnownIds, requestsOf } from './generated-re
 import { type Service, startService } from './harness/service.ts'
 
 /** How many requests are made; they go in groups, as clients do not queue either. */
-const runs = 110
+const runs = 150
 const atOnce = 20
 
 let service: Service
