@@ -91,7 +91,7 @@ test.each([
   ['stream that is no boolean', { stream: 1 }, 'INVALID_PARAMETER', 'stream'],
   ['a public prediction', { privacy: 'public' }, 'INVALID_PARAMETER', 'privacy'],
   ['a webhook that is a number', { webhook: 5 }, 'INVALID_PARAMETER', 'webhook'],
-  ['a webhook without a URL', { webhook: { events: [] } }, 'INVALID_PARAMETER', 'webhook'],
+  ['a webhook without a URL', { webhook: { events: [] } }, 'INVALID_PARAMETER', 'webhook.url'],
   [
     'an unknown event',
     { webhook: { url: 'http://127.0.0.1:9/', events: ['done'] } },

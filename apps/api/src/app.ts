@@ -19,7 +19,7 @@ import { getPrediction } from './routes/get-prediction.ts'
 import { listDeliveries } from './routes/list-deliveries.ts'
 import { listPredictions } from './routes/list-predictions.ts'
 import { getModel, listModels } from './routes/models.ts'
-import { livez, openapi, readyz } from './routes/service.ts'
+import { livez, openapi, readyz, root } from './routes/service.ts'
 import { streamPrediction } from './routes/stream-prediction.ts'
 import * as webhooks from './routes/webhooks.ts'
 
@@ -43,6 +43,7 @@ export const routes: readonly Route[] = [
   deleteFile,
   downloadFile,
   ...Object.values(webhooks),
+  root,
   livez,
   readyz,
   openapi,

@@ -5,9 +5,12 @@ import { ApiError } from './api-error.ts'
  * Parses a request body: one JSON object, at most 64 deep, with numbers that a double can hold; NUL and lone
  * surrogates become U+FFFD. An empty body is undefined. Throws INVALID_REQUEST.
  */
-export function readJson(raw: Buffer | undefined): Record<string, unknown> | undefined {
+export function readJson(
+  raw: Buffer | undefined,
+  contentType = 'application/json',
+): Record<string, unknown> | undefined {
   if (raw === undefined || raw.length === 0) return undefined
-  const value = parse(raw)
+  const value = parse(raw, contentType)
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new ApiError('INVALID_REQUEST', 'The body must be a JSON object.')
   }
@@ -15,12 +18,16 @@ export function readJson(raw: Buffer | undefined): Record<string, unknown> | und
   return sanitise(value) as Record<string, unknown>
 }
 
-function parse(raw: Buffer): unknown {
+function parse(raw: Buffer, contentType: string): unknown {
   try {
     return JSON.parse(raw.toString('utf8'))
   } catch (error) {
+    const isJson = /json/i.test(contentType)
+    const reason = error instanceof Error ? error.message : 'It could not be parsed'
     throw new ApiError('INVALID_REQUEST', 'The body is not valid JSON.', {
-      details: `${error instanceof Error ? error.message : 'It could not be parsed'}. Send JSON with content-type: application/json.`,
+      details: isJson
+        ? `${reason}.`
+        : `It was sent as ${contentType.slice(0, 100)}. Send JSON with content-type: application/json; files go to POST /v1/files.`,
     })
   }
 }

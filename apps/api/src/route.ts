@@ -4,8 +4,9 @@ import type { ErrorId } from '@millrace/contract/errors'
 import { sanitise } from '@millrace/database/sanitise'
 import type { Request, RequestHandler, Response } from 'express'
 import type { z } from 'zod'
-import { ApiError, type Field } from './api-error.ts'
+import { ApiError } from './api-error.ts'
 import { callerOf } from './authenticate.ts'
+import { checkShape } from './check-shape.ts'
 import type { Context } from './context.ts'
 import { readJson } from './read-json.ts'
 
@@ -28,9 +29,9 @@ export function route<const E extends EndpointDefinition>(
         request,
         response,
         raw,
-        params: check(endpoint.params, request.params, {}),
-        query: check(endpoint.query, sanitise(request.query), {}),
-        body: endpoint.body ? readBody(endpoint, raw, response) : undefined,
+        params: checkShape(endpoint.params, request.params, {}),
+        query: checkShape(endpoint.query, sanitise(request.query), {}),
+        body: endpoint.body ? readBody(endpoint, raw, request.get('content-type'), response) : undefined,
       } as Incoming<E>
       const answer = await deed(incoming)
       if (answer === answered) return
@@ -63,13 +64,18 @@ class Answer {
 // 201 before 200: of a create's two statuses the usual one.
 const preferred = (status: string): number => (status === '201' ? 2 : status === '200' ? 1 : 0)
 
-function readBody(endpoint: EndpointDefinition, raw: Buffer | undefined, response: Response): unknown {
-  const given = readJson(raw) ?? {}
+function readBody(
+  endpoint: EndpointDefinition,
+  raw: Buffer | undefined,
+  contentType: string | undefined,
+  response: Response,
+): unknown {
+  const given = readJson(raw, contentType) ?? {}
   const known = Object.keys(endpoint.body?.shape ?? {})
   const ignored = Object.keys(given).filter((name) => !known.includes(name))
   if (ignored.length > 0) response.set('x-ignored-fields', headerSafe(ignored))
   refuseProto(given, known, endpoint.fieldErrors ?? {})
-  return check(endpoint.body, given, endpoint.fieldErrors ?? {}, ignored)
+  return checkShape(endpoint.body, given, endpoint.fieldErrors ?? {}, ignored)
 }
 
 /** The schemas drop this name in silence, in `input` and `tags` too, where every name is the caller's. */
@@ -94,55 +100,6 @@ function headerSafe(names: string[]): string {
     .map((name) => encodeURIComponent(name.toWellFormed()))
     .join(', ')
     .slice(0, 1000)
-}
-
-function check(
-  schema: z.ZodObject | undefined,
-  given: unknown,
-  errorIds: Readonly<Record<string, ErrorId>>,
-  ignored: string[] = [],
-): unknown {
-  if (!schema) return {}
-  const result = schema.safeParse(given)
-  if (result.success) return result.data
-  const fields = result.error.issues.map((issue) => fieldOf(issue, ignored))
-  const [first] = result.error.issues
-  const id = errorIds[String(first?.path[0] ?? '')] ?? 'INVALID_PARAMETER'
-  throw new ApiError(id, `${fields[0]?.path || 'The request'} ${fields[0]?.message}.`, { fields })
-}
-
-/** A wrong field; when a missing one was merely misspelt, the message says so. */
-function fieldOf(issue: z.core.$ZodIssue, ignored: string[]): Field {
-  const name = issue.path.map(String).join('.')
-  const message = messageOf(issue)
-  const near = issue.path.length === 1 ? ignored.find((given) => isNear(given, name)) : undefined
-  return { path: name, message: near ? `${message}; you sent "${near}", did you mean "${name}"?` : message }
-}
-
-function messageOf(issue: z.core.$ZodIssue): string {
-  if (issue.code === 'invalid_type') {
-    if (/received undefined/.test(issue.message)) return 'is required'
-    return `must be ${typeNames[issue.expected] ?? issue.expected}`
-  }
-  if (issue.code === 'invalid_value') return `must be one of ${issue.values.map(String).join(', ')}`
-  return issue.message.replace(/^Too (small|big): expected \w+ to (be|have) /, (_, _size, verb) =>
-    verb === 'be' ? 'must be ' : 'must have ',
-  )
-}
-
-const typeNames: Readonly<Record<string, string>> = {
-  record: 'an object',
-  object: 'an object',
-  array: 'a list',
-  string: 'a string',
-  number: 'a number',
-  int: 'a whole number',
-  boolean: 'true or false',
-}
-
-function isNear(given: string, name: string): boolean {
-  const [a, b] = [given.toLowerCase(), name.toLowerCase()]
-  return a === `${b}s` || `${a}s` === b || a === b || a.replaceAll(/[_-]/g, '') === b
 }
 
 export interface Route {

@@ -48,6 +48,7 @@ export const endpoints = {
     aliases: [{ method: 'post', path: '/v1/predict', dialect: 'skytells' }],
     headers: ['Idempotency-Key', 'Prefer'],
     body: createPrediction,
+    example: { model: 'doodle', input: { prompt: 'a mill by a river' }, await: true },
     errors: createErrors,
     fieldErrors: { model: 'INVALID_INPUT', input: 'INVALID_INPUT' },
     replies: {
@@ -161,6 +162,7 @@ export const endpoints = {
     tag: 'Run',
     summary: 'Run any model and get its result',
     body: run,
+    example: { model: 'doodle', inputs: { prompt: 'a mill by a river' } },
     headers: ['Prefer', 'Idempotency-Key'],
     errors: [
       ...createErrors,
@@ -261,6 +263,7 @@ export const endpoints = {
     tag: 'Webhooks',
     summary: 'Create a webhook endpoint',
     body: createEndpoint,
+    example: { url: 'http://localhost:4000/', events: ['*'] },
     aliases: [{ method: 'post', path: '/v1/webhook_endpoints' }],
     fieldErrors: { url: 'INVALID_WEBHOOK_URL' },
     errors: ['INVALID_PARAMETER', 'INVALID_WEBHOOK_URL'],
@@ -293,6 +296,7 @@ export const endpoints = {
     summary: 'Change a webhook endpoint',
     params: endpointId,
     body: patchEndpoint,
+    example: { active: false },
     aliases: [{ method: 'patch', path: '/v1/webhook_endpoints/{id}' }],
     fieldErrors: { url: 'INVALID_WEBHOOK_URL' },
     errors: ['WEBHOOK_NOT_FOUND', 'INVALID_PARAMETER', 'INVALID_WEBHOOK_URL'],
@@ -329,6 +333,15 @@ export const endpoints = {
     replies: {
       200: { description: 'The new secret; the old one signs as well for 24 h', schema: endpointSecret },
     },
+  },
+  root: {
+    method: 'get',
+    path: '/',
+    tag: 'Service',
+    summary: 'Go to the reference',
+    open: true,
+    errors: [],
+    replies: { 302: { description: 'The reference is at /docs', schema: z.object({ docs: z.string() }) } },
   },
   livez: {
     method: 'get',
@@ -381,6 +394,8 @@ export interface EndpointDefinition {
   query?: z.ZodObject
   headers?: readonly string[]
   body?: z.ZodObject
+  /** A body that works as it is on a fresh installation. */
+  example?: Readonly<Record<string, unknown>>
   fieldErrors?: Readonly<Record<string, ErrorId>>
   errors: readonly ErrorId[]
   replies: Readonly<Record<number, Reply>>

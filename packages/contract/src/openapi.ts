@@ -97,7 +97,12 @@ function requestBodyOf(endpoint: EndpointDefinition, schemas: Schemas): object {
   return {
     requestBody: {
       required: true,
-      content: { 'application/json': { schema: schemaOf(endpoint.body, schemas, 'input') } },
+      content: {
+        'application/json': {
+          schema: schemaOf(endpoint.body, schemas, 'input'),
+          ...(endpoint.example ? { example: endpoint.example } : {}),
+        },
+      },
     },
   }
 }

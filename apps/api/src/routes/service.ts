@@ -2,7 +2,13 @@ import { endpoints } from '@millrace/contract/endpoints'
 import { openapiDocument } from '@millrace/contract/openapi'
 import { ApiError } from '../api-error.ts'
 import { isReady } from '../readiness.ts'
-import { route } from '../route.ts'
+import { answer, route } from '../route.ts'
+
+/** Whoever opens the printed URL in a browser lands where there is something to see. */
+export const root = route(endpoints.root, async ({ response }) => {
+  response.set('location', '/docs')
+  return answer(302, { docs: '/docs' })
+})
 
 export const livez = route(endpoints.livez, async () => ({ status: 'ok' }))
 
