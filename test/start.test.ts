@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, readFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -112,6 +112,24 @@ describe('what a person can put right is said in words', () => {
     expect(standalone.shown()).toContain('DATA_DIR=')
   })
 
+  test.runIf(process.platform === 'linux')('a data folder where the system lets none be made', async () => {
+    const standalone = await started('/proc/millrace/data')
+
+    expect(await standalone.exited).toBe(1)
+    expect(standalone.shown()).toContain('DATA_DIR cannot be written: /proc/millrace/data')
+  })
+
+  test('a kept key that cannot be read is left as it is', async () => {
+    const dataDir = await givenDataDir()
+    await mkdir(join(dataDir.path, 'master-key')) // unlike a mode, a folder in its place stops root as well
+
+    const standalone = await started(dataDir.path)
+
+    expect(await standalone.exited).toBe(1)
+    expect(standalone.shown()).toContain(`${join(dataDir.path, 'master-key')} cannot be read`)
+    expect((await stat(join(dataDir.path, 'master-key'))).isDirectory()).toBe(true)
+  })
+
   test('every wrong setting at once', async () => {
     const dataDir = await givenDataDir()
     const standalone = await started(dataDir.path, { PORT: 'http', LOG_LEVEL: 'loud', MASTER_KEY: 'short' })
@@ -199,6 +217,26 @@ describe.runIf(process.platform === 'linux')('stopping and starting again', () =
       'database system is shut down',
     )
     expect(await readFile(join(dataDir.path, 'millrace.log'), 'utf8')).not.toContain('died')
+  })
+
+  test('key files that were lost are made anew, and what they hold is let in', async () => {
+    const dataDir = await givenDataDir()
+    const first = await started(dataDir.path)
+    await first.untilReady()
+    const lost = await dataDir.read('api-key')
+    first.signal('SIGTERM')
+    await first.exited
+    for (const file of ['api-key', 'admin-key']) await rm(join(dataDir.path, file))
+
+    const second = await started(dataDir.path)
+    const banner = await second.untilReady()
+
+    const apiKey = await dataDir.read('api-key')
+    expect(apiKey).not.toBe(lost)
+    expect(banner).toContain(apiKey)
+    for (const key of [apiKey, lost, await dataDir.read('admin-key')]) {
+      expect((await request(second, '/v1/predictions', key)).status).toBe(200)
+    }
   })
 
   test('a supervisor that is killed takes its processes along, and its database is taken over', async () => {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { userInfo } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { isOurProcess } from './process-identity.ts'
 import { StartProblem } from './start-problem.ts'
 
@@ -27,7 +27,13 @@ export async function keptSecret(
   make: () => string = newSecret,
 ): Promise<string> {
   const path = join(dataDir, file)
-  const kept = await readFile(path, 'utf8').catch(() => '')
+  const kept = await readFile(path, 'utf8').catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return ''
+    throw new StartProblem(
+      `${path} cannot be read (${reason(error)}).`,
+      `Let user ${userInfo().username} read it. If it is of no use any more, move it away: a new one is made then.`,
+    )
+  })
   if (kept.trim() !== '') return kept.trim()
   const secret = make()
   await writeSecretFile(path, secret)
@@ -46,7 +52,7 @@ function newSecret(): string {
 
 async function assertWritable(dataDir: string): Promise<void> {
   try {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 })
+    await makeFolder(dataDir)
     const probe = join(dataDir, `.probe-${process.pid}`)
     await writeFile(probe, '')
     await rm(probe)
@@ -58,8 +64,30 @@ async function assertWritable(dataDir: string): Promise<void> {
   }
 }
 
+/** mkdir's own `recursive` never ends where an existing folder says of a new one that it is not there, as /proc does. */
+async function makeFolder(path: string): Promise<void> {
+  if (await isFolder(path)) return
+  await makeFolder(dirname(path))
+  await mkdir(path, { mode: 0o700 }).catch(async (error: unknown) => {
+    if (!(await isFolder(path))) throw error
+  })
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return await stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}
+
 function reason(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  const code = codeOf(error)
+  if (code === 'ENOENT') return 'the system lets no folder be made there'
+  if (code === 'EISDIR') return 'a folder is in the way'
   if (code === 'EACCES' || code === 'EPERM') return 'permission denied'
   if (code === 'EROFS') return 'the file system is read-only'
   if (code === 'ENOSPC') return 'the disk is full'

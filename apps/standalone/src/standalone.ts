@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ensureFirstAccount } from '@millrace/accounts/accounts'
+import { ensureFirstAccount, ensureKey } from '@millrace/accounts/accounts'
 import { createKeyRing } from '@millrace/accounts/api-keys'
 import { connect } from '@millrace/database/connect'
 import { migrate } from '@millrace/database/migrate'
@@ -121,7 +121,11 @@ async function prepareDatabase(config: Config, databaseUrl: string, terminal: Te
     terminal.step(`Brought the database up to date (${count(applied.length, 'migration')})`)
   const db = connect({ url: databaseUrl, max: 1, name: 'millrace-standalone' })
   try {
-    await ensureFirstAccount(db, createKeyRing(masterKey), { adminKey, apiKey })
+    const ring = createKeyRing(masterKey, config.previousMasterKey)
+    await ensureFirstAccount(db, ring, { adminKey, apiKey })
+    // A key file that was lost has been made anew, and one may have been put there from elsewhere.
+    await ensureKey(db, ring, { name: 'default', key: apiKey })
+    await ensureKey(db, ring, { name: 'admin', key: adminKey, admin: true })
   } finally {
     await db.close()
   }

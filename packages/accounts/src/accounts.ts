@@ -1,7 +1,7 @@
 import { type Connection, type Database, transaction } from '@millrace/database/connect'
 import { newId } from '@millrace/database/ids'
 import { newApiKey } from '@millrace/keys/api-key'
-import { type KeyRing, storeKey } from './api-keys.ts'
+import { digestsOf, type KeyRing, storeKey } from './api-keys.ts'
 import { storeSecret } from './signing-secrets.ts'
 
 /** Makes an account with its default webhook secret. Throws 23505 when the name (in any case) is taken. */
@@ -25,7 +25,7 @@ export async function ensureFirstAccount(
   { adminKey = newApiKey(), apiKey = newApiKey() }: { adminKey?: string; apiKey?: string } = {},
 ): Promise<{ adminKey: string; apiKey: string } | undefined> {
   return transaction(db, async (client) => {
-    await client.query(`select pg_advisory_xact_lock(hashtext('millrace first account'))`)
+    await lockFirstAccount(client)
     const { rows } = await client.query('select 1 from accounts limit 1')
     if (rows.length > 0) return undefined
     const accountId = await insertAccount(client, ring, 'default')
@@ -33,6 +33,33 @@ export async function ensureFirstAccount(
     await storeKey(client, ring, { accountId, name: 'default', key: apiKey })
     return { adminKey, apiKey }
   })
+}
+
+/**
+ * Lets a key that is kept outside of the database in as one of the account `default`, unless it is known there already:
+ * one that was revoked stays revoked. Safe to run twice at once.
+ */
+export async function ensureKey(
+  db: Database,
+  ring: KeyRing,
+  { name, key, admin = false }: { name: string; key: string; admin?: boolean },
+): Promise<void> {
+  await transaction(db, async (client) => {
+    await lockFirstAccount(client)
+    const known = await client.query('select 1 from api_keys where digest = any($1::bytea[])', [
+      digestsOf(ring, key),
+    ])
+    if (known.rows.length > 0) return
+    const { rows } = await client.query<{ id: string }>(
+      `select id from accounts where lower(name) = 'default'`,
+    )
+    const accountId = rows[0]?.id ?? (await insertAccount(client, ring, 'default'))
+    await storeKey(client, ring, { accountId, name, key, admin })
+  })
+}
+
+async function lockFirstAccount(connection: Connection): Promise<void> {
+  await connection.query(`select pg_advisory_xact_lock(hashtext('millrace first account'))`)
 }
 
 async function insertAccount(connection: Connection, ring: KeyRing, name: string): Promise<string> {
