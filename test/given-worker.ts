@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -24,6 +24,8 @@ export async function startTestWorker(
   const database = await freshDatabase()
   const folder = await mkdtemp(join(tmpdir(), 'millrace-worker-test-'))
   for (const [name, source] of Object.entries(models)) await writeFile(join(folder, `${name}.mjs`), source)
+  const workDir = join(folder, 'work')
+  await mkdir(workDir)
   const redis = freshRedis()
   const overRedis = kind === 'redis'
   const storageUrl = pathToFileURL(join(folder, 'files')).href
@@ -32,7 +34,7 @@ export async function startTestWorker(
     name: 'test',
     ...(overRedis ? { redisUrl: redis.url, prefix: redis.prefix } : {}),
   })
-  const worker = await startProcess('worker', {
+  const settings = {
     DATABASE_URL: database.url,
     ...(overRedis ? { REDIS_URL: redis.url, QUEUE_PREFIX: redis.prefix } : {}),
     MASTER_KEY: masterKey,
@@ -44,14 +46,18 @@ export async function startTestWorker(
     LEASE_SECONDS: '2',
     CANCEL_GRACE_SECONDS: '1',
     DRAIN_SECONDS: '1',
+    WORK_DIR: workDir,
     ...env,
-  })
+  }
+  const worker = await startProcess('worker', settings)
   const { db } = database
   return {
     db,
     queue,
     worker,
     storageUrl,
+    workDir,
+    startAnother: () => startProcess('worker', settings),
     async create(model, input, given = {}) {
       const made = draft({ model, input, ...given })
       await accept(lifecycleOn(db), [made])
@@ -127,6 +133,9 @@ export interface TestWorker {
   queue: Queue
   worker: RunningProcess
   storageUrl: string
+  workDir: string
+  /** A second worker, with the same settings. */
+  startAnother(): Promise<RunningProcess>
   create(model: string, input: Record<string, unknown>, given?: Partial<Draft>): Promise<Created>
   stop(): Promise<void>
 }

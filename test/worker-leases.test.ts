@@ -1,3 +1,5 @@
+import { mkdir, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { requestCancel } from '@millrace/lifecycle/cancel'
 import { claim } from '@millrace/lifecycle/claim'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -99,4 +101,23 @@ test('a worker says that it waits for the database, and goes on when that answer
   blocker.release()
 
   expect((await made.reaches('succeeded')).output).toEqual({ text: 'held' })
+})
+
+test('a killed worker leaves its files until the next one starts, and one that drains leaves none', async () => {
+  const { worker, workDir } = service
+  const made = await service.create('echo', { delay_ms: 60_000 })
+  await made.reaches('processing')
+  const [left = ''] = await readdir(workDir)
+  expect(left).toContain(`-${worker.pid}-`)
+  const ofOthers = ['millrace-work-another-host-1-abcdef', 'somebody-elses']
+  for (const name of ofOthers) await mkdir(join(workDir, name))
+
+  await worker.kill()
+  expect(await readdir(join(workDir, left))).toEqual([`${made.id}-1`])
+  const another = await service.startAnother()
+  expect(await readdir(workDir)).not.toContain(left)
+  expect(await readdir(workDir)).toHaveLength(3)
+
+  await another.stop()
+  expect((await readdir(workDir)).toSorted()).toEqual(ofOthers)
 })

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { hostname } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { resolve } from 'node:path'
 import { shippedModelsDir } from '@millrace/models/shipped-models'
 import { createAddressRule } from '@millrace/outbound/addresses'
@@ -23,6 +23,7 @@ export function readConfig(environment: Environment = process.env): Config {
     previousMasterKey: settings.MASTER_KEY_PREVIOUS,
     publicUrl: settings.PUBLIC_URL.replace(/\/+$/, ''),
     storageUrl: settings.STORAGE_URL,
+    workDir: resolve(settings.WORK_DIR ?? tmpdir()),
     modelDirs: [shippedModelsDir(), ...(settings.MODELS_DIR ? [resolve(settings.MODELS_DIR)] : [])],
     testModels: settings.TEST_MODELS,
     pools: settings.POOLS,
@@ -73,6 +74,7 @@ const schema = z.object({
   MASTER_KEY_PREVIOUS: z.string().min(32, 'must have at least 32 characters').optional(),
   PUBLIC_URL: z.url({ protocol: /^https?$/, error: 'must be the http or https URL of the api' }),
   STORAGE_URL: z.url({ protocol: /^file$/, error: 'must be a file:/// URL' }),
+  WORK_DIR: z.string().optional(),
   MODELS_DIR: z.string().optional(),
   TEST_MODELS: z.stringbool().default(false),
   POOLS: list.default(['default']),
@@ -105,6 +107,8 @@ export interface Config {
   previousMasterKey: string | undefined
   publicUrl: string
   storageUrl: string
+  /** Exists. What runs work on is kept in a folder of this process in it. */
+  workDir: string
   modelDirs: string[]
   testModels: boolean
   /** Only models of these pools are served here, and of those only `models` where it is given. */

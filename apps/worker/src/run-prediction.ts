@@ -1,5 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Claim } from '@millrace/lifecycle/claim'
 import type { Outcome, RunEvent } from '@millrace/providers/provider'
@@ -12,7 +11,7 @@ import type { ServedModel, Worker } from './worker.ts'
 
 /** claim -> run -> settle, from the claim on. Returns what happened, for the one log line of this run. */
 export async function runPrediction(worker: Worker, claim: Claim, model: ServedModel): Promise<RunReport> {
-  const workDir = await mkdtemp(join(tmpdir(), 'millrace-run-'))
+  const workDir = join(worker.workFolder, `${claim.id}-${claim.attempt}`)
   const hold = worker.lease.hold(claim)
   const run: Run = { claim, model, hold, workDir, events: worker.events.open(claim), begun: undefined }
   try {
@@ -31,6 +30,7 @@ async function perform(worker: Worker, run: Run): Promise<Outcome> {
   const { signal } = hold
   const deadline = createDeadline(claim, hold.stop)
   try {
+    await mkdir(workDir)
     const { description } = model
     const input = await prepareInput(worker, {
       claim,

@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createBatcher } from '@millrace/database/batch'
 import { measureClock } from '@millrace/database/clock'
@@ -20,6 +21,7 @@ import { createLease } from './lease.ts'
 import { outlast } from './outlast.ts'
 import { performAndReport } from './report-run.ts'
 import { serveModels } from './serve-models.ts'
+import { openWorkFolder } from './work-folder.ts'
 import type { Worker } from './worker.ts'
 
 /** Opens everything, then claims what waits, and from then on what the bells say. */
@@ -94,6 +96,7 @@ async function openWorker(config: Config, log: Log): Promise<Worker> {
     lifecycle,
     queue,
     store: openStore(config.storageUrl),
+    workFolder: await openWorkFolder(config.workDir, log),
     guard: createGuard(config.outbound),
     fileUrls,
     sealingKeys: deriveKeys(config.masterKey, config.previousMasterKey, 'sealing'),
@@ -135,9 +138,10 @@ async function finish({ config, lease, log }: Worker, claimer: Claimer): Promise
     log.warn({ runs: claimer.busy() }, 'runs are left to their lease')
 }
 
-async function close({ lease, models, queue, lifecycle }: Worker): Promise<void> {
+async function close({ lease, models, queue, lifecycle, workFolder }: Worker): Promise<void> {
   lease.close()
   await Promise.all([...models.values()].map(({ provider }) => provider.close()))
+  await rm(workFolder, { recursive: true, force: true, maxRetries: 3 })
   await queue.close()
   await lifecycle.db.close()
 }

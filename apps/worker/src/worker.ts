@@ -21,6 +21,8 @@ export interface Worker {
   lifecycle: Lifecycle
   queue: Queue
   store: FileStore
+  /** Of this process alone; each run has a folder in it. */
+  workFolder: string
   guard: Guard
   fileUrls: FileUrls
   sealingKeys: readonly Buffer[]
