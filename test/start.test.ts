@@ -85,6 +85,23 @@ describe('a start in an empty folder', () => {
 })
 
 describe('what a person can put right is said in words', () => {
+  test('model files that cannot be used: each once, with its path and the reason', async () => {
+    const dataDir = await givenDataDir()
+    const models = join(dataDir.path, 'models')
+    await mkdir(models)
+    await writeFile(join(models, 'cut.mjs'), 'export default {')
+    await writeFile(join(models, 'thrown.mjs'), 'throw new Error("no such weights")')
+
+    const standalone = await started(dataDir.path, { MODELS_DIR: models })
+    const shown = await standalone.untilReady()
+
+    const lines = shown.split('\n').filter((line) => line.includes('a model file is not used'))
+    expect(lines.toSorted()).toEqual([
+      expect.stringMatching(/cut\.mjs: Unexpected end of input/),
+      expect.stringMatching(/thrown\.mjs: no such weights/),
+    ])
+  })
+
   test('a port that is taken', async () => {
     const other = createServer().listen(0, '127.0.0.1')
     await once(other, 'listening')

@@ -13,6 +13,7 @@ export async function openLogFile(path: string, terminal: Terminal): Promise<Log
   const file = createWriteStream(path, { flags: 'a', mode: 0o600 })
   file.on('error', (error) => terminal.warn('log', `cannot be written: ${error.message}`))
   let shown = ''
+  const shownOfFiles = new Map<string, string>()
   const recent = new Map<string, string[]>()
 
   function take(source: string, line: string): void {
@@ -21,11 +22,18 @@ export async function openLogFile(path: string, terminal: Terminal): Promise<Log
       entry.raw ??
         `${JSON.stringify({ level: entry.level, time: new Date(), name: source, msg: entry.msg })}\n`,
     )
-    const text = [entry.msg, entry.reason].filter(Boolean).join(': ')
+    const text = [entry.msg, entry.path, entry.reason].filter(Boolean).join(': ')
     recent.set(source, [...(recent.get(source) ?? []), text].slice(-12))
-    if (!loud.has(entry.level) || shown === `${source} ${text}`) return
-    shown = `${source} ${text}` // a warning that repeats itself is shown once; the file has them all
-    terminal.warn(source, text)
+    if (loud.has(entry.level) && isNews(source, entry.path, text)) terminal.warn(source, text)
+  }
+
+  /** A warning that repeats itself is shown once, one about a file also when several processes read that file. */
+  function isNews(source: string, path: string | undefined, text: string): boolean {
+    const last = path === undefined ? shown : shownOfFiles.get(path)
+    const now = path === undefined ? `${source} ${text}` : text
+    if (path === undefined) shown = now
+    else shownOfFiles.set(path, now)
+    return now !== last
   }
 
   return {
@@ -44,9 +52,15 @@ const loud = new Set(['warn', 'error', 'fatal'])
 /** A line that is not from our logger (Node's own last words, mostly) is kept as an error. */
 function parse(line: string): Entry | undefined {
   try {
-    const { level, msg, err } = JSON.parse(line)
+    const { level, msg, err, path, reason } = JSON.parse(line)
     if (typeof level !== 'string') return undefined
-    return { level, msg: String(msg ?? ''), reason: err?.message, raw: `${line}\n` }
+    return {
+      level,
+      msg: String(msg ?? ''),
+      ...(typeof path === 'string' && { path }),
+      reason: err?.message ?? reason,
+      raw: `${line}\n`,
+    }
   } catch {
     return undefined
   }
@@ -55,6 +69,8 @@ function parse(line: string): Entry | undefined {
 interface Entry {
   level: string
   msg: string
+  /** The file that it is about. */
+  path?: string
   reason?: string
   raw?: string
 }
