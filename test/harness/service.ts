@@ -13,51 +13,25 @@ import { type App, type Environment, type RunningProcess, startProcess } from '.
 import { freshRedis } from './redis.ts'
 
 /** The service as it is deployed: processes of its own on a fresh database, an own queue and an own folder of files. */
-export async function startService({
-  queue,
-  apis = 1,
-  workers = 1,
-  dispatchers = 1,
-  env = {},
-}: ServiceOptions): Promise<Service> {
+export async function startService({ queue, env = {}, ...counts }: ServiceOptions): Promise<Service> {
   const database = await freshDatabase()
   const folder = await mkdtemp(join(tmpdir(), 'millrace-service-'))
   const account = await firstAccount(database)
-  const ports = await Promise.all(Array.from({ length: apis }, freePort))
-  const urls = ports.map((port) => `http://127.0.0.1:${port}`)
-  const environment: Environment = {
+  const removeAll = () => Promise.all([database.drop(), rm(folder, { recursive: true, force: true })])
+  const settings: Environment = {
     DATABASE_URL: database.url,
     ...queueSettings(queue),
     MASTER_KEY: account.masterKey,
-    PUBLIC_URL: urls[0] ?? 'http://127.0.0.1:3000',
     STORAGE_URL: pathToFileURL(join(folder, 'files')).href,
     OUTBOUND_LOOPBACK: 'true',
     TEST_MODELS: 'true',
     LEASE_SECONDS: '2',
     ...env,
   }
-  const processes: RunningProcess[] = []
-  async function start(app: App, own: Environment = {}): Promise<RunningProcess> {
-    const started = await startProcess(app, { ...environment, ...own })
-    processes.push(started)
-    return started
-  }
-  async function stop(): Promise<void> {
-    await Promise.all(processes.map((running) => (running.ended() ? undefined : running.stop())))
-      .finally(() => Promise.all(processes.map((running) => running.kill())))
-      .finally(() => Promise.all([database.drop(), rm(folder, { recursive: true, force: true })]))
-  }
-
-  const starting = [
-    ...ports.map((port) => start('api', { PORT: `${port}` })),
-    ...Array.from({ length: workers }, (_, n) => start('worker', { WORKER_NAME: `worker-${n + 1}` })),
-    ...Array.from({ length: dispatchers }, () => start('dispatcher')),
-  ]
-  const failed = (await Promise.allSettled(starting)).find(({ status }) => status === 'rejected')
-  if (failed?.status === 'rejected') {
-    await stop()
-    throw failed.reason
-  }
+  const { urls, environment, processes } = await startAll(settings, counts).catch(async (error: unknown) => {
+    await removeAll()
+    throw error
+  })
   return {
     ...account,
     urls,
@@ -66,9 +40,43 @@ export async function startService({
     folder,
     environment,
     processes,
-    start,
-    stop,
+    async start(app, own = {}) {
+      const started = await startProcess(app, { ...environment, ...own })
+      processes.push(started)
+      return started
+    },
+    async stop() {
+      await Promise.all(processes.map((running) => (running.ended() ? undefined : running.stop())))
+        .finally(() => Promise.all(processes.map((running) => running.kill())))
+        .finally(removeAll)
+    },
   }
+}
+
+/**
+ * The ports were free a moment ago; now and then somebody else is faster. Every process knows the url of the first api,
+ * so then all of them start again on other ports.
+ */
+async function startAll(settings: Environment, counts: Counts, attempt = 1): Promise<Started> {
+  const { apis = 1, workers = 1, dispatchers = 1 } = counts
+  const ports = await Promise.all(Array.from({ length: apis }, freePort))
+  const urls = ports.map((port) => `http://127.0.0.1:${port}`)
+  const environment = { PUBLIC_URL: urls[0] ?? 'http://127.0.0.1:3000', ...settings }
+  const starts = await Promise.allSettled([
+    ...ports.map((port) => startProcess('api', { ...environment, PORT: `${port}` })),
+    ...Array.from({ length: workers }, (_, n) =>
+      startProcess('worker', { ...environment, WORKER_NAME: `worker-${n + 1}` }),
+    ),
+    ...Array.from({ length: dispatchers }, () => startProcess('dispatcher', environment)),
+  ])
+  const processes = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []))
+  const reasons = starts.flatMap((start) => (start.status === 'rejected' ? [start.reason] : []))
+  if (reasons.length === 0) return { urls, environment, processes }
+
+  await Promise.all(processes.map((running) => running.kill()))
+  const portsTaken = reasons.every((reason) => String(reason).includes('EADDRINUSE'))
+  if (!portsTaken || attempt === 3) throw reasons[0]
+  return startAll(settings, counts, attempt + 1)
 }
 
 async function firstAccount({ db }: FreshDatabase): Promise<Account> {
@@ -88,14 +96,20 @@ function queueSettings(queue: ServiceOptions['queue']): Environment {
   return queue === 'redis' ? { REDIS_URL: url, QUEUE_PREFIX: prefix } : {}
 }
 
-interface ServiceOptions {
+interface ServiceOptions extends Counts {
   queue: 'redis' | 'postgres'
-  apis?: number
-  workers?: number
-  dispatchers?: number
   /** For every process; wins over what the harness chooses. */
   env?: Environment
 }
+
+/** How many of each; one unless told otherwise. */
+interface Counts {
+  apis?: number
+  workers?: number
+  dispatchers?: number
+}
+
+type Started = Pick<Service, 'urls' | 'environment' | 'processes'>
 
 export interface Service extends Account {
   urls: string[]
