@@ -26,6 +26,7 @@ export function readConfig(environment: Environment = process.env): Config {
     databaseUrl: settings.DATABASE_URL,
     redisUrl: settings.REDIS_URL,
     masterKey: settings.MASTER_KEY,
+    previousMasterKey: settings.MASTER_KEY_PREVIOUS,
     adminApiKey: settings.ADMIN_API_KEY,
     storageUrl: settings.STORAGE_URL ?? pathToFileURL(resolve(dataDir, 'files')).href,
     outboundLoopback: settings.OUTBOUND_LOOPBACK ?? isLoopback(HOST),
@@ -70,6 +71,7 @@ const schema = z
       )
       .optional(),
     MASTER_KEY: z.string().min(32, 'must have at least 32 characters').optional(),
+    MASTER_KEY_PREVIOUS: z.string().min(32, 'must have at least 32 characters').optional(),
     ADMIN_API_KEY: z
       .string()
       .refine(wellFormed, 'is not a Millrace key (sk-mr-…, as made by this program)')
@@ -95,6 +97,7 @@ export interface Config {
   databaseUrl: string | undefined
   redisUrl: string | undefined
   masterKey: string | undefined
+  previousMasterKey: string | undefined
   adminApiKey: string | undefined
   storageUrl: string
   /** Whoever reaches this only from this machine may aim webhooks at this machine. */

@@ -121,7 +121,7 @@ async function prepareDatabase(config: Config, databaseUrl: string, terminal: Te
     terminal.step(`Brought the database up to date (${count(applied.length, 'migration')})`)
   const db = connect({ url: databaseUrl, max: 1, name: 'millrace-standalone' })
   try {
-    const ring = createKeyRing(masterKey, config.inherited.MASTER_KEY_PREVIOUS)
+    const ring = createKeyRing(masterKey, config.previousMasterKey)
     await ensureFirstAccount(db, ring, { adminKey, apiKey })
     // A key file that was lost has been made anew, and one may have been put there from elsewhere.
     await ensureKey(db, ring, { name: 'default', key: apiKey })
