@@ -261,6 +261,24 @@ describe.runIf(process.platform === 'linux')('stopping and starting again', () =
     }
   })
 
+  test('a master key that was lost is missed, and what it sealed is not given up', async () => {
+    const dataDir = await givenDataDir()
+    const first = await started(dataDir.path)
+    await first.untilReady()
+    const masterKey = await dataDir.read('master-key')
+    first.signal('SIGTERM')
+    await first.exited
+    await rm(join(dataDir.path, 'master-key'))
+
+    const second = await started(dataDir.path)
+    await second.exited
+    expect(second.shown()).toContain('The master key is not the one that this database was made with.')
+
+    await writeFile(join(dataDir.path, 'master-key'), masterKey)
+    const third = await started(dataDir.path)
+    expect(await third.untilReady()).toContain('Millrace is running')
+  })
+
   test('a supervisor that is killed takes its processes along, and its database is taken over', async () => {
     const dataDir = await givenDataDir()
     const first = await started(dataDir.path)

@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ensureFirstAccount, ensureKey } from '@millrace/accounts/accounts'
 import { createKeyRing } from '@millrace/accounts/api-keys'
+import { opensSecrets } from '@millrace/accounts/signing-secrets'
 import { connect } from '@millrace/database/connect'
 import { migrate } from '@millrace/database/migrate'
 import { newApiKey } from '@millrace/keys/api-key'
@@ -122,6 +123,14 @@ async function prepareDatabase(config: Config, databaseUrl: string, terminal: Te
   const db = connect({ url: databaseUrl, max: 1, name: 'millrace-standalone' })
   try {
     const ring = createKeyRing(masterKey, config.previousMasterKey)
+    if (!(await opensSecrets(db, ring))) {
+      throw new StartProblem(
+        'The master key is not the one that this database was made with.',
+        config.masterKey
+          ? 'Set MASTER_KEY to that one, and while it is being replaced MASTER_KEY_PREVIOUS too.'
+          : `Put that one back as ${join(dataDir, 'master-key')}: webhook secrets, API keys and file URLs depend on it.`,
+      )
+    }
     await ensureFirstAccount(db, ring, { adminKey, apiKey })
     // A key file that was lost has been made anew, and one may have been put there from elsewhere.
     await ensureKey(db, ring, { name: 'default', key: apiKey })

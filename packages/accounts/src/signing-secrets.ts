@@ -32,6 +32,19 @@ export async function readSecrets(db: Database, ring: KeyRing, owner: SecretOwne
   }
 }
 
+/** Whether what this database holds sealed opens with these keys; true as long as it holds nothing. */
+export async function opensSecrets(db: Database, ring: KeyRing): Promise<boolean> {
+  const { rows } = await db.pool.query<{ account_id: string; endpoint_id: string | null }>(
+    'select account_id, endpoint_id from signing_secrets where retires_at is null order by id limit 1',
+  )
+  const [first] = rows
+  if (!first) return true
+  return readSecrets(db, ring, { accountId: first.account_id, endpointId: first.endpoint_id }).then(
+    () => true,
+    () => false,
+  )
+}
+
 /** Makes a new current secret; the old one signs as well for 24 hours more. */
 export async function rotateSecret(db: Database, ring: KeyRing, owner: SecretOwner): Promise<Secrets> {
   await transaction(db, async (client) => {
