@@ -7,6 +7,7 @@ import { type Catalogue, loadCatalogue } from '@millrace/models/catalogue'
 import { shippedModelsDir } from '@millrace/models/shipped-models'
 import { createValidator, type InputValidator } from '@millrace/models/validate'
 import { createGuard, type Guard } from '@millrace/outbound/guard'
+import { storePorts } from '@millrace/outbound/store-ports'
 import type { Log } from '@millrace/process/log'
 import { openQueue, type Queue } from '@millrace/queue/open-queue'
 import { createFileUrls, type FileUrls } from '@millrace/storage/file-urls'
@@ -53,7 +54,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
     guard: createGuard({
       allow: config.OUTBOUND_ALLOW,
       loopback: config.OUTBOUND_LOOPBACK,
-      closedPorts: storePorts(config),
+      closedPorts: storePorts(config.DATABASE_URL, config.REDIS_URL),
     }),
     keyRing: createKeyRing(config.MASTER_KEY, config.MASTER_KEY_PREVIOUS),
     callers: new Map(),
@@ -70,12 +71,6 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
 
 function linksFor(publicUrl: string, fileUrls: FileUrls, seconds: number): Links {
   return { publicUrl, file: ({ id, name }) => fileUrls.sign(id, name, seconds) }
-}
-
-/** The ports of our own Postgres and Redis stay closed to outbound calls, wherever they are. */
-function storePorts({ DATABASE_URL, REDIS_URL }: Config): number[] {
-  const redis = REDIS_URL?.split(',').map((url) => Number(URL.parse(url)?.port || 6379)) ?? []
-  return [Number(URL.parse(DATABASE_URL)?.port || 5432), ...redis]
 }
 
 /** How long file URLs live: a day in replies, a week in webhook bodies. */

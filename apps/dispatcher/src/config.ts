@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { storePorts } from '@millrace/outbound/store-ports'
 import { z } from 'zod'
 
 /** Reads the environment once. Throws one error that names every wrong setting. Empty variables count as unset. */
@@ -22,7 +23,7 @@ export function readConfig(environment: Environment = process.env): Config {
     outbound: {
       allow: settings.OUTBOUND_ALLOW,
       loopback: settings.OUTBOUND_LOOPBACK,
-      closedPorts: [settings.DATABASE_URL, ...(settings.REDIS_URL?.split(',') ?? [])].map(portOf),
+      closedPorts: storePorts(settings.DATABASE_URL, settings.REDIS_URL),
     },
     timeoutSeconds: settings.WEBHOOK_TIMEOUT_SECONDS,
     slots: settings.DELIVERY_SLOTS,
@@ -40,13 +41,6 @@ export function readConfig(environment: Environment = process.env): Config {
     logLevel: settings.LOG_LEVEL,
     supervised: settings.SUPERVISED,
   }
-}
-
-/** Our own Postgres and Redis are no webhook target, wherever OUTBOUND_ALLOW points. */
-function portOf(url: string): number {
-  const { port, protocol } = new URL(url)
-  if (port !== '') return Number(port)
-  return protocol.startsWith('redis') ? 6379 : 5432
 }
 
 const isRedisUrl = (text: string) => /^rediss?:$/.test(URL.parse(text)?.protocol ?? '')

@@ -3,6 +3,7 @@ import { hostname, tmpdir } from 'node:os'
 import { resolve } from 'node:path'
 import { shippedModelsDir } from '@millrace/models/shipped-models'
 import { createAddressRule } from '@millrace/outbound/addresses'
+import { storePorts } from '@millrace/outbound/store-ports'
 import { z } from 'zod'
 
 /** Reads the environment once; every problem is reported at once. Empty variables count as unset. */
@@ -35,10 +36,7 @@ export function readConfig(environment: Environment = process.env): Config {
     outbound: {
       allow: settings.OUTBOUND_ALLOW,
       loopback: settings.OUTBOUND_LOOPBACK,
-      closedPorts: [
-        portOf(settings.DATABASE_URL, 5432),
-        ...(settings.REDIS_URL?.split(',').map((url) => portOf(url, 6379)) ?? []),
-      ],
+      closedPorts: storePorts(settings.DATABASE_URL, settings.REDIS_URL),
     },
     maxFileBytes: settings.MAX_FILE_BYTES,
     host: settings.HOST,
@@ -46,10 +44,6 @@ export function readConfig(environment: Environment = process.env): Config {
     logLevel: settings.LOG_LEVEL,
     supervised: settings.SUPERVISED,
   }
-}
-
-function portOf(url: string, standard: number): number {
-  return Number(URL.parse(url)?.port) || standard
 }
 
 function isRange(text: string): boolean {
