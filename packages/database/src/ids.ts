@@ -31,6 +31,12 @@ export function timeOfId(uuid: string): number {
   return Number.parseInt(uuid.replaceAll('-', '').slice(0, 12), 16)
 }
 
+/** The lowest id of a moment, in milliseconds since 1970: for partition bounds and time filters. */
+export function idFloor(milliseconds: number): string {
+  const hex = Math.floor(milliseconds).toString(16).padStart(12, '0')
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`
+}
+
 let newest = 0
 let sequence = 0
 

@@ -1,4 +1,5 @@
 import type { Connection } from './connect.ts'
+import { idFloor } from './ids.ts'
 
 /** The tables that are partitioned by the time in their ids. */
 export const partitionedTables = [
@@ -70,17 +71,12 @@ async function createPartition(
   await connection
     .query(
       `create table if not exists ${table}_${name} partition of ${table}
-       for values from ('${uuidFloor(from)}') to ('${uuidFloor(until)}')${storage}`,
+       for values from ('${idFloor(from.getTime())}') to ('${idFloor(until.getTime())}')${storage}`,
     )
     .catch((error: unknown) => {
       // Another process made it (42P07, 23505), or a partition of the other width covers the range already (42P17).
       if (!['42P07', '23505', '42P17'].includes(String((error as { code?: unknown }).code))) throw error
     })
-}
-
-function uuidFloor(time: Date): string {
-  const hex = time.getTime().toString(16).padStart(12, '0')
-  return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`
 }
 
 export type PartitionWidth = 'day' | 'month'

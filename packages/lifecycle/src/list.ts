@@ -1,5 +1,5 @@
 import type { Database } from '@millrace/database/connect'
-import { timeOfId } from '@millrace/database/ids'
+import { idFloor, timeOfId } from '@millrace/database/ids'
 import {
   countCap,
   type Found,
@@ -134,11 +134,6 @@ const listed = `
   from predictions p left join lateral (select progress from runs where prediction_id = p.id) r on true
   where p.id = any($1::uuid[]) and p.id between $2 and $3 and p.deleted_at is null
   order by p.id desc`
-
-function idFloor(milliseconds: number): string {
-  const hex = Math.floor(milliseconds).toString(16).padStart(12, '0')
-  return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`
-}
 
 const larger = (a: string, b: string): string => (a > b ? a : b)
 const smaller = (a: string, b: string): string => (a < b ? a : b)
