@@ -1,3 +1,5 @@
+import type { Database } from '@millrace/database/connect'
+import { requestCancel } from '@millrace/lifecycle/cancel'
 import { hide } from '@millrace/lifecycle/remove'
 import { settle } from '@millrace/lifecycle/settle'
 import { expect, test } from 'vitest'
@@ -44,3 +46,30 @@ test('a prediction with megabytes of input ends with thin webhooks that say so, 
   expect(kept).toEqual([{ length: text.length }])
   await drop()
 })
+
+test('an ending that waits for a cancellation ends the prediction once, and the database stays up', async () => {
+  const { db, drop } = await freshDatabase()
+  // Plans for any parameters, as every long-lived process gets them. See hold-runs.ts for what they did to PostgreSQL 18.
+  await db.pool.query(`do $$ begin execute format('alter database %I set plan_cache_mode = force_generic_plan',
+                                                  current_database()); end $$`)
+  const startedAt = await postgresStart(db)
+  for (let race = 0; race < 100; race++) {
+    const given = await givenPrediction(db, 'processing')
+    const { succeeded } = endings(given)
+    const [ended] = await Promise.all([
+      settle(lifecycleOn(db), succeeded ? [succeeded] : []),
+      requestCancel(lifecycleOn(db), given.id),
+    ])
+    expect(ended).toMatchObject([{ id: given.id, status: 'succeeded' }])
+  }
+  expect(await postgresStart(db)).toEqual(startedAt)
+  await drop()
+})
+
+/** When the server last began to serve; a crash of one backend moves it. */
+async function postgresStart(db: Database): Promise<unknown> {
+  const { rows } = await db.pool.query(
+    `select max(backend_start) from pg_stat_activity where backend_type = 'checkpointer'`,
+  )
+  return rows[0]
+}

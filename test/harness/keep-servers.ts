@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -32,10 +32,20 @@ async function startPostgres(): Promise<string> {
   const postgres = await startEmbeddedPostgres({ dataDir: folder, durable: false })
   stops.push(async () => {
     await postgres.stop({ hurry: true })
+    await sayCrashes()
     await rm(dirname(postgres.folder), { recursive: true, force: true })
   })
   await migrate(postgres.url)
   return postgres.url
+}
+
+/** No test may bring the shared server down: the tests beside it would fail for no reason of their own. */
+async function sayCrashes(): Promise<void> {
+  const log = await readFile(join(folder, 'postgres.log'), 'utf8')
+  const crashes = log.match(/^.*was terminated by signal.*\n.*\n(?:\t.*\n)*/gm) ?? []
+  if (crashes.length === 0) return
+  console.error(`PostgreSQL crashed ${crashes.length} times under the tests:\n${crashes.join('\n')}`)
+  process.exitCode = 1
 }
 
 async function startRedis(): Promise<string> {

@@ -24,7 +24,8 @@ export default async function startServers(project: TestProject): Promise<() => 
   project.provide('redisUrl', redisUrl)
   return async () => {
     keeper.stdin.end()
-    await ended
+    const [code] = await ended
+    if (code !== 0) throw new Error('A server that the tests share failed under them; see above.')
   }
 }
 

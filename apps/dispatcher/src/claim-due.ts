@@ -1,5 +1,6 @@
 import type { Database } from '@millrace/database/connect'
 import { retryConflicts } from '@millrace/database/faults'
+import { rangeOf } from '@millrace/lifecycle/id-range'
 import type { Saturation } from './load.ts'
 
 /** In flight at once for one account and host. */
@@ -12,21 +13,24 @@ export const slotsPerHost = 8
  */
 export async function claimDue(db: Database, request: ClaimRequest): Promise<ClaimedDelivery[]> {
   const { limit, slotsPerAccount, leaseSeconds, saturation } = request
+  const { rows: allowed } = await db.pool.query<{ id: string }>({
+    name: 'look-for-due',
+    text: lookStatement,
+    values: [
+      limit,
+      slotsPerHost,
+      slotsPerAccount,
+      saturation.fullAccounts,
+      saturation.closedPairs,
+      saturation.probingPairs,
+      JSON.stringify(saturation.inFlight),
+    ],
+  })
+  const ids = allowed.map(({ id }) => id)
+  if (ids.length === 0) return []
+  const values = [ids, ...rangeOf(ids), leaseSeconds]
   const { rows } = await retryConflicts(() =>
-    db.pool.query<ClaimedDelivery>({
-      name: 'claim-due',
-      text: statement,
-      values: [
-        limit,
-        leaseSeconds,
-        slotsPerHost,
-        slotsPerAccount,
-        saturation.fullAccounts,
-        saturation.closedPairs,
-        saturation.probingPairs,
-        JSON.stringify(saturation.inFlight),
-      ],
-    }),
+    db.pool.query<ClaimedDelivery>({ name: 'claim-due', text: claimStatement, values }),
   )
   return rows
 }
@@ -48,12 +52,12 @@ export const pairOf = (account: string, host: string): string => `${account} ${h
  * younger than 60 s. `offset 0` keeps the planner from joining all of deliveries with itself, and the bounds on id let
  * the inner look-up skip the partitions that cannot hold it.
  */
-const statement = `
+const lookStatement = `
   with candidates as materialized (
     select id, account_id, host, due_at from (
       select * from deliveries
       where completed_at is null and due_at <= clock_timestamp() and (state = 'due' or lease_until < clock_timestamp())
-        and account_id <> all($5::uuid[]) and account_id || ' ' || host <> all($6::text[])
+        and account_id <> all($4::uuid[]) and account_id || ' ' || host <> all($5::text[])
       order by due_at limit ${looked}
     ) d
     where not exists (
@@ -69,28 +73,25 @@ const statement = `
     select c.id, c.due_at,
            coalesce(p.count, 0) + row_number() over (partition by c.account_id, c.host order by c.due_at, c.id) as of_pair,
            coalesce(a.count, 0) + row_number() over (partition by c.account_id order by c.due_at, c.id) as of_account,
-           c.account_id || ' ' || c.host = any($7::text[]) as probing
+           c.account_id || ' ' || c.host = any($6::text[]) as probing
     from candidates c
-    left join (select account, host, count from json_to_recordset($8) as f(account uuid, host text, count integer)) p
+    left join (select account, host, count from json_to_recordset($7) as f(account uuid, host text, count integer)) p
       on p.account = c.account_id and p.host = c.host
-    left join (select account, sum(count) as count from json_to_recordset($8) as f(account uuid, count integer)
+    left join (select account, sum(count) as count from json_to_recordset($7) as f(account uuid, count integer)
                group by account) a on a.account = c.account_id
-  ), allowed as materialized (
-    select id from ranked
-    where of_pair <= $3 and of_account <= $4 and (of_pair = 1 or not probing)
-    order by due_at, id limit $1::integer
-  ), bounds as materialized (
-    select (select id from allowed order by id limit 1) as low, (select id from allowed order by id desc limit 1) as high
-  ), held as materialized (
-    select d.id from deliveries d join allowed using (id)
-    where d.id between (select low from bounds) and (select high from bounds)
-      and d.completed_at is null and (d.state = 'due' or d.lease_until < clock_timestamp())
-    order by d.id for update of d skip locked
   )
-  update deliveries d
-  set state = 'sending', attempt = d.attempt + 1, lease_until = clock_timestamp() + make_interval(secs => $2)
-  from held where d.id = held.id and d.id between (select low from bounds) and (select high from bounds)
-  returning d.id, d.attempt, d.account_id, d.prediction_id, d.endpoint_id, d.url, d.host, d.event, d.body_id, d.due_at`
+  select id from ranked
+  where of_pair <= $2 and of_account <= $3 and (of_pair = 1 or not probing)
+  order by due_at, id limit $1::integer`
+
+// A statement of its own, and without a join, for the reason that the lifecycle's hold-runs.ts gives. Another process may
+// have taken some of them since they were looked for.
+const claimStatement = `
+  update deliveries
+  set state = 'sending', attempt = attempt + 1, lease_until = clock_timestamp() + make_interval(secs => $4)
+  where id = any($1::uuid[]) and id between $2 and $3
+    and completed_at is null and (state = 'due' or lease_until < clock_timestamp())
+  returning id, attempt, account_id, prediction_id, endpoint_id, url, host, event, body_id, due_at`
 
 /** A delivery that this process alone may send now, as attempt number `attempt`. */
 export interface ClaimedDelivery {

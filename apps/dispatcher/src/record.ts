@@ -24,7 +24,10 @@ export function createResults(db: Database, patienceMs: number): Batcher<Recorde
 async function recordAll(db: Database, results: Recorded[]): Promise<boolean[]> {
   const held = await retryConflicts(() =>
     transaction(db, async (client) => {
-      const values = [JSON.stringify(results.map(parameterOf)), ...rangeOf(results.map((r) => r.delivery.id))]
+      const deliveries = results.map(({ delivery }) => delivery.id)
+      const range = rangeOf(deliveries)
+      await client.query({ name: 'hold-deliveries', text: holdStatement, values: [deliveries, ...range] })
+      const values = [JSON.stringify(results.map(parameterOf)), ...range]
       const { rows } = await client.query<{ id: string }>({ name: 'record', text: statement, values })
       const ids = new Set(rows.map(({ id }) => id))
       const own = results.filter(({ delivery }) => ids.has(delivery.id))
@@ -64,14 +67,14 @@ function parameterOf({ delivery, answer, verdict }: Recorded): Record<string, un
   }
 }
 
+// A statement of its own, and without a join, for the reason that the lifecycle's hold-runs.ts gives.
+const holdStatement = `
+  select from deliveries where id = any($1::uuid[]) and id between $2 and $3 order by id for update`
+
 const statement = `
   with incoming as materialized (
     select * from json_to_recordset($1) as i(id uuid, attempt integer, state text, wait_seconds float8, tried boolean,
       at timestamptz, duration_ms integer, status_code integer, response text, error text)
-  ), held as materialized (
-    select d.id from deliveries d join incoming i on d.id = i.id and d.attempt = i.attempt
-    where d.id between $2 and $3 and d.state = 'sending'
-    order by d.id for update of d
   ), tried as (
     insert into delivery_attempts (delivery_id, attempt, at, status_code, duration_ms, response, error)
     select id, attempt, at, status_code, duration_ms, response, error from incoming where tried
@@ -81,8 +84,8 @@ const statement = `
   set state = i.state, lease_until = null,
       due_at = case when i.state = 'due' then clock_timestamp() + make_interval(secs => i.wait_seconds) else d.due_at end,
       completed_at = case when i.state = 'due' then null else greatest(clock_timestamp(), d.created_at) end
-  from incoming i join held on held.id = i.id
-  where d.id = i.id and d.id between $2 and $3
+  from incoming i
+  where d.id = i.id and d.attempt = i.attempt and d.id between $2 and $3 and d.state = 'sending'
   returning d.id`
 
 /** A result on its way to the database. `answer` is undefined when no request was made, nor wanted. */

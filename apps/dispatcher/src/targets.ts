@@ -69,10 +69,8 @@ const noteStatement = `
 const endStatement = `
   with ended as (
     select distinct prediction_id, url from json_to_recordset($1) as e(prediction_id uuid, url text)
-  ), rest as materialized (
-    select d.id from deliveries d join ended e on d.prediction_id = e.prediction_id and d.url = e.url
-    where d.id >= $2 and d.endpoint_id is null and d.state = 'due'
-    order by d.id for update of d skip locked
   )
   update deliveries d set state = 'dropped', completed_at = greatest(clock_timestamp(), d.created_at)
-  from rest where d.id = rest.id and d.id >= $2`
+  from ended e
+  where d.prediction_id = e.prediction_id and d.url = e.url and d.id >= $2
+    and d.endpoint_id is null and d.state = 'due'`

@@ -1,6 +1,7 @@
 import { transaction } from '@millrace/database/connect'
 import { retryConflicts } from '@millrace/database/faults'
 import type { Fence } from './claim.ts'
+import { holdRuns } from './hold-runs.ts'
 import { rangeOf } from './id-range.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { endpointsOf, type MovedRow, movedColumns, postEvents, type SubscribedEndpoint } from './outbox.ts'
@@ -13,7 +14,9 @@ import { transitions } from './transitions.ts'
 export async function begin(lifecycle: Lifecycle, fences: Fence[]): Promise<(MovedRow | undefined)[]> {
   const rows = await retryConflicts(() =>
     transaction(lifecycle.db, async (client) => {
-      const values = [JSON.stringify(fences), ...rangeOf(fences.map(({ id }) => id)), transitions.begin.from]
+      const ids = fences.map(({ id }) => id)
+      await holdRuns(client, ids)
+      const values = [JSON.stringify(fences), ...rangeOf(ids), transitions.begin.from]
       const { rows } = await client.query<BegunRow>({ name: 'begin', text: statement, values })
       const moves = rows.map((row) => ({
         row,
@@ -34,7 +37,6 @@ const statement = `
   with held as materialized (
     select r.prediction_id, r.attempt, r.run_by is null as first from runs r
     join json_to_recordset($1) as i(id uuid, attempt integer) on r.prediction_id = i.id and r.attempt = i.attempt
-    order by r.prediction_id for update of r
   ), moved as (
     update predictions p
     set status = 'processing', started_at = coalesce(p.started_at, greatest(clock_timestamp(), p.created_at)),

@@ -1,5 +1,6 @@
 import { transaction } from '@millrace/database/connect'
 import { retryConflicts } from '@millrace/database/faults'
+import { rangeOf } from './id-range.ts'
 import { type Lifecycle, maxAttempts } from './lifecycle.ts'
 import { endpointsOf, type Moved, postEvents, type SubscribedEndpoint } from './outbox.ts'
 import type { PredictionRow } from './present.ts'
@@ -14,11 +15,15 @@ export async function claim(lifecycle: Lifecycle, request: ClaimRequest): Promis
   const { model, limit, worker, leaseSeconds } = request
   const rows = await retryConflicts(() =>
     transaction(lifecycle.db, async (client) => {
-      const { rows } = await client.query<ClaimedRow>({
-        name: 'claim',
-        text: statement,
-        values: [model, limit, worker, leaseSeconds, maxAttempts],
+      const picked = await client.query<{ prediction_id: string }>({
+        name: 'pick',
+        text: pickStatement,
+        values: [model, limit, maxAttempts],
       })
+      const ids = picked.rows.map((row) => row.prediction_id)
+      if (ids.length === 0) return []
+      const values = [ids, ...rangeOf(ids), worker, leaseSeconds]
+      const { rows } = await client.query<ClaimedRow>({ name: 'claim', text: claimStatement, values })
       await postEvents(client, lifecycle.links, rows.map(moveOf))
       return rows
     }),
@@ -37,30 +42,29 @@ function moveOf(row: ClaimedRow): Moved {
   return { row, event, seq: row.event_seq, endpoints: row.endpoints }
 }
 
-const statement = `
-  with picked as materialized (
-    select prediction_id from runs
-    where model = $1 and worker is null and run_at <= clock_timestamp() and cancel_requested_at is null
-      and crashes < $5 and (start_by > clock_timestamp() or run_by is not null)
-    order by prediction_id limit $2
-    for update skip locked
-  ), bounds as materialized (
-    select (select prediction_id from picked order by prediction_id limit 1) as low,
-           (select prediction_id from picked order by prediction_id desc limit 1) as high
-  ), held as (
+// Picking is a statement of its own for the reason that ./hold-runs.ts gives.
+const pickStatement = `
+  select prediction_id from runs
+  where model = $1 and worker is null and run_at <= clock_timestamp() and cancel_requested_at is null
+    and crashes < $3 and (start_by > clock_timestamp() or run_by is not null)
+  order by prediction_id limit $2
+  for update skip locked`
+
+const claimStatement = `
+  with held as (
     update runs r
-    set attempt = r.attempt + 1, worker = $3, lease_until = clock_timestamp() + make_interval(secs => $4),
+    set attempt = r.attempt + 1, worker = $4, lease_until = clock_timestamp() + make_interval(secs => $5),
         event_seq = r.event_seq + 1, progress = null,
         -- it has begun before, and gets a new deadline when it begins again
         run_by = case when r.run_by is not null then 'infinity'::timestamptz end
-    from picked where r.prediction_id = picked.prediction_id
+    where r.prediction_id = any($1::uuid[])
     returning r.prediction_id, r.attempt, r.event_seq, r.start_by, r.crashes
   ), moved as (
     update predictions p
     set status = case p.status when 'pending' then 'starting' else p.status end, attempt = held.attempt,
         updated_at = greatest(clock_timestamp(), p.updated_at)
     from held
-    where p.id = held.prediction_id and p.id between (select low from bounds) and (select high from bounds)
+    where p.id = held.prediction_id and p.id between $2 and $3
     returning p.*, held.event_seq, held.start_by, held.crashes, p.started_at is null and held.attempt = 1 as first
   ), told as (
     insert into prediction_events (prediction_id, seq, kind, attempt, data, created_at)

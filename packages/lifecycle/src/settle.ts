@@ -2,6 +2,7 @@ import { transaction } from '@millrace/database/connect'
 import { retryConflicts } from '@millrace/database/faults'
 import type { PredictionFile } from '@millrace/database/tables'
 import type { Fence } from './claim.ts'
+import { holdRuns } from './hold-runs.ts'
 import { rangeOf } from './id-range.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { endpointsOf, type MovedRow, movedColumns, postEvents, type SubscribedEndpoint } from './outbox.ts'
@@ -15,7 +16,9 @@ import { transitions } from './transitions.ts'
 export async function settle(lifecycle: Lifecycle, endings: Ending[]): Promise<(MovedRow | undefined)[]> {
   const rows = await retryConflicts(() =>
     transaction(lifecycle.db, async (client) => {
-      const values = [JSON.stringify(endings.map(parameterOf)), ...rangeOf(endings.map(({ id }) => id))]
+      const ids = endings.map(({ id }) => id)
+      await holdRuns(client, ids)
+      const values = [JSON.stringify(endings.map(parameterOf)), ...rangeOf(ids)]
       const { rows } = await client.query<SettledRow>({ name: 'settle', text: statement, values })
       const moves = rows.map((row) => ({
         row,
@@ -52,7 +55,6 @@ const statement = `
                                              error text, error_id text, files text)
   ), held as materialized (
     select r.prediction_id, r.event_seq from runs r join incoming i on r.prediction_id = i.id and r.attempt = i.attempt
-    order by r.prediction_id for update of r
   ), moved as (
     update predictions p
     set status = i.status, output = i.output::json, error = i.error, error_id = i.error_id,
