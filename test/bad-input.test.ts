@@ -1,0 +1,163 @@
+import { gzipSync } from 'node:zlib'
+import type { Prediction } from '@millrace/contract/prediction'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type ApiCaller, callerOf, refusalOf } from './api-caller.ts'
+import { type Service, startService } from './harness/service.ts'
+import { untilEnded } from './until-ended.ts'
+
+let service: Service
+let call: ApiCaller
+beforeAll(async () => {
+  service = await startService({ queue: 'redis', dispatchers: 0 })
+  call = callerOf(service.url, service.apiKey)
+})
+afterAll(() => service.stop())
+
+const create = (raw: Raw, headers: Record<string, string> = {}) =>
+  call('POST /v1/predictions', { raw, headers: { 'content-type': 'application/json', ...headers } })
+
+/** A create whose input is this JSON text. */
+const withInput = (text: string) => `{"model":"echo","input":${text}}`
+const plain = withInput('{}')
+const lists = (levels: number) => withInput(`{"a":${'['.repeat(levels)}${']'.repeat(levels)}}`)
+const objects = (levels: number) => withInput(`{"a":${'{"b":'.repeat(levels)}1${'}'.repeat(levels)}}`)
+const ofSize = (bytes: number) => withInput(`{"a":"${'x'.repeat(bytes - withInput('{"a":""}').length)}"}`)
+
+const megabyte = 1024 * 1024
+const limit = 10 * megabyte
+
+describe('what is refused', () => {
+  test.each<[string, Raw, Record<string, string>?]>([
+    ['65 levels of lists', lists(63)],
+    ['65 levels of objects', objects(63)],
+    ['5,000 levels', objects(5_000)],
+    ['200,000 levels', lists(200_000)],
+    ['200,000 levels that nothing closes', '{"a":'.repeat(200_000)],
+    ['1e400', withInput('{"a":1e400}')],
+    ['-1e400', withInput('{"a":[-1e400]}')],
+    ['an integer of 400 digits', withInput(`{"a":${'9'.repeat(400)}}`)],
+    ['a NUL that is not escaped', withInput('{"a":"\0"}')],
+    ['a byte order mark', `\uFEFF${plain}`],
+    ['UTF-16', utf16(plain)],
+    ['UTF-16 with a byte order mark', utf16(`\uFEFF${plain}`)],
+    ['UTF-16 that says so', utf16(plain), { 'content-type': 'application/json; charset=utf-16' }],
+    ['two values', `${plain}${plain}`],
+    ['a form', '--x\r\n\r\n--x--', { 'content-type': 'multipart/form-data; boundary=x' }],
+    ['a body packed twice', packed(gzipSync(plain)), { 'content-encoding': 'gzip, gzip' }],
+    ['a body that is packed without saying so', packed(plain)],
+  ])('%s: 400 INVALID_REQUEST', async (_, raw, headers) => {
+    expect(refusalOf(await create(raw, headers))).toEqual({ status: 400, id: 'INVALID_REQUEST', fields: [] })
+  })
+
+  test.each<[string, Raw | ReadableStream<Uint8Array>, Record<string, string>?]>([
+    ['one byte over 10 MB', ofSize(limit + 1)],
+    ['one byte over 10 MB of unknown length', inChunks(ofSize(limit + 1))],
+    ['9 MB that unpack to 9 GB', bomb(), { 'content-encoding': 'gzip' }],
+  ])('%s: 413 PAYLOAD_TOO_LARGE', async (_, body, headers = {}) => {
+    const reply = await fetch(`${service.url}/v1/predictions`, {
+      method: 'POST',
+      headers: { 'x-api-key': service.apiKey, ...headers },
+      body,
+      ...(body instanceof ReadableStream ? { duplex: 'half' } : {}),
+    })
+    expect(reply.status).toBe(413)
+    expect(await reply.json()).toMatchObject({ error: { error_id: 'PAYLOAD_TOO_LARGE' } })
+  })
+
+  test.each([
+    ['POST /v1/predictions', 'INVALID_INPUT', ['model', 'input']],
+    ['POST /v1/predict', 'INVALID_INPUT', ['model', 'input']],
+    ['POST /v1/run', 'INVALID_INPUT', ['model']],
+    ['POST /v1/webhooks', 'INVALID_WEBHOOK_URL', ['url']],
+    ['POST /v1/webhook_endpoints', 'INVALID_WEBHOOK_URL', ['url']],
+  ])('%s with a JSON type and no body: 400 %s', async (request, id, fields) => {
+    const reply = await call(request, { headers: { 'content-type': 'application/json' } })
+    expect(refusalOf(reply)).toEqual({ status: 400, id, fields })
+  })
+})
+
+describe('what is accepted is run, and comes out as it was taken', () => {
+  test.each<[string, Raw, string, Record<string, string>?]>([
+    [
+      'NUL and lone surrogates become U+FFFD',
+      withInput('{"a\\u0000":["b\\ud800c","\\udfff"]}'),
+      '{"a\uFFFD":["b\uFFFDc","\uFFFD"]}',
+    ],
+    [
+      'so do bytes that are no UTF-8',
+      new Uint8Array([...Buffer.from('{"model":"echo","input":{"a":"'), 0xff, 0x22, 0x7d, 0x7d]),
+      '{"a":"\uFFFD"}',
+    ],
+    ['64 levels are kept', objects(62), JSON.stringify(JSON.parse(objects(62)).input)],
+    ['of a name that comes twice the last one counts', withInput('{"a":1,"b":2,"a":3}'), '{"a":3,"b":2}'],
+    [
+      'an integer of 20 digits is the nearest double',
+      withInput('{"a":12345678901234567890}'),
+      '{"a":12345678901234567000}',
+    ],
+    ['a number too small for a double is 0', withInput('{"a":1e-400}'), '{"a":0}'],
+    [
+      'names of JavaScript are names like others',
+      withInput('{"a":{"__proto__":{"b":1}},"constructor":{"prototype":2},"toString":3}'),
+      '{"a":{"__proto__":{"b":1}},"constructor":{"prototype":2},"toString":3}',
+    ],
+    ['"__proto__" beside them is ignored', `{"__proto__":{"model":"none"},${plain.slice(1)}`, '{}'],
+    ['a picture that is JSON is JSON', plain, '{}', { 'content-type': 'image/png' }],
+    ['so is a text in UTF-7', plain, '{}', { 'content-type': 'text/plain; charset=utf-7' }],
+  ])('%s', async (_, raw, taken, headers) => {
+    const created = await create(raw, headers)
+    expect(created.status).toBe(201)
+    expect(JSON.stringify(created.body.input)).toBe(taken)
+
+    const { status, output } = await endOf(created.body)
+
+    expect({ status, output: JSON.stringify(output) }).toEqual({ status: 'succeeded', output: taken })
+  })
+
+  test('an input of 10 MB is taken, and is too long for an answer', async () => {
+    const { status, body } = await create(ofSize(limit))
+    expect(status).toBe(201)
+    expect(await endOf(body)).toMatchObject({ status: 'failed', error_id: 'INVALID_OUTPUT' })
+  })
+
+  test.each(['/etc/hostname', '../../../../etc/hostname', '.', '', 'a\\u0000b'])(
+    'a file that an input makes a model name is not shown: %j',
+    async (path) => {
+      const { body } = await create(withInput(`{"a":{"$file":"${path}"}}`))
+      const { status, error_id, metadata } = await endOf(body)
+      expect({ status, error_id, files: metadata.storage.files }).toEqual({
+        status: 'failed',
+        error_id: 'INVALID_OUTPUT',
+        files: [],
+      })
+    },
+  )
+
+  test('the marker of a file is a text like others', async () => {
+    const { body } = await create(withInput('{"a":"millrace-file:../../etc/hostname"}'))
+    expect((await endOf(body)).output).toEqual({ a: 'millrace-file:../../etc/hostname' })
+  })
+})
+
+const endOf = ({ id }: Prediction) => untilEnded(call, id)
+
+function utf16(text: string): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Buffer.from(text, 'utf16le'))
+}
+
+function packed(text: string | Uint8Array): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(gzipSync(text))
+}
+
+function inChunks(text: string): ReadableStream<Uint8Array> {
+  return new Blob([text]).stream()
+}
+
+/** A gzip file may have many members; all of these are the same megabyte of spaces. */
+function bomb(): Uint8Array<ArrayBuffer> {
+  const member = gzipSync(Buffer.alloc(megabyte, ' '))
+  const members = Array.from({ length: 9 * 1024 }, () => member)
+  return new Uint8Array(Buffer.concat([gzipSync('{"model":"echo","input":{"a":"'), ...members]))
+}
+
+type Raw = string | Uint8Array<ArrayBuffer>
