@@ -36,6 +36,7 @@ export async function startProcess(app: App, environment: Environment): Promise<
     healthUrl: `http://127.0.0.1:${metricsPort}`,
     log: () => log,
     ended: () => hasEnded(child),
+    exited: exited.then(() => child.signalCode ?? `code ${child.exitCode}`),
     stop: () => stop(child, exited, () => log),
     kill: () => kill(child, exited),
     signal: (signal) => void child.kill(signal),
@@ -105,6 +106,8 @@ export interface RunningProcess {
   /** All it has written so far, for failure messages. */
   log(): string
   ended(): boolean
+  /** How it ended: `code 0`, `SIGKILL`. */
+  exited: Promise<string>
   /** SIGTERM, then its exit code. Throws when it had to be killed. */
   stop(): Promise<number>
   /** kill -9. */

@@ -1,0 +1,5 @@
+import type { Scenario } from './scenario.ts'
+import { killWorker } from './scenarios/kill-worker.ts'
+
+/** Every fault, in the order of docs/guarantees.md. */
+export const scenarios: Scenario[] = [killWorker]

@@ -1,0 +1,82 @@
+import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
+import type { Status } from '@millrace/contract/statuses'
+
+/** All that was done and seen, in order, in memory for the judge and as NDJSON in `file` for people. */
+export function openHistory(file: string): History {
+  const entries: Entry[] = []
+  const stream = createWriteStream(file)
+  return {
+    file,
+    entries,
+    record(happening) {
+      const entry = { at: Math.round(performance.timeOrigin + performance.now()), ...happening }
+      entries.push(entry)
+      stream.write(`${JSON.stringify(entry)}\n`)
+    },
+    async close() {
+      stream.end()
+      await once(stream, 'finish')
+    },
+  }
+}
+
+export interface History {
+  file: string
+  entries: Entry[]
+  record(happening: Happening): void
+  close(): Promise<void>
+}
+
+/** `at` is when it was recorded, in Unix milliseconds. */
+export type Entry = Happening & { at: number }
+
+export type Happening =
+  /** One request to create, and how it ended: `status` 0 is no answer. */
+  | {
+      is: 'create'
+      key: string
+      status: number
+      ms: number
+      id?: string
+      error?: string
+      retryAfter?: boolean
+    }
+  /** A prediction as a client saw it; `asked` is when the request began. */
+  | { is: 'get'; asked: number; id: string; status: number; shown?: Status }
+  | { is: 'cancel'; id: string; status: number; shown?: Status; ms: number }
+  | { is: 'delete'; id: string; status: number }
+  /** A whole walk through the list; `asked` is when it began. */
+  | { is: 'list'; asked: number; ids: string[] }
+  /** One that arrived: the digest of its body, and whether its signature is right. */
+  | { is: 'webhook'; id: string; body: string; sound: boolean }
+  | { is: 'fault'; what: string }
+  | { is: 'exit'; process: string; how: string; meant: boolean }
+  /** The rows as they stand when all is quiet. */
+  | { is: 'prediction'; row: PredictionRow }
+  | { is: 'status-event'; id: string; seq: number; attempt: number; status: Status }
+  | { is: 'delivery'; row: DeliveryRow }
+  | { is: 'leftover'; what: string }
+  | { is: 'leak'; where: string; secret: string }
+
+export interface PredictionRow {
+  id: string
+  key: string | null
+  status: Status
+  attempt: number
+  errorId: string | null
+  webhook: boolean
+  deleted: boolean
+  created: number
+  started: number | null
+  completed: number | null
+  outcomes: number
+}
+
+export interface DeliveryRow {
+  id: string
+  prediction: string
+  event: string
+  state: string
+  attempt: number
+}

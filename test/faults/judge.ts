@@ -1,0 +1,160 @@
+import { isTerminal, type Status } from '@millrace/contract/statuses'
+import type { DeliveryRow, Entry, PredictionRow } from './history.ts'
+
+/**
+ * Judges a history by the promises. Answers every breach in words; none means that all held. It looks at nothing but
+ * the history, so that a kept one can be judged again.
+ */
+export function judge(entries: Entry[]): string[] {
+  const facts = gather(entries)
+  return Object.entries(promises).flatMap(([promise, breaches]) =>
+    [...breaches(facts)].map((breach) => `${promise}: ${breach}`),
+  )
+}
+
+const promises: Record<string, (facts: Facts) => Iterable<string>> = {
+  'every accepted create has exactly one row': function* ({ creates, rows }) {
+    for (const { id, key, status } of creates) {
+      if (status < 300 && status > 0 && !(id && rows.has(id))) yield `${id} (key ${key}) has no row`
+    }
+  },
+  'one idempotency key is one prediction': function* ({ creates, rows }) {
+    const byKey = Map.groupBy(creates, ({ key }) => key)
+    for (const [key, calls] of byKey) {
+      const ids = new Set(calls.flatMap(({ id }) => id ?? []))
+      if (ids.size > 1) yield `${key} was answered with ${[...ids].join(' and ')}`
+    }
+    const rowsByKey = Map.groupBy([...rows.values()], ({ key }) => key)
+    for (const [key, made] of rowsByKey) {
+      if (key !== null && made.length > 1) yield `${key} made ${made.map(({ id }) => id).join(' and ')}`
+      if (key !== null && !byKey.has(key)) yield `${key} was never asked for`
+    }
+  },
+  'statuses only move forward': function* ({ gets, events }) {
+    for (const [id, seen] of gets) {
+      for (const later of seen) {
+        const earlier = seen.find(
+          (one) => one.at < later.asked && one.shown && later.shown && rank(one.shown) > rank(later.shown),
+        )
+        if (earlier) yield `${id} was ${earlier.shown}, then ${later.shown}`
+      }
+    }
+    for (const [id, told] of events) {
+      for (const [nth, { status }] of told.entries()) {
+        const before = told[nth - 1]
+        if (before && rank(status) < rank(before.status)) yield `${id} told ${before.status}, then ${status}`
+      }
+    }
+  },
+  'what was shown at the end is the end': function* ({ gets, rows }) {
+    for (const [id, seen] of gets) {
+      const end = seen.find(({ shown }) => shown && isTerminal(shown))
+      const row = rows.get(id)
+      if (end && row && row.status !== end.shown) yield `${id} was shown ${end.shown} and is ${row.status}`
+    }
+  },
+  'every prediction ends': function* ({ rows, leftovers }) {
+    for (const { id, status } of rows.values()) if (!isTerminal(status)) yield `${id} is still ${status}`
+    yield* leftovers
+  },
+  'there is one end, told once': function* ({ rows, events }) {
+    for (const { id, status, outcomes, deleted } of rows.values()) {
+      const ends = (events.get(id) ?? []).filter((event) => isTerminal(event.status))
+      if (isTerminal(status) && ends.length !== 1) yield `${id} told ${ends.length} ends`
+      if (ends[0] && ends[0].status !== status) yield `${id} told ${ends[0].status} and is ${status}`
+      if (isTerminal(status) && !deleted && outcomes !== 1) yield `${id} has ${outcomes} outcomes`
+    }
+  },
+  'attempts rise, and stale ones write nothing': function* ({ rows, events }) {
+    for (const [id, told] of events) {
+      for (const [nth, { attempt }] of told.entries()) {
+        const before = told[nth - 1]
+        if (before && attempt < before.attempt) yield `${id} told attempt ${attempt} after ${before.attempt}`
+      }
+      const last = told.at(-1)?.attempt ?? 0
+      const row = rows.get(id)
+      if (row && row.attempt < last) yield `${id} is at attempt ${row.attempt} and told ${last}`
+    }
+  },
+  'created, started and completed are in order': function* ({ rows }) {
+    for (const { id, created, started, completed } of rows.values()) {
+      const times = [created, started, completed].filter((time) => time !== null)
+      if (times.some((time, nth) => nth > 0 && time < (times[nth - 1] ?? 0)))
+        yield `${id}: ${times.join(', ')}`
+    }
+  },
+  'every end has its webhook': function* ({ rows, deliveries, received }) {
+    for (const { id, status, webhook, deleted } of rows.values()) {
+      if (!webhook || deleted || !isTerminal(status)) continue
+      const ends = (deliveries.get(id) ?? []).filter(({ event }) => event === `prediction.${status}`)
+      if (ends.length !== 1) yield `${id} has ${ends.length} deliveries of prediction.${status}`
+    }
+    for (const { id, state, event, prediction } of [...deliveries.values()].flat()) {
+      if (state === 'due' || state === 'sending') yield `${id} (${event} of ${prediction}) is still ${state}`
+      if (state === 'delivered' && !received.has(id)) yield `${id} (${event} of ${prediction}) never arrived`
+    }
+  },
+  'a webhook id always has the same body, soundly signed': function* ({ received, deliveryIds }) {
+    for (const [id, copies] of received) {
+      if (new Set(copies.map(({ body }) => body)).size > 1) yield `${id} came with different bodies`
+      if (copies.some(({ sound }) => !sound)) yield `${id} came with a wrong signature`
+      if (!deliveryIds.has(id)) yield `${id} is no delivery that is known`
+    }
+  },
+  'a walk through the list shows each row once': function* ({ lists, creates, deletes, rows }) {
+    for (const { asked, ids } of lists) {
+      const counts = new Map<string, number>()
+      for (const id of ids) counts.set(id, (counts.get(id) ?? 0) + 1)
+      for (const [id, count] of counts) if (count > 1) yield `${id} was listed ${count} times`
+      for (const { id, at, status } of creates) {
+        const stood = id && status < 300 && at < asked && !deletes.has(id) && !rows.get(id)?.deleted
+        if (stood && !counts.has(id)) yield `${id} was missing from a list asked for ${asked - at} ms later`
+      }
+    }
+  },
+  'no secret is told': function* ({ leaks }) {
+    yield* leaks
+  },
+}
+
+function gather(entries: Entry[]): Facts {
+  const of = <Kind extends Entry['is']>(kind: Kind) =>
+    entries.filter((entry): entry is Extract<Entry, { is: Kind }> => entry.is === kind)
+  const deliveries = of('delivery').map(({ row }) => row)
+  return {
+    creates: of('create'),
+    gets: Map.groupBy(of('get'), ({ id }) => id),
+    lists: of('list'),
+    deletes: new Set(of('delete').map(({ id }) => id)),
+    rows: new Map(of('prediction').map(({ row }) => [row.id, row])),
+    events: Map.groupBy(
+      of('status-event').toSorted((a, b) => a.seq - b.seq),
+      ({ id }) => id,
+    ),
+    deliveries: Map.groupBy(deliveries, ({ prediction }) => prediction),
+    deliveryIds: new Set(deliveries.map(({ id }) => id)),
+    received: Map.groupBy(of('webhook'), ({ id }) => id),
+    leftovers: of('leftover').map(({ what }) => what),
+    leaks: of('leak').map(({ where, secret }) => `${secret} in ${where}`),
+  }
+}
+
+function rank(status: Status): number {
+  return isTerminal(status) ? 3 : ['pending', 'starting', 'processing'].indexOf(status)
+}
+
+type Kind<Name extends Entry['is']> = Extract<Entry, { is: Name }>
+
+interface Facts {
+  creates: Kind<'create'>[]
+  gets: Map<string, Kind<'get'>[]>
+  lists: Kind<'list'>[]
+  deletes: Set<string>
+  rows: Map<string, PredictionRow>
+  events: Map<string, Kind<'status-event'>[]>
+  deliveries: Map<string, DeliveryRow[]>
+  deliveryIds: Set<string>
+  received: Map<string, Kind<'webhook'>[]>
+  leftovers: string[]
+  leaks: string[]
+}

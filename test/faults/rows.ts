@@ -1,0 +1,43 @@
+import type { Database } from '@millrace/database/connect'
+import { toTypeId } from '@millrace/database/ids'
+import type { History } from './history.ts'
+
+/** Puts on record what the database holds now that all is quiet. */
+export async function recordRows(db: Database, history: History): Promise<void> {
+  const predictions = await db.pool.query(
+    `select p.id, k.key, p.status, p.attempt, p.error_id, p.webhook is not null as webhook, p.deleted_at is not null as deleted,
+            extract(epoch from p.created_at)::float8 as created, extract(epoch from p.started_at)::float8 as started,
+            extract(epoch from p.completed_at)::float8 as completed,
+            (select count(*) from outcomes o where o.prediction_id = p.id)::integer as outcomes
+     from predictions p left join idempotency_keys k on k.prediction_id = p.id`,
+  )
+  for (const { error_id: errorId, ...row } of predictions.rows) {
+    history.record({ is: 'prediction', row: { ...row, errorId, id: toTypeId('pred', row.id) } })
+  }
+  const events = await db.pool.query(
+    `select prediction_id as id, seq, attempt, data::json ->> 'status' as status from prediction_events where kind = 'status'`,
+  )
+  for (const row of events.rows) {
+    history.record({ is: 'status-event', ...row, id: toTypeId('pred', row.id) })
+  }
+  const deliveries = await db.pool.query(
+    'select id, prediction_id as prediction, event, state, attempt from deliveries',
+  )
+  for (const row of deliveries.rows) {
+    const prediction = toTypeId('pred', row.prediction)
+    history.record({ is: 'delivery', row: { ...row, id: toTypeId('msg', row.id), prediction } })
+  }
+  const { rows: left } = await db.pool.query('select prediction_id as id, worker, attempt from runs')
+  for (const { id, worker, attempt } of left) {
+    const what = `${toTypeId('pred', id)} still has a run at attempt ${attempt}, of ${worker ?? 'nobody'}`
+    history.record({ is: 'leftover', what })
+  }
+}
+
+/** Whether nothing is left to run or to send. */
+export async function isQuiet(db: Database): Promise<boolean> {
+  const { rows } = await db.pool.query(
+    `select not exists (select from runs) and not exists (select from deliveries where completed_at is null) as quiet`,
+  )
+  return rows[0].quiet
+}

@@ -1,0 +1,30 @@
+import { createMany } from '../load.ts'
+import { repeat } from '../repeat.ts'
+import type { Scenario } from '../scenario.ts'
+import { ordinary, slotsPerWorker } from '../world.ts'
+
+export const killWorker: Scenario = {
+  name: 'kill-worker',
+  fault: 'kill -9 of a worker every 2 s',
+  outcome: 'everything ends; no more re-runs than kills times slots',
+  async run(world, { predictions }) {
+    const killing = repeat(2_000, async () => {
+      const victim = world.random.pick(world.workers)
+      world.fault(`kill -9 ${victim.name}`)
+      await victim.kill()
+    })
+    const body = () => ordinary(world, { delay_ms: 100 + world.random.below(400) })
+    await createMany(world.client, { count: predictions, body })
+    await world.untilQuiet(120_000)
+    const kills = await killing.stop()
+
+    const { rows } = await world.db.pool.query<{ reruns: number }>(
+      'select coalesce(sum(attempt - 1), 0)::integer as reruns from predictions where attempt > 1',
+    )
+    const reruns = rows[0]?.reruns ?? 0
+    if (reruns > kills * slotsPerWorker) {
+      throw new Error(`${kills} kills of workers with ${slotsPerWorker} slots cost ${reruns} re-runs`)
+    }
+    return { kills, reruns }
+  },
+}

@@ -1,0 +1,30 @@
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { scenarios } from './all.ts'
+import { play, playIn } from './play.ts'
+import type { QueueKind, Size } from './scenario.ts'
+import { startWorld, type World } from './world.ts'
+
+/** The faults as tests: each once and small, in one world where the usual shape will do. */
+export function testFaults(queue: QueueKind): void {
+  const seed = Date.now() % 1_000_000
+  let folder: string
+  let world: World
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), `millrace-faults-${queue}-`))
+    world = await startWorld({ queue, seed, folder: join(folder, 'usual') })
+  })
+  afterAll(() => world?.close())
+
+  const here = scenarios.filter(({ queues, longOnly }) => !longOnly && (queues?.includes(queue) ?? true))
+  test.each(here)('$fault: $outcome', { timeout: 120_000 }, async (scenario) => {
+    const outcome = scenario.shape
+      ? await play(scenario, { queue, seed, size, folder })
+      : await playIn(world, scenario, size)
+    expect(outcome.breaches, `seed ${seed}, history in ${outcome.history}`).toEqual([])
+  })
+}
+
+const size: Size = { predictions: 60, long: false }

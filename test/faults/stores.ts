@@ -1,0 +1,105 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile, rm } from 'node:fs/promises'
+import { connect as openSocket } from 'node:net'
+import { dirname, join } from 'node:path'
+import { startEmbeddedPostgres } from '@millrace/standalone/embedded-postgres'
+import { freePort } from '@millrace/standalone/ports'
+import { Redis } from 'ioredis'
+import { until } from '../harness/wait.ts'
+
+/** A PostgreSQL that nobody else uses, so that it may be brought down. It comes back by itself, as under any supervisor. */
+export async function startPostgres(folder: string): Promise<FaultyPostgres> {
+  const server = await startEmbeddedPostgres({ dataDir: folder })
+  const postmaster = async () =>
+    Number.parseInt(await readFile(join(server.folder, 'postmaster.pid'), 'utf8'), 10)
+  return {
+    url: server.url,
+    async restart(how) {
+      const pid = await postmaster()
+      process.kill(pid, how === 'fast' ? 'SIGINT' : 'SIGQUIT')
+      await until(async () => (await postmaster()) !== pid && (await accepts(server.url)), {
+        within: 30_000,
+        what: 'PostgreSQL to be back',
+      })
+    },
+    async stop() {
+      await server.stop({ hurry: true })
+      if (!server.folder.startsWith(folder))
+        await rm(dirname(server.folder), { recursive: true, force: true })
+    },
+  }
+}
+
+/** A Redis that nobody else uses. It keeps nothing on disk: stopped and started again it is empty. */
+export async function startRedis(folder: string): Promise<FaultyRedis> {
+  const port = await freePort()
+  const url = `redis://127.0.0.1:${port}`
+  let server = await launchRedis(port, folder)
+  const admin = new Redis(url, { maxRetriesPerRequest: null })
+  admin.on('error', () => {})
+  return {
+    url,
+    admin,
+    signal: (name) => void server.kill(name),
+    async halt() {
+      if (server.exitCode !== null || server.signalCode !== null) return
+      const exited = once(server, 'exit')
+      server.kill('SIGKILL')
+      await exited
+    },
+    async start() {
+      server = await launchRedis(port, folder)
+    },
+    async stop() {
+      admin.disconnect()
+      if (server.exitCode === null && server.signalCode === null) {
+        const exited = once(server, 'exit')
+        server.kill('SIGKILL')
+        await exited
+      }
+    },
+  }
+}
+
+async function launchRedis(port: number, folder: string): Promise<ChildProcess> {
+  const settings = ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--dir', folder]
+  const server = spawn('redis-server', [...settings, '--maxmemory-policy', 'noeviction'], { stdio: 'ignore' })
+  process.once('exit', () => server.kill('SIGKILL'))
+  await until(() => accepts(`redis://127.0.0.1:${port}`), { what: 'redis-server to accept connections' })
+  return server
+}
+
+async function accepts(url: string): Promise<boolean> {
+  const { hostname, port } = new URL(url)
+  const socket = openSocket(Number(port), hostname)
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
+  }
+}
+
+export interface FaultyPostgres {
+  /** Past every proxy. */
+  url: string
+  /** `fast` rolls back and closes, `immediate` is a crash. Resolves when it accepts connections again. */
+  restart(how: 'fast' | 'immediate'): Promise<void>
+  stop(): Promise<void>
+}
+
+export interface FaultyRedis {
+  /** Past every proxy. */
+  url: string
+  /** For FLUSHALL and CONFIG SET. */
+  admin: Redis
+  /** SIGSTOP and SIGCONT. */
+  signal(name: NodeJS.Signals): void
+  /** kill -9; it stays down until `start`, which starts it empty. */
+  halt(): Promise<void>
+  start(): Promise<void>
+  stop(): Promise<void>
+}

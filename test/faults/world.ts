@@ -1,0 +1,248 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { ensureFirstAccount } from '@millrace/accounts/accounts'
+import { createKeyRing } from '@millrace/accounts/api-keys'
+import { readSecrets } from '@millrace/accounts/signing-secrets'
+import { connect, type Database } from '@millrace/database/connect'
+import { migrate } from '@millrace/database/migrate'
+import { newApiKey } from '@millrace/keys/api-key'
+import { freePort } from '@millrace/standalone/ports'
+import { Webhook } from 'standardwebhooks'
+import type { App, Environment } from '../harness/processes.ts'
+import { type Receiver, startReceiver } from '../harness/receiver.ts'
+import { until } from '../harness/wait.ts'
+import { type Entry, type History, openHistory } from './history.ts'
+import { judge } from './judge.ts'
+import { listenToRedis, type Secrets, secretsIn, secretsInQueueTables } from './leaks.ts'
+import type { Client } from './load.ts'
+import { isQuiet, recordRows } from './rows.ts'
+import { type Random, seeded } from './seeded.ts'
+import { openSlot, type Slot } from './slot.ts'
+import { type FaultyPostgres, type FaultyRedis, startPostgres, startRedis } from './stores.ts'
+
+/**
+ * The whole service in processes of its own, on stores of its own, each process behind proxies, with a receiver for its
+ * webhooks and a history of all that happens. `close` ends and removes everything but the history.
+ */
+export async function startWorld({ queue, seed, shape = {}, folder }: WorldOptions): Promise<World> {
+  await mkdir(folder, { recursive: true })
+  const own = await mkdtemp(join(tmpdir(), 'millrace-faults-'))
+  const history = openHistory(join(folder, 'history.ndjson'))
+  const random = seeded(seed)
+  const [postgres, redis] = await Promise.all([startPostgres(own), startRedis(own)])
+  const { db, account, secrets } = await prepareDatabase(postgres)
+  const watch = await listenToRedis(redis, secrets)
+  const receiver = await startRecording(history, account.signingSecret)
+  const ports = await Promise.all(Array.from({ length: shape.apis ?? 2 }, freePort))
+  const urls = ports.map((port) => `http://127.0.0.1:${port}`)
+  const environment: Environment = {
+    MASTER_KEY: account.masterKey,
+    PUBLIC_URL: urls[0] ?? 'http://127.0.0.1:3000',
+    STORAGE_URL: pathToFileURL(join(own, 'files')).href,
+    OUTBOUND_LOOPBACK: 'true',
+    TEST_MODELS: 'true',
+    LEASE_SECONDS: '2',
+    SWEEP_SECONDS: '0.3',
+    CANCEL_GRACE_SECONDS: '2',
+    DRAIN_SECONDS: '5',
+    WEBHOOK_TIMEOUT_SECONDS: '2',
+    CONCURRENCY: `${slotsPerWorker}`,
+    ...(queue === 'redis' && { QUEUE_PREFIX: 'faults' }),
+    ...shape.env,
+  }
+  const open = (app: App, name: string, more: Environment) =>
+    openSlot({
+      app,
+      name,
+      environment: { ...environment, ...more },
+      postgresUrl: postgres.url,
+      redisUrl: queue === 'redis' ? redis.url : undefined,
+      history,
+    })
+  const named = (app: App, count: number) => Array.from({ length: count }, (_, n) => `${app}-${n + 1}`)
+  const slots = await Promise.all([
+    ...ports.map((port, n) => open('api', `api-${n + 1}`, { PORT: `${port}` })),
+    ...named('worker', shape.workers ?? 2).map((name) => open('worker', name, { WORKER_NAME: name })),
+    ...named('dispatcher', shape.dispatchers ?? 1).map((name) => open('dispatcher', name, {})),
+  ])
+  const client: Client = { urls, apiKey: account.apiKey, history, random }
+
+  const world: World = {
+    queue,
+    seed,
+    random,
+    history,
+    db,
+    postgres,
+    redis,
+    receiver,
+    client,
+    leaseSeconds: Number(environment.LEASE_SECONDS),
+    apis: slots.filter(({ app }) => app === 'api'),
+    workers: slots.filter(({ app }) => app === 'worker'),
+    dispatchers: slots.filter(({ app }) => app === 'dispatcher'),
+    slots,
+    fault: (what) => history.record({ is: 'fault', what }),
+
+    async untilQuiet(within = 60_000) {
+      const begun = performance.now()
+      await until(() => isQuiet(db), { within, what: 'every prediction to end and every webhook to be sent' })
+      return Math.round(performance.now() - begun)
+    },
+
+    async judge() {
+      await recordRows(db, history)
+      for (const name of watch.found()) history.record({ is: 'leak', where: 'Redis', secret: name })
+      for (const name of await secretsInQueueTables(db, secrets)) {
+        history.record({ is: 'leak', where: 'the queue tables', secret: name })
+      }
+      for (const slot of slots) {
+        const { healthUrl } = await slot.present()
+        const metrics = await fetch(`${healthUrl}/metrics`).then((answer) => answer.text())
+        for (const name of secretsIn(slot.log(), secrets))
+          history.record({ is: 'leak', where: `the log of ${slot.name}`, secret: name })
+        for (const name of secretsIn(metrics, secrets))
+          history.record({ is: 'leak', where: `the metrics of ${slot.name}`, secret: name })
+      }
+      for (const entry of errorsOf(history.entries)) {
+        for (const name of secretsIn(entry, secrets))
+          history.record({ is: 'leak', where: 'an error', secret: name })
+      }
+      return judge(latestRows(history.entries))
+    },
+
+    async close() {
+      await Promise.all(slots.map((slot) => slot.close()))
+      await Promise.all(slots.map((slot) => writeFile(join(folder, `${slot.name}.log`), slot.log())))
+      watch.stop()
+      await receiver.close()
+      await db.close()
+      await Promise.all([postgres.stop(), redis.stop()])
+      await history.close()
+      await rm(own, { recursive: true, force: true })
+    },
+  }
+  return world
+}
+
+async function prepareDatabase(postgres: FaultyPostgres): Promise<Prepared> {
+  await migrate(postgres.url)
+  const db = connect({ url: postgres.url, max: 3, name: 'millrace-faults' })
+  const masterKey = randomBytes(32).toString('base64url')
+  const ring = createKeyRing(masterKey)
+  const keys = { apiKey: newApiKey(), adminKey: newApiKey() }
+  await ensureFirstAccount(db, ring, keys)
+  const { account_id: accountId } = await db.kysely
+    .selectFrom('api_keys')
+    .select('account_id')
+    .where('admin', '=', false)
+    .executeTakeFirstOrThrow()
+  const { secrets: signing } = await readSecrets(db, ring, { accountId, endpointId: null })
+  const signingSecret = signing[0] ?? ''
+  const account = { ...keys, accountId, masterKey, signingSecret }
+  const secrets: Secrets = {
+    'the api key': keys.apiKey,
+    'the admin key': keys.adminKey,
+    'the master key': masterKey,
+    'the signing secret': signingSecret,
+    "the database's password": new URL(postgres.url).password,
+    "a prediction's input": privateWords,
+  }
+  return { db, account, secrets }
+}
+
+/** A receiver that takes everything and puts it on record. */
+async function startRecording(history: History, secret: string): Promise<Receiver> {
+  const webhook = new Webhook(secret)
+  return startReceiver(({ body, headers }) => {
+    const id = String(headers['webhook-id'])
+    const sound = verifies(webhook, body, headers as Record<string, string>)
+    history.record({ is: 'webhook', id, body: createHash('sha256').update(body).digest('hex'), sound })
+    return { status: 200 }
+  })
+}
+
+function verifies(webhook: Webhook, body: string, headers: Record<string, string>): boolean {
+  try {
+    webhook.verify(body, headers)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function errorsOf(entries: Entry[]): string[] {
+  return entries.flatMap((entry) => ('error' in entry && entry.error ? [entry.error] : []))
+}
+
+/** A world may be judged several times; of the rows only the last look counts. */
+function latestRows(entries: Entry[]): Entry[] {
+  const looked: Entry['is'][] = ['prediction', 'status-event', 'delivery', 'leftover']
+  const lastFault = entries.findLastIndex((entry) => !looked.includes(entry.is) && entry.is !== 'leak')
+  return entries.filter((entry, nth) => nth > lastFault || !looked.includes(entry.is))
+}
+
+/** How many runs a worker of the usual shape takes at a time. */
+export const slotsPerWorker = 8
+
+/** Stands in every input that the scenarios send; nobody but its owner may ever read it. */
+export const privateWords = 'for the eyes of my model only'
+
+/** What most scenarios send: a short run with webhooks. */
+export function ordinary(world: World, input: Record<string, unknown> = {}) {
+  return {
+    model: 'echo',
+    input: { text: privateWords, ...input },
+    webhook: { url: world.receiver.url, events: ['started', 'succeeded', 'failed', 'cancelled'] },
+  }
+}
+
+interface WorldOptions {
+  queue: 'redis' | 'postgres'
+  seed: number
+  shape?: Shape
+  /** Where the history is kept. */
+  folder: string
+}
+
+/** How many of each, and what the processes are told beyond the usual. */
+export interface Shape {
+  apis?: number
+  workers?: number
+  dispatchers?: number
+  env?: Environment
+}
+
+export interface World {
+  queue: 'redis' | 'postgres'
+  seed: number
+  random: Random
+  history: History
+  /** Past every proxy. */
+  db: Database
+  postgres: FaultyPostgres
+  redis: FaultyRedis
+  receiver: Receiver
+  client: Client
+  leaseSeconds: number
+  apis: Slot[]
+  workers: Slot[]
+  dispatchers: Slot[]
+  slots: Slot[]
+  /** Puts a fault on record. */
+  fault(what: string): void
+  /** Waits until nothing is left to run or to send. Answers how long that took, in milliseconds. */
+  untilQuiet(within?: number): Promise<number>
+  /** Puts the rows and what leaked on record, and answers every breach of a promise so far. */
+  judge(): Promise<string[]>
+  close(): Promise<void>
+}
+
+interface Prepared {
+  db: Database
+  account: { apiKey: string; adminKey: string; accountId: string; masterKey: string; signingSecret: string }
+  secrets: Secrets
+}
