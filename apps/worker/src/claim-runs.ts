@@ -18,6 +18,7 @@ export function claimRuns(
   const maybeWaiting = new Set<string>()
   const underWay = new Set<Promise<unknown>>()
   let stopped = false
+  let claimed = 0
 
   async function feed(): Promise<void> {
     await Promise.all([...maybeWaiting].map(take))
@@ -30,7 +31,8 @@ export function claimRuns(
     // To the end of the line, so that a busy model leaves the slots that come free to others as well.
     maybeWaiting.delete(name)
     const claims = await tryClaim(name, limit)
-    slots.release(name, limit - claims.length)
+    slots.fill(name, limit, claims.length)
+    claimed += claims.length
     if (claims.length === limit) maybeWaiting.add(name)
     for (const taken of claims) track(run(taken, model))
     // What this claim reserved and did not need may be what another bell, or this model's next one, found taken.
@@ -67,7 +69,7 @@ export function claimRuns(
 
   async function run(taken: Claim, model: ServedModel): Promise<void> {
     await start(taken, model)
-    slots.release(taken.row.model, 1)
+    slots.release(taken.row.model)
     void feed()
   }
 
@@ -88,6 +90,8 @@ export function claimRuns(
   return {
     wake,
     busy: () => slots.busy(),
+    idleModels: () => slots.idle(),
+    claimed: () => claimed,
     stop() {
       stopped = true
     },
@@ -103,6 +107,10 @@ export interface Claimer {
   /** These models may have something to claim; ones that are not served here are ignored. */
   wake(...models: string[]): Promise<void>
   busy(): number
+  /** The models of which one more run could begin here. */
+  idleModels(): string[]
+  /** How many runs were claimed so far. */
+  claimed(): number
   /** Claims no more. */
   stop(): void
   /** Resolves when no run is under way. */

@@ -4,20 +4,38 @@
  */
 export function createModelSlots(total: number, concurrency: ReadonlyMap<string, number>): ModelSlots {
   const taken = new Map<string, number>()
+  const running = new Map<string, number>()
   let busy = 0
+  let runs = 0
+
+  function add(counts: Map<string, number>, model: string, count: number): void {
+    counts.set(model, (counts.get(model) ?? 0) + count)
+  }
 
   return {
     reserve(model) {
       const used = taken.get(model) ?? 0
       const free = Math.max(0, Math.min((concurrency.get(model) ?? 0) - used, total - busy))
-      taken.set(model, used + free)
+      add(taken, model, free)
       busy += free
       return free
     },
-    release(model, count) {
-      taken.set(model, (taken.get(model) ?? 0) - count)
-      busy -= count
+    fill(model, reserved, used) {
+      add(taken, model, used - reserved)
+      busy += used - reserved
+      add(running, model, used)
+      runs += used
     },
+    release(model) {
+      add(taken, model, -1)
+      busy -= 1
+      add(running, model, -1)
+      runs -= 1
+    },
+    idle: () =>
+      runs < total
+        ? [...concurrency].flatMap(([model, limit]) => ((running.get(model) ?? 0) < limit ? [model] : []))
+        : [],
     busy: () => busy,
   }
 }
@@ -25,6 +43,11 @@ export function createModelSlots(total: number, concurrency: ReadonlyMap<string,
 export interface ModelSlots {
   /** Takes all that are free for `model`, and answers how many that is. */
   reserve(model: string): number
-  release(model: string, count: number): void
+  /** Of the slots that were reserved these are used by runs that begin; the others are free again. */
+  fill(model: string, reserved: number, used: number): void
+  /** A run has ended. */
+  release(model: string): void
+  /** The models of which one more run could begin: a slot that is only reserved has no run. */
+  idle(): string[]
   busy(): number
 }

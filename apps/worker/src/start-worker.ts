@@ -4,6 +4,7 @@ import { createBatcher } from '@millrace/database/batch'
 import { measureClock } from '@millrace/database/clock'
 import { connect } from '@millrace/database/connect'
 import { faultOf } from '@millrace/database/faults'
+import { assertMigrated } from '@millrace/database/migrations'
 import { deriveKeys } from '@millrace/keys/derive'
 import { begin } from '@millrace/lifecycle/begin'
 import { appendEvents } from '@millrace/lifecycle/events'
@@ -21,6 +22,7 @@ import { createLease } from './lease.ts'
 import { outlast } from './outlast.ts'
 import { performAndReport } from './report-run.ts'
 import { serveModels } from './serve-models.ts'
+import { watchClaims } from './watch-claims.ts'
 import { openWorkFolder } from './work-folder.ts'
 import type { Worker } from './worker.ts'
 
@@ -29,6 +31,7 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
   const worker = await openWorker(config, log)
   const { lifecycle, queue, lease, models } = worker
   const { db } = lifecycle
+  await outlast(log, () => assertMigrated(db.pool))
   await outlast(log, () => measureClock(db.pool))
   const claimer = claimRuns(worker, (claim, model) => performAndReport(worker, claim, model))
   const wakeAll = () => claimer.wake(...models.keys())
@@ -44,18 +47,20 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
     setInterval(() => void (queue.ready() || wakeAll()), 1_000),
   ]
   void wakeAll()
+  const watch = watchClaims(lifecycle.db, claimer, log)
 
   let draining = false
   return {
     models: [...models.keys()],
     async ready() {
-      if (draining) return false
+      if (draining || watch.starving()) return false
       await db.pool.query('select 1')
       return true
     },
     async drain() {
       draining = true
       claimer.stop()
+      watch.stop()
       for (const timer of timers) clearInterval(timer)
       await Promise.race([Promise.all(stopAnswering.map((stop) => stop())), delay(closeMs)])
       await finish(worker, claimer)
