@@ -98,6 +98,12 @@ test.each([
     'INVALID_PARAMETER',
     'webhook.events',
   ],
+  [
+    'an event that is a name of JavaScript',
+    { webhook: { url: 'http://127.0.0.1:9/', events: ['constructor'] } },
+    'INVALID_PARAMETER',
+    'webhook.events',
+  ],
   ['a webhook of another scheme', { webhook: 'ftp://127.0.0.1/' }, 'INVALID_WEBHOOK_URL', 'webhook.url'],
   [
     'a webhook with credentials',
@@ -147,6 +153,13 @@ test('every wrong field of the input is named', async () => {
   expect(refusalOf(reply)).toMatchObject({ status: 400, id: 'INVALID_INPUT' })
   expect(new Set(refusalOf(reply).fields)).toEqual(
     new Set(['input.prompt', 'input.width', 'input.height', 'input.steps']),
+  )
+})
+
+test('what is wrong with a name is told', async () => {
+  const { body } = await create({ tags: { 'a b': 'x' } })
+  expect(body.error.message).toBe(
+    'tags.a b is no name of a tag, which has 1 to 64 letters, digits, dots, dashes or underscores.',
   )
 })
 

@@ -48,6 +48,7 @@ function messageOf(issue: z.core.$ZodIssue): string {
     if (/received undefined/.test(issue.message)) return 'is required'
     return `must be ${typeNames[issue.expected] ?? issue.expected}`
   }
+  if (issue.code === 'invalid_key' && issue.issues[0]) return messageOf(issue.issues[0])
   if (issue.code === 'invalid_union') return 'has the wrong type'
   if (issue.code === 'invalid_value') return `must be one of ${issue.values.map(String).join(', ')}`
   return issue.message.replace(/^Too (small|big): expected \w+ to (be|have) /, (_, _size, verb) =>

@@ -18,7 +18,10 @@ export const createPrediction = z
       .record(
         z
           .string()
-          .regex(/^[\w.-]{1,64}$/, 'a tag name has 1 to 64 letters, digits, dots, dashes or underscores'),
+          .regex(
+            /^[\w.-]{1,64}$/,
+            'is no name of a tag, which has 1 to 64 letters, digits, dots, dashes or underscores',
+          ),
         z.string().max(256),
       )
       .refine((tags) => Object.keys(tags).length <= 32, 'at most 32 tags')

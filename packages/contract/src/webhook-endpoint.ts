@@ -5,11 +5,11 @@ import { bodyFormats } from './webhook-body.ts'
 
 const headers = z
   .record(
-    z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/),
+    z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/, 'is no name of a header'),
     z
       .string()
       .max(1024)
-      .regex(/^[\x20-\x7e]*$/),
+      .regex(/^[\x20-\x7e]*$/, 'must be printable ASCII'),
   )
   .refine((all) => Object.keys(all).length <= 16, 'at most 16 headers')
   .describe('Sent with each delivery; our own headers cannot be replaced')

@@ -17,18 +17,18 @@ export const defaultEvents: readonly PredictionEventName[] = [
 ]
 
 /** Other spellings that clients send on create; they are kept as sent and mean these. */
-export const eventAliases: Readonly<Record<string, PredictionEventName>> = {
-  started: 'prediction.started',
-  completed: 'prediction.succeeded',
-  succeeded: 'prediction.succeeded',
-  failed: 'prediction.failed',
-  canceled: 'prediction.cancelled',
-  cancelled: 'prediction.cancelled',
-}
+const eventAliases: ReadonlyMap<string, PredictionEventName> = new Map([
+  ['started', 'prediction.started'],
+  ['completed', 'prediction.succeeded'],
+  ['succeeded', 'prediction.succeeded'],
+  ['failed', 'prediction.failed'],
+  ['canceled', 'prediction.cancelled'],
+  ['cancelled', 'prediction.cancelled'],
+])
 
 /** The event a spelling means, or undefined for an unknown name. */
 export function eventOf(spelling: string): PredictionEventName | undefined {
-  return predictionEvents.find((name) => name === spelling) ?? eventAliases[spelling]
+  return predictionEvents.find((name) => name === spelling) ?? eventAliases.get(spelling)
 }
 
 /** Whether a list of subscribed events, in the caller's spelling, covers `event`. `*` covers all that need no opt-in. */
