@@ -1,0 +1,266 @@
+import { dialects } from '@millrace/api/config'
+import { openapiDocument } from '@millrace/contract/openapi'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type ApiCaller, type ApiReply, callerOf, refusalOf } from './api-caller.ts'
+import type { ApiDocument } from './fitting-values.ts'
+import { type Service, startService } from './harness/service.ts'
+import { type Place, type PlacedRequest, placed, placesOf, type ValidRequest } from './places.ts'
+import { untilEnded } from './until-ended.ts'
+
+const texts = [
+  "'; drop table predictions; --",
+  "' or '1'='1",
+  "%' union select digest from api_keys where '%'='",
+  "\\'; select pg_sleep(600); --",
+  '"; delete from accounts; /* $1 $$ %s ? :x */',
+]
+
+/** What each place of the API answers to all of them: taken as a text, or refused by name. */
+const answers: Record<string, string[]> = {
+  '200': [
+    'downloadFile header Range',
+    'downloadFile path name',
+    'getPrediction header If-None-Match',
+    'patchWebhook body description',
+    'patchWebhook body headers.*',
+    'streamPrediction header Last-Event-ID',
+  ],
+  '201': [
+    'createPrediction body input.*',
+    'createPrediction body input.NAME',
+    'createPrediction body tags.*',
+    'createPrediction header Idempotency-Key',
+    'createPrediction header Prefer',
+    'createWebhook body description',
+    'createWebhook body headers.*',
+    'uploadFile body file',
+    'uploadFile body purpose',
+    'uploadFile query filename',
+    'uploadFile query purpose',
+  ],
+  '202': [
+    'run body input.*',
+    'run body input.NAME',
+    'run body inputs.*',
+    'run body inputs.NAME',
+    'run body tags.*',
+    'run header Idempotency-Key',
+    'run header Prefer',
+  ],
+  '400 INVALID_DATE_FORMAT': ['listPredictions query from', 'listPredictions query to'],
+  '400 INVALID_PARAMETER': [
+    'createPrediction body await',
+    'createPrediction body privacy',
+    'createPrediction body stream',
+    'createPrediction body tags.NAME',
+    'createPrediction body timeouts.run',
+    'createPrediction body timeouts.start',
+    'createPrediction body webhook.events.[]',
+    'createWebhook body active',
+    'createWebhook body events.[]',
+    'createWebhook body format',
+    'createWebhook body headers.NAME',
+    'getModel query fields',
+    'getPrediction query wait',
+    'listDeliveries query cursor',
+    'listDeliveries query page',
+    'listDeliveries query per_page',
+    'listFiles query cursor',
+    'listFiles query page',
+    'listFiles query per_page',
+    'listJobs query page',
+    'listJobs query per_page',
+    'listJobs query status',
+    'listModels query fields',
+    'listPredictions query cursor',
+    'listPredictions query page',
+    'listPredictions query per_page',
+    'listPredictions query status',
+    'listWebhooks query cursor',
+    'listWebhooks query page',
+    'listWebhooks query per_page',
+    'patchWebhook body active',
+    'patchWebhook body events.[]',
+    'patchWebhook body format',
+    'patchWebhook body headers.NAME',
+    'run body async',
+    'run body auto_fallback',
+    'run body stream',
+    'run body tags.NAME',
+    'run body webhook.events.[]',
+  ],
+  '400 INVALID_WEBHOOK_URL': [
+    'createPrediction body webhook',
+    'createPrediction body webhook.url',
+    'createWebhook body url',
+    'patchWebhook body url',
+    'run body webhook',
+    'run body webhook.url',
+  ],
+  '404 FILE_NOT_FOUND': [
+    'deleteFile path id',
+    'downloadFile path id',
+    'downloadFile query expires',
+    'downloadFile query signature',
+    'getFile path id',
+  ],
+  '404 MODEL_NOT_FOUND': [
+    'createPrediction body model',
+    'getModel path slug',
+    'listPredictions query model',
+    'run body model',
+  ],
+  '404 PREDICTION_NOT_FOUND': [
+    'cancelPrediction path id',
+    'deletePrediction path id',
+    'getJob path id',
+    'getPrediction path id',
+    'listDeliveries path id',
+    'streamPrediction path id',
+  ],
+  '404 WEBHOOK_NOT_FOUND': [
+    'deleteWebhook path id',
+    'getWebhook path id',
+    'getWebhookSecret path id',
+    'patchWebhook path id',
+    'rotateWebhookSecret path id',
+  ],
+}
+
+const document = openapiDocument({
+  publicUrl: 'http://127.0.0.1',
+  version: '0',
+  dialects,
+}) as unknown as ApiDocument
+const places = placesOf(document)
+const answerAt = new Map(
+  Object.entries(answers).flatMap(([answer, at]) => at.map((place) => [place, answer])),
+)
+
+let service: Service
+let call: ApiCaller
+let valid: Record<string, ValidRequest>
+beforeAll(async () => {
+  service = await startService({ queue: 'redis', dispatchers: 0 })
+  call = callerOf(service.url, service.apiKey)
+  const [prediction, file, webhook] = await Promise.all([
+    call('POST /v1/predictions', { body: { model: 'echo', input: {} } }),
+    call('POST /v1/files?filename=a.txt', { raw: 'hello' }),
+    call('POST /v1/webhooks', { body: { url: 'http://127.0.0.1:9/' } }),
+  ])
+  await untilEnded(call, prediction.body.id)
+  const ofPrediction = { params: { id: prediction.body.id } }
+  const { pathname, searchParams } = new URL(file.body.url)
+  valid = {
+    createPrediction: { body: { model: 'echo', input: {}, webhook: { url: 'http://127.0.0.1:9/' } } },
+    run: { body: { model: 'echo', async: true, input: {}, webhook: { url: 'http://127.0.0.1:9/' } } },
+    createWebhook: { body: { url: 'http://127.0.0.1:9/' } },
+    patchWebhook: { params: { id: webhook.body.id }, body: {} },
+    getPrediction: ofPrediction,
+    streamPrediction: { ...ofPrediction, headers: { accept: 'text/event-stream' } },
+    listDeliveries: ofPrediction,
+    getModel: { params: { slug: 'echo' } },
+    downloadFile: {
+      params: { id: file.body.id, name: pathname.split('/').at(-1) ?? '' },
+      query: Object.fromEntries(searchParams),
+    },
+  }
+})
+afterAll(() => service.stop())
+
+test('every place of the document is in the table, and no other', () => {
+  expect([...answerAt.keys()].sort()).toEqual([...new Set(places.map(({ place }) => place))].sort())
+})
+
+test.each(places)('$place at $request', async (place) => {
+  const sent = texts.map((text) => placed(place, valid[operationOf(place)] ?? {}, text))
+
+  const replies = await Promise.all(sent.map((one) => send(place, one)))
+
+  const expected = answerAt.get(place.place)
+  expect(replies.map(answerOf)).toEqual(texts.map(() => expected))
+  if (operationOf(place) !== 'createPrediction' && operationOf(place) !== 'run') return
+  for (const [n, { body }] of replies.entries()) {
+    if (expected?.startsWith('4')) continue
+    const { status, output } = await untilEnded(call, body.id ?? body.job_id)
+    expect({ status, output }).toEqual({ status: 'succeeded', output: inputOf(sent[n]?.body) })
+  }
+})
+
+test.each<[string, string]>([
+  ['accept', '200 201'],
+  ['accept-encoding', '200 201'],
+  ['accept-language', '200 201'],
+  ['anthropic-version', '200 201'],
+  ['content-type', '200 201'],
+  ['cookie', '200 201'],
+  ['if-modified-since', '200 201'],
+  ['origin', '200 201'],
+  ['referer', '200 201'],
+  ['user-agent', '200 201'],
+  ['x-forwarded-for', '200 201'],
+  ['x-forwarded-host', '200 201'],
+  ['x-request-id', '200 201'],
+  ['x-unknown', '200 201'],
+  ['x-api-key', '401 UNAUTHORIZED 401 UNAUTHORIZED'],
+  ['content-encoding', '200 400 INVALID_REQUEST'],
+])('the header %s of a list and a create: %s', async (name, expected) => {
+  for (const text of texts) {
+    const headers = { 'content-type': 'application/json', [name]: text }
+    const listed = await call('GET /v1/predictions', { headers })
+    const created = await call('POST /v1/predictions', { raw: '{"model":"echo","input":{}}', headers })
+    expect(`${answerOf(listed)} ${answerOf(created)}`).toBe(expected)
+    if (created.status === 201) expect((await untilEnded(call, created.body.id)).status).toBe('succeeded')
+  }
+})
+
+test.each(['', 'Bearer ', 'Basic '])('the header authorization: %s…', async (scheme) => {
+  const anyone = callerOf(service.url)
+  for (const text of texts) {
+    const reply = await anyone('GET /v1/predictions', { headers: { authorization: scheme + text } })
+    expect(answerOf(reply)).toBe('401 UNAUTHORIZED')
+  }
+})
+
+test('a list by tag finds the predictions that have it, and no others', async () => {
+  const of = (text: string) => ({ model: 'echo', input: {}, tags: { by: text } })
+  const ids = await Promise.all(
+    texts.map(async (text) => (await call('POST /v1/predictions', { body: of(text) })).body.id),
+  )
+  for (const [n, text] of texts.entries()) {
+    const found = await call(`GET /v1/predictions?tag.by=${encodeURIComponent(text)}`)
+    const unknown = await call(`GET /v1/predictions?tag.${encodeURIComponent(text)}=x`)
+    expect(found.body.data.map(({ id }: { id: string }) => id)).toEqual([ids[n]])
+    expect(unknown).toMatchObject({ status: 200, body: { data: [] } })
+  }
+})
+
+/** What was written as SQL would show: as an answer other than that of the table, a fault, or a reply that never comes. */
+function send(place: Place, { request, headers, body }: PlacedRequest): Promise<ApiReply> {
+  if (operationOf(place) === 'uploadFile') return call(request, { raw: form(body) })
+  // Both spellings of a create share their keys.
+  const key = headers['Idempotency-Key']
+  const own = key === undefined ? headers : { 'idempotency-key': `${key} at ${request}` }
+  return call(request, { headers: own, ...(body === undefined ? {} : { body }) })
+}
+
+const operationOf = ({ place }: Place): string => place.split(' ')[0] ?? ''
+
+function answerOf(reply: ApiReply): string {
+  const { id = '' } = refusalOf(reply)
+  return `${reply.status} ${id}`.trim()
+}
+
+function inputOf(body: unknown): unknown {
+  const { input, inputs } = body as { input?: unknown; inputs?: unknown }
+  return inputs ?? input
+}
+
+/** The file's place in the form is its name. */
+function form(fields: unknown): FormData {
+  const { file = 'a.txt', purpose = 'input' } = (fields ?? {}) as Record<string, string>
+  const data = new FormData()
+  data.set('purpose', purpose)
+  data.set('file', new File(['hello'], file))
+  return data
+}
