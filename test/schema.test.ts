@@ -20,15 +20,6 @@ test('the table types in the code name the columns of the migrated schema', asyn
   await drop()
 })
 
-test('two migrations at once make the schema once', async () => {
-  const { url, drop } = await emptyDatabase()
-
-  const applied = await Promise.all([migrate(url), migrate(url)])
-
-  expect(applied.flat()).toEqual(['0001_predictions.sql'])
-  await drop()
-})
-
 test('partitions reach 30 days ahead, by month and by day, and making them twice changes nothing', async () => {
   const { url, drop } = await emptyDatabase()
   await migrate(url, { partitions: 'day' })

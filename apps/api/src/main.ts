@@ -2,10 +2,11 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import { measureClock } from '@millrace/database/clock'
+import { assertMigrated } from '@millrace/database/migrations'
 import { ensurePartitions } from '@millrace/database/partitions'
 import { serveHealth } from '@millrace/process/health-server'
 import { createLog } from '@millrace/process/log'
-import { orExit } from '@millrace/process/or-exit'
+import { orExit, sayAndExit } from '@millrace/process/or-exit'
 import { untilSignal } from '@millrace/process/until-signal'
 import { createApp } from './app.ts'
 import { readConfig } from './config.ts'
@@ -16,6 +17,7 @@ import { refuseBroken } from './refuse-broken.ts'
 const config = orExit(readConfig)
 const log = createLog({ name: 'api', level: config.LOG_LEVEL })
 const context = await openContext(config, log)
+await assertMigrated(context.db.pool).catch(sayAndExit)
 await ensurePartitions(context.db.pool, config.PARTITIONS)
 await measureClock(context.db.pool)
 const clock = setInterval(() => void measureClock(context.db.pool).catch(() => {}), 60_000)

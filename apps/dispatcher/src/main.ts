@@ -1,12 +1,13 @@
 import { measureClock } from '@millrace/database/clock'
 import { connect } from '@millrace/database/connect'
+import { assertMigrated } from '@millrace/database/migrations'
 import { ensurePartitions } from '@millrace/database/partitions'
 import { deriveKeys } from '@millrace/keys/derive'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import { createGuard } from '@millrace/outbound/guard'
 import { serveHealth } from '@millrace/process/health-server'
 import { createLog } from '@millrace/process/log'
-import { orExit } from '@millrace/process/or-exit'
+import { orExit, sayAndExit } from '@millrace/process/or-exit'
 import { untilSignal } from '@millrace/process/until-signal'
 import { openQueue, type Queue } from '@millrace/queue/open-queue'
 import { createFileUrls } from '@millrace/storage/file-urls'
@@ -39,6 +40,7 @@ const health =
     ? undefined
     : await serveHealth({ port: config.metricsPort, host: config.host, ready, log })
 
+await assertMigrated(db.pool).catch(sayAndExit)
 await measureClock(db.pool)
 const clock = setInterval(() => void measureClock(db.pool).catch(() => {}), 60_000)
 

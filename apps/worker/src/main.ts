@@ -1,14 +1,11 @@
 import { serveHealth } from '@millrace/process/health-server'
 import { createLog } from '@millrace/process/log'
-import { orExit } from '@millrace/process/or-exit'
+import { orExit, sayAndExit } from '@millrace/process/or-exit'
 import { untilSignal } from '@millrace/process/until-signal'
 import { type Config, readConfig } from './config.ts'
 import { startWorker } from './start-worker.ts'
 
-await main().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
-  process.exitCode = 1
-})
+await main().catch(sayAndExit)
 
 async function main(): Promise<void> {
   const config = orExit(readConfig)

@@ -6,7 +6,12 @@ export function orExit<T>(read: () => T): T {
   try {
     return read()
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
-    process.exit(1)
+    sayAndExit(error)
   }
+}
+
+/** Ends a process that cannot start, with the reason in words. */
+export function sayAndExit(error: unknown): never {
+  process.stderr.write(`${(error instanceof Error && error.message) || String(error)}\n`)
+  process.exit(1)
 }
