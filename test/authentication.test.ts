@@ -41,6 +41,15 @@ test.each<[string, Record<string, string>]>([
   expect(reply.body.error.retryable).toBe(false)
 })
 
+test.each(['', 'Basic ', 'Bearer: ', 'Token '])(
+  'a key sent after "%s" instead of "Bearer " is told how to send it',
+  async (scheme) => {
+    const { status, body } = await asked({ authorization: scheme + service.apiKey })
+    expect(status).toBe(401)
+    expect(body.error.message).toBe('The Authorization header must be `Authorization: Bearer <key>`.')
+  },
+)
+
 test('an unknown, a revoked and an expired key answer alike', async () => {
   const revoked = await givenKey(service, service.accountId)
   await revokeKey(service.db, revoked.id)

@@ -185,8 +185,17 @@ test('fields that are not ours are ignored and named back', async () => {
   ])
 })
 
-test('an unknown model is 404', async () => {
-  expect(refusalOf(await create({ model: 'no-such' }))).toMatchObject({ status: 404, id: 'MODEL_NOT_FOUND' })
+test.each([
+  ['no-such', ''],
+  ['x'.repeat(1000), ''],
+  ['dodle', ' Did you mean "doodle"?'],
+  ['doodel', ' Did you mean "doodle"?'],
+  ['Doodle-Vido', ' Did you mean "doodle-video"?'],
+  ['up-scale', ' Did you mean "upscale"?'],
+])('the unknown model %s is 404%s', async (model, hint) => {
+  const reply = await create({ model })
+  expect(refusalOf(reply)).toMatchObject({ status: 404, id: 'MODEL_NOT_FOUND' })
+  expect(reply.body.error.message).toBe(`There is no model "${model.slice(0, 200)}".${hint}`)
 })
 
 describe('time limits', () => {

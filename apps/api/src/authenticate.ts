@@ -28,7 +28,7 @@ const nobody: Caller = { accountId: '', keyId: '', admin: false, suspended: fals
  */
 async function authenticate(context: Context, request: Request): Promise<Caller> {
   const key = keyOf(request)
-  if (key === undefined) throw new ApiError('UNAUTHORIZED', 'No API key was sent.')
+  if (key === undefined) throw new ApiError('UNAUTHORIZED', whatIsMissing(request))
   const caller = wellFormed(key) ? await lookUp(context, key) : undefined
   if (!caller) throw new ApiError('UNAUTHORIZED', 'The API key is not valid.')
   if (caller.suspended) throw new ApiError('ACCOUNT_SUSPENDED')
@@ -39,6 +39,12 @@ function keyOf(request: Request): string | undefined {
   const own = request.get('x-api-key')
   if (own) return own
   return /^Bearer +(\S+)$/i.exec(request.get('authorization') ?? '')?.[1]
+}
+
+function whatIsMissing(request: Request): string {
+  return request.get('authorization') === undefined
+    ? 'No API key was sent.'
+    : 'The Authorization header must be `Authorization: Bearer <key>`.'
 }
 
 async function lookUp({ db, keyRing, callers }: Context, key: string): Promise<Caller | undefined> {

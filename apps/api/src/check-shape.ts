@@ -1,6 +1,7 @@
 import type { ErrorId } from '@millrace/contract/errors'
 import type { z } from 'zod'
 import { ApiError, type Field } from './api-error.ts'
+import { nearest } from './nearest.ts'
 
 /**
  * What a schema makes of parameters or a body. Throws the error id that its first wrong field calls for, with every
@@ -27,7 +28,7 @@ function fieldOf(issue: z.core.$ZodIssue, ignored: string[]): Field {
   if (inner) return inner
   const name = issue.path.map(String).join('.')
   const message = messageOf(issue)
-  const near = issue.path.length === 1 ? ignored.find((given) => isNear(given, name)) : undefined
+  const near = issue.path.length === 1 ? nearest(name, ignored) : undefined
   return { path: name, message: near ? `${message}; you sent "${near}", did you mean "${name}"?` : message }
 }
 
@@ -64,9 +65,4 @@ const typeNames: Readonly<Record<string, string>> = {
   number: 'a number',
   int: 'a whole number',
   boolean: 'true or false',
-}
-
-function isNear(given: string, name: string): boolean {
-  const [a, b] = [given.toLowerCase(), name.toLowerCase()]
-  return a === `${b}s` || `${a}s` === b || a === b || a.replaceAll(/[_-]/g, '') === b
 }

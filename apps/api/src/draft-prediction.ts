@@ -8,6 +8,7 @@ import type { ModelDescription } from '@millrace/models/description'
 import { ApiError } from './api-error.ts'
 import { checkWebhook } from './check-webhook.ts'
 import type { Context } from './context.ts'
+import { nearest } from './nearest.ts'
 import { takeFiles } from './take-files.ts'
 
 /**
@@ -47,8 +48,10 @@ export async function draftPrediction(
 /** The model of a slug. Throws MODEL_NOT_FOUND. */
 export function findModel({ catalogue }: Context, slug: string): ModelDescription {
   const model = catalogue.models.get(slug)
-  if (!model) throw new ApiError('MODEL_NOT_FOUND', `There is no model "${slug.slice(0, 200)}".`)
-  return model
+  if (model) return model
+  const meant = nearest(slug, catalogue.models.keys())
+  const hint = meant === undefined ? '' : ` Did you mean "${meant}"?`
+  throw new ApiError('MODEL_NOT_FOUND', `There is no model "${slug.slice(0, 200)}".${hint}`)
 }
 
 function validInput(context: Context, model: ModelDescription, given: unknown): Record<string, unknown> {
