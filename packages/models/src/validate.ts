@@ -4,7 +4,7 @@ import type { ModelDescription } from './description.ts'
 
 /** Checks inputs of one model: every wrong field is named, defaults are applied on a copy. Compile once per model. */
 export function createValidator({ input_schema }: Pick<ModelDescription, 'input_schema'>): InputValidator {
-  const validate = newAjv({ useDefaults: true }).compile(input_schema)
+  const validate = newAjv({ useDefaults: true, isFile: isUrl }).compile(input_schema)
   return (input) => {
     const copy: unknown = structuredClone(input)
     if (validate(copy) && isRecord(copy)) {
@@ -18,20 +18,26 @@ export function createValidator({ input_schema }: Pick<ModelDescription, 'input_
 export function createOutputValidator({
   output_schema,
 }: Pick<ModelDescription, 'output_schema'>): OutputValidator {
-  const validate = newAjv({ useDefaults: false }).compile(output_schema)
+  const validate = newAjv({ useDefaults: false, isFile }).compile(output_schema)
   return (output) => (validate(output) ? [] : fieldErrors(validate.errors ?? []))
 }
 
-function newAjv(options: { useDefaults: boolean }): Validator {
+function newAjv({ useDefaults, isFile }: Options): Validator {
   // Schemas come from models: words unknown to us (`x-order`) are theirs to use.
-  const ajv = new Validator({ ...options, allErrors: true, strict: false })
+  const ajv = new Validator({ useDefaults, allErrors: true, strict: false })
   formats.default(ajv)
   ajv.addFormat('uri', { type: 'string', validate: isFile })
   ajv.addFormat('password', true)
   return ajv
 }
 
-/** `format: uri` marks a file. Only its start is looked at: a data URL may be megabytes long. */
+// `format: uri` marks a file. Only its start is looked at: a data URL may be megabytes long.
+
+/** In an input: which URLs may be used is not for the model to say, and has an error of its own. */
+function isUrl(value: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:/i.test(value.slice(0, 32))
+}
+
 function isFile(value: string): boolean {
   return /^(https?:\/\/.|data:|millrace-file:.)/i.test(value.slice(0, 32))
 }
@@ -89,4 +95,9 @@ export type OutputValidator = (output: unknown) => FieldError[]
 export interface FieldError {
   path: string
   message: string
+}
+
+interface Options {
+  useDefaults: boolean
+  isFile: (value: string) => boolean
 }
