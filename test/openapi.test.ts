@@ -1,32 +1,23 @@
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { createApp } from '@millrace/api/app'
-import { readConfig } from '@millrace/api/config'
-import { type Context, openContext } from '@millrace/api/context'
-import { createLog } from '@millrace/process/log'
+import type { Context } from '@millrace/api/context'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { callerOf } from './api-caller.ts'
+import { startApiHere } from './api-here.ts'
 import { type Service, startService } from './harness/service.ts'
 
 let service: Service
 let context: Context
 let document: OpenApi
 let url: string
-let close: () => void
+let close: () => Promise<void>
 beforeAll(async () => {
   service = await startService({ queue: 'redis', apis: 0, workers: 0, dispatchers: 0 })
-  context = await openContext(readConfig(service.environment), createLog({ name: 'test', level: 'silent' }))
-  const server = createServer(createApp(context)).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  close = () => server.close()
+  ;({ context, url, close } = await startApiHere(service))
   document = (await callerOf(url)('GET /openapi.json')).body
 })
 afterAll(async () => {
-  close()
-  await context.close()
+  await close()
   await service.stop()
 })
 
