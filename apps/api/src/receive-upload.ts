@@ -86,17 +86,11 @@ function save(
 ): Promise<StoredFile> {
   return saveFile(db, store, {
     ...file,
-    contentType: isContentType(file.contentType) ? file.contentType : defaultType,
     accountId: target.accountId,
     purpose: target.purpose,
     maxBytes: config.MAX_FILE_BYTES,
     expiresAt: new Date(Date.now() + uploadDays * 86_400_000),
   })
-}
-
-/** Whether it can stand in the header of a download. */
-function isContentType(text: string): boolean {
-  return text.length <= 255 && /^[\w.+-]+\/[\w.+-]+(\s*;[\x20-\x7e]*)?$/.test(text)
 }
 
 const defaultType = 'application/octet-stream'

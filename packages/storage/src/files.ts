@@ -5,6 +5,7 @@ import { countCap, type Found, findPage, type Page } from '@millrace/database/pa
 import type { Tables } from '@millrace/database/tables'
 import { byteLimit } from '@millrace/outbound/byte-limit'
 import { type Selectable, sql } from 'kysely'
+import { safeContentType } from './content-type.ts'
 import { safeName } from './file-name.ts'
 import type { FileStore } from './store.ts'
 
@@ -29,7 +30,7 @@ export async function saveFile(db: Database, store: FileStore, file: NewFile): P
         prediction_id: file.predictionId ?? null,
         purpose: file.purpose,
         name: safeName(file.name),
-        content_type: file.contentType,
+        content_type: safeContentType(file.contentType),
         bytes,
         expires_at: file.expiresAt ?? null,
       })
