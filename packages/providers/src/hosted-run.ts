@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { copyFile, realpath, writeFile } from 'node:fs/promises'
-import { basename, extname, join, sep } from 'node:path'
+import { basename, join, sep } from 'node:path'
 import type { FileAbout, FileValue, RunContext } from '@millrace/models/define-model'
-import { jsonFault, tooLarge } from './output-json.ts'
+import { type ErrorText, errorText } from './error-text.ts'
+import { InvalidOutput, jsonFault, tooLarge } from './output-json.ts'
 import { isFileValue, OutputParts } from './output-parts.ts'
 import type { OutputDelta, RunEvent } from './provider.ts'
 
@@ -60,8 +61,8 @@ async function gather(result: unknown, yielded: (delta: OutputDelta) => Promise<
 /** Text and files can be shown before the output is whole; other JSON waits for it. */
 function deltaOf(value: unknown): OutputDelta | undefined {
   if (isFileValue(value)) {
-    const { $file, ...about } = value
-    return { file: $file, ...about }
+    const { $file, name, contentType } = value
+    return { file: $file, name: String(name), ...(typeof contentType === 'string' ? { contentType } : {}) }
   }
   return typeof value === 'string' ? value : undefined
 }
@@ -76,7 +77,9 @@ async function keepFile(
   if (typeof source === 'string' && (await realpath(source)).startsWith((await realpath(workDir)) + sep)) {
     return { $file: source, ...about }
   }
-  const path = join(workDir, `${randomUUID()}${extname(shown)}`)
+  // Programs look at extensions; the rest of a name has no business in a path.
+  const [extension = ''] = /\.\w{1,10}$/.exec(shown) ?? []
+  const path = join(workDir, `${randomUUID()}${extension}`)
   await (typeof source === 'string' ? copyFile(source, path) : writeFile(path, source))
   return { $file: path, ...about }
 }
@@ -85,18 +88,12 @@ function failure(error: unknown): Failure {
   if (error instanceof InvalidOutput) {
     return { code: 'INVALID_OUTPUT', detail: error.message }
   }
-  const detail = (error instanceof Error ? error.message || error.name : String(error)).slice(0, MAX_DETAIL)
-  const stack = error instanceof Error ? error.stack?.slice(0, MAX_DETAIL) : undefined
-  return { code: 'MODEL_ERROR', detail, ...(stack === undefined ? {} : { stack }) }
+  return { code: 'MODEL_ERROR', ...errorText(error) }
 }
 
 function isGenerator(value: unknown): value is AsyncGenerator | Generator {
   return typeof value === 'object' && value !== null && 'next' in value && typeof value.next === 'function'
 }
-
-class InvalidOutput extends Error {}
-
-const MAX_DETAIL = 4000
 
 /** What a run needs: its place and input, where its events go, and when there is room for more of them. */
 export interface HostedRunRequest {
@@ -119,8 +116,6 @@ export interface HostedRun {
 /** A model's `run`, its input already checked. */
 export type ModelRun = (input: Record<string, unknown>, context: RunContext<unknown>) => unknown
 
-interface Failure {
+interface Failure extends ErrorText {
   code: 'MODEL_ERROR' | 'INVALID_OUTPUT'
-  detail: string
-  stack?: string
 }

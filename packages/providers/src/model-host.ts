@@ -8,6 +8,7 @@ import { Socket } from 'node:net'
 import { Worker } from 'node:worker_threads'
 import type { ModelProvider } from '@millrace/models/description'
 import { calmEvents } from './calm-events.ts'
+import { errorText } from './error-text.ts'
 import { CHANNEL_FD, type FromHost, MAX_LINE_LENGTH, type ToHost } from './host-messages.ts'
 import { type HostedRun, hostedRun } from './hosted-run.ts'
 import { lines } from './lines.ts'
@@ -36,7 +37,7 @@ async function setUp() {
     await send({ kind: 'set-up' })
     return { ...loaded, state }
   } catch (error) {
-    await send({ kind: 'setup-failed', ...described(error) })
+    await send({ kind: 'setup-failed', ...errorText(error) })
     return leave()
   }
 }
@@ -100,17 +101,11 @@ async function blame(error: unknown): Promise<void> {
   await send({ kind: 'leaving' })
   const culprit = insideRun.getStore() ?? (runs.size === 1 ? [...runs.values()][0] : undefined)
   if (culprit && runs.has(culprit.key)) {
-    await send({ kind: 'failed', run: culprit.key, code: 'MODEL_ERROR', ...described(error) })
+    await send({ kind: 'failed', run: culprit.key, code: 'MODEL_ERROR', ...errorText(error) })
   } else {
-    process.stderr.write(`${described(error).detail}\n`)
+    process.stderr.write(`${errorText(error).detail}\n`)
   }
   channel.end(() => process.exit(1))
-}
-
-function described(error: unknown) {
-  return error instanceof Error
-    ? { detail: error.message || error.name, stack: String(error.stack) }
-    : { detail: String(error) }
 }
 
 function leave(): never {

@@ -21,6 +21,9 @@ export function tooLarge(bytes: number): string {
   return `The output is ${(bytes / 1024 / 1024).toFixed(1)} MB of JSON and may be ${MAX_OUTPUT_BYTES >> 20} MB: return large results as files`
 }
 
+/** Thrown while an output is made that cannot be one. */
+export class InvalidOutput extends Error {}
+
 function walk(value: unknown, path: string, above: object[]): string | undefined {
   switch (typeof value) {
     case 'string':

@@ -29,6 +29,7 @@ import { MAX_OUTPUT_BYTES } from './host-messages.ts'
 import type { ModelRun } from './hosted-run.ts'
 import { killGroup } from './kill-group.ts'
 import { lines } from './lines.ts'
+import { InvalidOutput } from './output-json.ts'
 
 /**
  * Makes a run of a command: a generator that yields what the command's lines say. `tellGroup` hears of each process group
@@ -40,7 +41,12 @@ export function commandRun(provider: CommandProvider, tellGroup: TellGroup): Mod
     let result: { output?: unknown } = {}
     try {
       await group.started
-      for await (const { text, whole } of lines(group.stdout, 2 * MAX_OUTPUT_BYTES)) {
+      for await (const { text, whole } of lines(group.stdout, MAX_LINE_LENGTH)) {
+        if (!whole && text.startsWith('{')) {
+          throw new InvalidOutput(
+            `A line of JSON is longer than ${MAX_LINE_LENGTH >> 20} MB: return large results as files`,
+          )
+        }
         const event = whole ? commandEvent(text) : undefined
         switch (event?.event) {
           case undefined:
@@ -140,6 +146,8 @@ function faultOf(code: number | null, signal: string | null, tail: string): stri
   const how = signal ? `was ended by ${signal}` : `ended with exit code ${code}`
   return `The command ${how}${tail.trim() ? `: ${tail.trim()}` : ''}`
 }
+
+const MAX_LINE_LENGTH = 2 * MAX_OUTPUT_BYTES
 
 const TAIL_LENGTH = 2000
 
