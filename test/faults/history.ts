@@ -48,8 +48,8 @@ export type Happening =
   | { is: 'delete'; id: string; status: number }
   /** A whole walk through the list; `asked` is when it began. */
   | { is: 'list'; asked: number; ids: string[] }
-  /** One that arrived: the digest of its body, and whether its signature is right. */
-  | { is: 'webhook'; id: string; body: string; sound: boolean }
+  /** One that arrived: the digest of its body, whether its signature is right, and what it is answered with; 0 is nothing. */
+  | { is: 'webhook'; id: string; body: string; sound: boolean; answer: number }
   | { is: 'fault'; what: string }
   | { is: 'exit'; process: string; how: string; meant: boolean }
   /** The rows as they stand when all is quiet. */
@@ -79,4 +79,7 @@ export interface DeliveryRow {
   event: string
   state: string
   attempt: number
+  /** The account endpoint it goes to; null for the prediction's own webhook. */
+  endpoint: string | null
+  url: string
 }

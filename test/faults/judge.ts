@@ -1,4 +1,5 @@
 import { isTerminal, type Status } from '@millrace/contract/statuses'
+import { schedule } from '@millrace/webhooks/schedule'
 import type { DeliveryRow, Entry, PredictionRow } from './history.ts'
 
 /**
@@ -83,7 +84,7 @@ const promises: Record<string, (facts: Facts) => Iterable<string>> = {
         yield `${id}: ${times.join(', ')}`
     }
   },
-  'every end has its webhook': function* ({ rows, deliveries, received }) {
+  'every end has its webhook': function* ({ rows, deliveries }) {
     for (const { id, status, webhook, deleted } of rows.values()) {
       if (!webhook || deleted || !isTerminal(status)) continue
       const ends = (deliveries.get(id) ?? []).filter(({ event }) => event === `prediction.${status}`)
@@ -91,7 +92,25 @@ const promises: Record<string, (facts: Facts) => Iterable<string>> = {
     }
     for (const { id, state, event, prediction } of [...deliveries.values()].flat()) {
       if (state === 'due' || state === 'sending') yield `${id} (${event} of ${prediction}) is still ${state}`
-      if (state === 'delivered' && !received.has(id)) yield `${id} (${event} of ${prediction}) never arrived`
+    }
+  },
+  'a delivery ends as the receiver answered': function* ({ deliveries, received }) {
+    const all = [...deliveries.values()].flat()
+    const answers = (id: string) => (received.get(id) ?? []).map(({ answer }) => answer)
+    const gone = all.filter(({ id }) => answers(id).includes(410))
+    for (const delivery of all) {
+      const { id, state, event, prediction, attempt, endpoint, url } = delivery
+      const name = `${id} (${event} of ${prediction})`
+      const taken = answers(id).some((status) => status >= 200 && status < 300)
+      if (state === 'delivered' && !taken) yield `${name} is delivered and was never taken`
+      if (state === 'exhausted' && attempt < schedule.length)
+        yield `${name} was given up after ${attempt} tries`
+      const ended = (one: DeliveryRow) =>
+        endpoint === null
+          ? one.endpoint === null && one.prediction === prediction && one.url === url
+          : one.endpoint === endpoint
+      if (state === 'dropped' && !gone.some(ended))
+        yield `${name} was dropped by a receiver that never said 410`
     }
   },
   'a webhook id always has the same body, soundly signed': function* ({ received, deliveryIds }) {

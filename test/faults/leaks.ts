@@ -1,16 +1,36 @@
 import type { Database } from '@millrace/database/connect'
 import { Redis } from 'ioredis'
-import type { FaultyRedis } from './stores.ts'
+import type { RunningProcess } from '../harness/processes.ts'
+import type { History } from './history.ts'
+import type { Slot } from './slot.ts'
 
-/** Listens to all that passes through Redis, and says which of `secrets` it saw. */
-export async function listenToRedis({ url }: FaultyRedis, secrets: Secrets): Promise<LeakWatch> {
+/** Puts on record where `secrets` were told: in logs, metrics, errors, in Redis and in what the queue keeps in Postgres. */
+export async function recordLeaks(places: Places): Promise<void> {
+  const { history, secrets, redis, db, processes } = places
+  const told = (where: string, names: string[]) => {
+    for (const secret of names) history.record({ is: 'leak', where, secret })
+  }
+  const errors = history.entries.flatMap((entry) => ('error' in entry && entry.error ? [entry.error] : []))
+  told('an error', secretsIn(errors.join('\n'), secrets))
+  told('Redis', redis.found())
+  told('the queue tables', await secretsInQueueTables(db, secrets))
+  for (const one of processes) {
+    const { healthUrl } = await one.present()
+    const metrics = await fetch(`${healthUrl}/metrics`).then((answer) => answer.text())
+    told(`the log of ${one.name}`, secretsIn(one.log(), secrets))
+    told(`the metrics of ${one.name}`, secretsIn(metrics, secrets))
+  }
+}
+
+/** Listens to all that passes through Redis, and knows which of `secrets` it saw. */
+export async function listenToRedis(url: string, secrets: Secrets): Promise<LeakWatch> {
   const seen = new Set<string>()
   const client = new Redis(url, { maxRetriesPerRequest: null })
   client.on('error', () => {})
   const monitor = await client.monitor()
+  monitor.on('error', () => {})
   monitor.on('monitor', (_time: string, command: string[]) => {
-    const text = command.join(' ')
-    for (const [name, secret] of Object.entries(secrets)) if (text.includes(secret)) seen.add(name)
+    for (const name of secretsIn(command.join(' '), secrets)) seen.add(name)
   })
   return {
     found: () => [...seen],
@@ -21,8 +41,29 @@ export async function listenToRedis({ url }: FaultyRedis, secrets: Secrets): Pro
   }
 }
 
-/** Which of `secrets` stand in what the queue keeps in Postgres. */
-export async function secretsInQueueTables(db: Database, secrets: Secrets): Promise<string[]> {
+/** The names of the `secrets` that stand in a text, as they are or in one of the usual disguises. */
+export function secretsIn(text: string, secrets: Secrets): string[] {
+  return Object.entries(secrets).flatMap(([name, secret]) =>
+    spellings(secret).some((spelling) => text.includes(spelling)) ? [name] : [],
+  )
+}
+
+function spellings(secret: string): string[] {
+  const known = spelled.get(secret)
+  if (known) return known
+  const bytes = Buffer.from(secret)
+  // Inside a longer text the last characters of a base64 depend on what follows.
+  const base64 = (encoding: 'base64' | 'base64url') => bytes.toString(encoding).replace(/..?=*$/, '')
+  const quoted = JSON.stringify(secret).slice(1, -1)
+  const all = [secret, quoted, encodeURIComponent(secret), bytes.toString('hex')]
+  all.push(base64('base64'), base64('base64url'))
+  spelled.set(secret, all)
+  return all
+}
+
+const spelled = new Map<string, string[]>()
+
+async function secretsInQueueTables(db: Database, secrets: Secrets): Promise<string[]> {
   const { rows: tables } = await db.pool.query(
     `select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname = 'bullmq'`,
   )
@@ -34,15 +75,20 @@ export async function secretsInQueueTables(db: Database, secrets: Secrets): Prom
   return [...found]
 }
 
-/** The names of the `secrets` that stand in a text. */
-export function secretsIn(text: string, secrets: Secrets): string[] {
-  return Object.entries(secrets).flatMap(([name, secret]) => (text.includes(secret) ? [name] : []))
-}
-
-/** What nobody may be told, by what to call it. */
+/** What nobody may be told, by what to call it. A scenario may add to it. */
 export type Secrets = Record<string, string>
 
 export interface LeakWatch {
   found(): string[]
   stop(): void
 }
+
+interface Places {
+  history: History
+  secrets: Secrets
+  redis: LeakWatch
+  db: Database
+  processes: Watched[]
+}
+
+type Watched = Pick<Slot, 'name' | 'log'> & { present(): Promise<Pick<RunningProcess, 'healthUrl'>> }

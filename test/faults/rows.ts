@@ -21,7 +21,7 @@ export async function recordRows(db: Database, history: History): Promise<void> 
     history.record({ is: 'status-event', ...row, id: toTypeId('pred', row.id) })
   }
   const deliveries = await db.pool.query(
-    'select id, prediction_id as prediction, event, state, attempt from deliveries',
+    'select id, prediction_id as prediction, event, state, attempt, endpoint_id as endpoint, url from deliveries',
   )
   for (const row of deliveries.rows) {
     const prediction = toTypeId('pred', row.prediction)

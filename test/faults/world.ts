@@ -1,8 +1,8 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { ensureFirstAccount } from '@millrace/accounts/accounts'
 import { createKeyRing } from '@millrace/accounts/api-keys'
 import { readSecrets } from '@millrace/accounts/signing-secrets'
@@ -10,14 +10,14 @@ import { connect, type Database } from '@millrace/database/connect'
 import { migrate } from '@millrace/database/migrate'
 import { newApiKey } from '@millrace/keys/api-key'
 import { freePort } from '@millrace/standalone/ports'
-import { Webhook } from 'standardwebhooks'
 import type { App, Environment } from '../harness/processes.ts'
-import { type Receiver, startReceiver } from '../harness/receiver.ts'
+import type { Receiver } from '../harness/receiver.ts'
 import { until } from '../harness/wait.ts'
 import { type Entry, type History, openHistory } from './history.ts'
 import { judge } from './judge.ts'
-import { listenToRedis, type Secrets, secretsIn, secretsInQueueTables } from './leaks.ts'
+import { listenToRedis, recordLeaks, type Secrets } from './leaks.ts'
 import type { Client } from './load.ts'
+import { startRecording } from './recording.ts'
 import { isQuiet, recordRows } from './rows.ts'
 import { type Random, seeded } from './seeded.ts'
 import { openSlot, type Slot } from './slot.ts'
@@ -34,8 +34,9 @@ export async function startWorld({ queue, seed, shape = {}, folder }: WorldOptio
   const random = seeded(seed)
   const [postgres, redis] = await Promise.all([startPostgres(own), startRedis(own)])
   const { db, account, secrets } = await prepareDatabase(postgres)
-  const watch = await listenToRedis(redis, secrets)
+  const watch = await listenToRedis(redis.url, secrets)
   const receiver = await startRecording(history, account.signingSecret)
+  const receivers = [receiver]
   const ports = await Promise.all(Array.from({ length: shape.apis ?? 2 }, freePort))
   const urls = ports.map((port) => `http://127.0.0.1:${port}`)
   const environment: Environment = {
@@ -44,6 +45,7 @@ export async function startWorld({ queue, seed, shape = {}, folder }: WorldOptio
     STORAGE_URL: pathToFileURL(join(own, 'files')).href,
     OUTBOUND_LOOPBACK: 'true',
     TEST_MODELS: 'true',
+    MODELS_DIR: fileURLToPath(new URL('models', import.meta.url)),
     LEASE_SECONDS: '2',
     SWEEP_SECONDS: '0.3',
     CANCEL_GRACE_SECONDS: '2',
@@ -79,6 +81,7 @@ export async function startWorld({ queue, seed, shape = {}, folder }: WorldOptio
     postgres,
     redis,
     receiver,
+    secrets,
     client,
     leaseSeconds: Number(environment.LEASE_SECONDS),
     apis: slots.filter(({ app }) => app === 'api'),
@@ -86,6 +89,12 @@ export async function startWorld({ queue, seed, shape = {}, folder }: WorldOptio
     dispatchers: slots.filter(({ app }) => app === 'dispatcher'),
     slots,
     fault: (what) => history.record({ is: 'fault', what }),
+
+    async receive(answer, secret = account.signingSecret) {
+      const one = await startRecording(history, secret, answer)
+      receivers.push(one)
+      return one
+    },
 
     async untilQuiet(within = 60_000) {
       const begun = performance.now()
@@ -95,22 +104,7 @@ export async function startWorld({ queue, seed, shape = {}, folder }: WorldOptio
 
     async judge() {
       await recordRows(db, history)
-      for (const name of watch.found()) history.record({ is: 'leak', where: 'Redis', secret: name })
-      for (const name of await secretsInQueueTables(db, secrets)) {
-        history.record({ is: 'leak', where: 'the queue tables', secret: name })
-      }
-      for (const slot of slots) {
-        const { healthUrl } = await slot.present()
-        const metrics = await fetch(`${healthUrl}/metrics`).then((answer) => answer.text())
-        for (const name of secretsIn(slot.log(), secrets))
-          history.record({ is: 'leak', where: `the log of ${slot.name}`, secret: name })
-        for (const name of secretsIn(metrics, secrets))
-          history.record({ is: 'leak', where: `the metrics of ${slot.name}`, secret: name })
-      }
-      for (const entry of errorsOf(history.entries)) {
-        for (const name of secretsIn(entry, secrets))
-          history.record({ is: 'leak', where: 'an error', secret: name })
-      }
+      await recordLeaks({ history, secrets, redis: watch, db, processes: slots })
       return judge(latestRows(history.entries))
     },
 
@@ -118,7 +112,7 @@ export async function startWorld({ queue, seed, shape = {}, folder }: WorldOptio
       await Promise.all(slots.map((slot) => slot.close()))
       await Promise.all(slots.map((slot) => writeFile(join(folder, `${slot.name}.log`), slot.log())))
       watch.stop()
-      await receiver.close()
+      await Promise.all(receivers.map((one) => one.close()))
       await db.close()
       await Promise.all([postgres.stop(), redis.stop()])
       await history.close()
@@ -152,30 +146,6 @@ async function prepareDatabase(postgres: FaultyPostgres): Promise<Prepared> {
     "a prediction's input": privateWords,
   }
   return { db, account, secrets }
-}
-
-/** A receiver that takes everything and puts it on record. */
-async function startRecording(history: History, secret: string): Promise<Receiver> {
-  const webhook = new Webhook(secret)
-  return startReceiver(({ body, headers }) => {
-    const id = String(headers['webhook-id'])
-    const sound = verifies(webhook, body, headers as Record<string, string>)
-    history.record({ is: 'webhook', id, body: createHash('sha256').update(body).digest('hex'), sound })
-    return { status: 200 }
-  })
-}
-
-function verifies(webhook: Webhook, body: string, headers: Record<string, string>): boolean {
-  try {
-    webhook.verify(body, headers)
-    return true
-  } catch {
-    return false
-  }
-}
-
-function errorsOf(entries: Entry[]): string[] {
-  return entries.flatMap((entry) => ('error' in entry && entry.error ? [entry.error] : []))
 }
 
 /** A world may be judged several times; of the rows only the last look counts. */
@@ -225,7 +195,11 @@ export interface World {
   db: Database
   postgres: FaultyPostgres
   redis: FaultyRedis
+  /** Takes every webhook; `receive` opens others, which do as they are told. Both put what comes on record. */
   receiver: Receiver
+  receive(answer: Parameters<Receiver['answerWith']>[0], secret?: string): Promise<Receiver>
+  /** What nobody may be told. A scenario may add to it. */
+  secrets: Secrets
   client: Client
   leaseSeconds: number
   apis: Slot[]

@@ -1,7 +1,9 @@
 import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
+import { pipeline } from 'node:stream/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { until } from './wait.ts'
 
@@ -50,11 +52,13 @@ async function receive(request: IncomingMessage): Promise<ReceivedRequest> {
 
 async function reply(
   response: ServerResponse,
-  { status = 200, headers = {}, body = '', afterMs = 0, cut }: Answer,
+  { status = 200, headers = {}, body = '', afterMs = 0, cut, hang }: Answer,
 ) {
   if (afterMs > 0) await delay(afterMs)
+  if (hang) return
   if (cut) response.destroy()
-  else response.writeHead(status, headers).end(body)
+  else if (typeof body === 'string') response.writeHead(status, headers).end(body)
+  else await pipeline(Readable.from(body), response.writeHead(status, headers)).catch(() => {})
 }
 
 function asFunction(answer: Answer | AnswerFor): AnswerFor {
@@ -82,11 +86,14 @@ export interface ReceivedRequest {
 export interface Answer {
   status?: number
   headers?: Record<string, string>
-  body?: string
+  /** A text, or parts that are sent as fast as they are taken. */
+  body?: string | Iterable<Buffer>
   /** Answers late by so many milliseconds. */
   afterMs?: number
   /** Cuts the connection instead of answering. */
   cut?: boolean
+  /** Keeps the connection and says nothing. */
+  hang?: boolean
 }
 
 type AnswerFor = (request: ReceivedRequest, index: number) => Answer
