@@ -4,8 +4,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ensureInstalled, root, withCommands } from './install.mjs'
-import { ensureRedis } from './redis.mjs'
 import { giveUp, handOver } from './steps.mjs'
+import { ensureRedis, offerFaketime } from './system-packages.mjs'
 
 let interrupted = false
 process.once('SIGINT', () => {
@@ -15,6 +15,7 @@ process.once('SIGINT', () => {
 try {
   await ensureInstalled({ dev: true })
   await ensureRedis()
+  await offerFaketime()
   const checks = [await check('biome check', ['biome', 'check']), await check('tsc', ['tsc'])]
   const tests = await runTests(process.argv.slice(2))
   const passed = checks.filter(Boolean).length + tests.passed

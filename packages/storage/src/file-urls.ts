@@ -1,4 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
+import { databaseNow } from '@millrace/database/clock'
 
 /**
  * URLs that open one file for a while, for whoever holds them: `{publicUrl}/files/file_…/name.png?expires=…&signature=…`.
@@ -12,13 +13,13 @@ export function createFileUrls({ publicUrl, key, previousKeys = [] }: FileUrlOpt
   }
 
   function sign(fileId: string, name: string, ttlSeconds: number): string {
-    const expires = String(Math.floor(Date.now() / 1000) + ttlSeconds)
+    const expires = String(Math.floor(databaseNow() / 1000) + ttlSeconds)
     const signature = signatureOf(fileId, expires).toString('base64url')
     return `${base}${fileId}/${encodeURIComponent(name)}?expires=${expires}&signature=${signature}`
   }
 
   function verify(fileId: string, expires: string, signature: string): boolean {
-    if (!/^\d{1,12}$/.test(expires) || Number(expires) <= Date.now() / 1000) return false
+    if (!/^\d{1,12}$/.test(expires) || Number(expires) <= databaseNow() / 1000) return false
     const given = Buffer.from(signature, 'base64url')
     return [key, ...previousKeys].some((by) => {
       const wanted = signatureOf(fileId, expires, by)

@@ -1,0 +1,69 @@
+import { accessSync, constants } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { Problem, run, step } from './steps.mjs'
+
+/** The tests need redis-server (or Valkey). Debian's package is installed when this process may; else it says what to do. */
+export async function ensureRedis() {
+  await ensure(redis)
+}
+
+/** The tests with workers whose clocks are wrong need faketime; where it cannot be had they are skipped, and this says so. */
+export async function offerFaketime() {
+  if (process.platform !== 'linux') return
+  await ensure(faketime).catch((error) => {
+    if (!(error instanceof Problem)) throw error
+    console.log(`\n${error.message}\n`)
+  })
+}
+
+const redis = {
+  command: 'redis-server',
+  names: { debian: 'redis-server', homebrew: 'redis', other: '"redis" or "valkey-compat-redis"' },
+  need: 'The tests need redis-server 6.2 or newer (or Valkey under that name), and it is not on the PATH.',
+  after: 'Only the tests need it; npm start runs without.',
+}
+
+const faketime = {
+  command: 'faketime',
+  names: { debian: 'faketime', homebrew: 'libfaketime', other: '"libfaketime" or "faketime"' },
+  need: 'The tests with workers whose clocks are wrong need faketime, and it is not on the PATH.',
+  after: 'Without it these tests are skipped.',
+}
+
+async function ensure(wanted) {
+  if (onPath(wanted.command)) return
+  const mayInstall = process.getuid?.() === 0 && onPath('apt-get')
+  if (!mayInstall) throw new Problem(advice(wanted))
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  const install = ['install', '-y', '--no-install-recommends', wanted.names.debian]
+  await step(`Installing ${wanted.command} with apt-get`, async () => {
+    await run('apt-get', install, { env }).catch(async () => {
+      await run('apt-get', ['update'], { env }) // a fresh machine has no package lists yet
+      await run('apt-get', install, { env })
+    })
+  }).catch((error) => {
+    throw new Problem(`${error.message}\n\n${advice(wanted)}`)
+  })
+}
+
+function advice({ names, need, after }) {
+  const command =
+    process.platform === 'darwin'
+      ? `brew install ${names.homebrew}`
+      : onPath('apt-get')
+        ? `sudo apt-get install ${names.debian}`
+        : ''
+  const how = command ? `Install it: ${command}` : `Install the package ${names.other} of your system.`
+  return [need, how, after].join('\n')
+}
+
+function onPath(command) {
+  return (process.env.PATH ?? '').split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, command), constants.X_OK)
+      return true
+    } catch {
+      return false
+    }
+  })
+}
