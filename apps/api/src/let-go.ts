@@ -1,12 +1,18 @@
-import type { RequestHandler } from 'express'
+import type { RequestHandler, Response } from 'express'
 import type { Context } from './context.ts'
 
-/** While draining, a connection ends with its answer: kept alive, it would hold the process. */
+/** While draining, every answer tells its client to close the connection: the next request goes elsewhere. */
 export function letGo({ draining }: Context): RequestHandler {
-  return (request, response, next) => {
-    response.once('finish', () => {
-      if (draining.signal.aborted) request.socket.destroySoon()
-    })
+  const open = new Set<Response>()
+  draining.signal.addEventListener('abort', () => open.forEach(tellToGo))
+  return (_request, response, next) => {
+    if (draining.signal.aborted) tellToGo(response)
+    open.add(response)
+    response.once('close', () => open.delete(response))
     next()
   }
+}
+
+function tellToGo(response: Response): void {
+  if (!response.headersSent) response.set('connection', 'close')
 }

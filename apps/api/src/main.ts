@@ -9,6 +9,7 @@ import { createLog } from '@millrace/process/log'
 import { orExit, sayAndExit } from '@millrace/process/or-exit'
 import { untilSignal } from '@millrace/process/until-signal'
 import { createApp } from './app.ts'
+import { closeGently } from './close-gently.ts'
 import { readConfig } from './config.ts'
 import { type Context, openContext } from './context.ts'
 import { isReady } from './readiness.ts'
@@ -24,6 +25,7 @@ const clock = setInterval(() => void measureClock(context.db.pool).catch(() => {
 
 const server = createServer({ keepAliveTimeout: 75_000, requestTimeout: 0 }, createApp(context))
 server.on('clientError', refuseBroken)
+const stopped = untilSignal({ supervised: config.SUPERVISED === '1' })
 server.listen(config.PORT, config.HOST)
 await once(server, 'listening')
 const health =
@@ -37,7 +39,7 @@ const health =
       })
 log.info({ address: server.address(), queue: context.queue.kind }, 'the api listens')
 
-const reason = await untilSignal({ supervised: config.SUPERVISED === '1' })
+const reason = await stopped
 log.info({ reason }, 'draining')
 await drain(context)
 process.exit(0)
@@ -46,10 +48,7 @@ process.exit(0)
 async function drain({ draining }: Context): Promise<void> {
   clearInterval(clock)
   draining.abort()
-  const closed = once(server, 'close')
-  server.close()
-  server.closeIdleConnections()
-  await Promise.race([closed, delay(10_000)])
+  await closeGently(server)
   await health?.close()
   await Promise.race([context.close(), delay(5_000)])
 }

@@ -1,0 +1,25 @@
+import { once } from 'node:events'
+import type { Server } from 'node:http'
+import { Server as TcpServer } from 'node:net'
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises'
+
+/**
+ * Ends a server and resets nobody: it takes no more connections, and what still comes over the open ones is answered,
+ * with `connection: close` (let-go.ts). A connection without a request is closed after `onTheWayMs`, in which one that
+ * was on its way arrives.
+ */
+export async function closeGently(server: Server, { onTheWayMs = 1_000 } = {}): Promise<void> {
+  const closed = once(server, 'close')
+  // Closing resets what the kernel has accepted and we have not: one look is taken at everything that came until now.
+  await nextTurn()
+  await nextTurn()
+  // Not http's own close, which destroys idle connections at once, with the requests that are on their way.
+  TcpServer.prototype.close.call(server)
+  await Promise.race([closed, delay(onTheWayMs)])
+  const closing = setInterval(() => server.closeIdleConnections(), 100)
+  await Promise.race([closed, delay(longestMs)])
+  clearInterval(closing)
+}
+
+/** How long an answer may take from then on. */
+const longestMs = 10_000
