@@ -17,6 +17,7 @@ import { type Dispatch, startDispatch } from './dispatch.ts'
 import { endLate } from './sweep/end-overdue.ts'
 import { createPurge } from './sweep/purge.ts'
 import { releaseDead } from './sweep/release-expired.ts'
+import { createStrayRemoval } from './sweep/remove-strays.ts'
 import { ringLost } from './sweep/ring-lost.ts'
 import { type Sweep, startSweeps } from './sweep/sweep.ts'
 
@@ -93,6 +94,8 @@ function sweepsOf(settings: Config, bells: Queue, sending: Dispatch): Sweep[] {
       run: () => endLate(lifecycle, { graceSeconds: cancelGraceSeconds, changed }),
     },
     { name: 'purge', everySeconds: sweepSeconds, run: createPurge({ db, store, retention }) },
+    // A thousand parts: all of them in less than a day.
+    { name: 'strays', everySeconds: 60, run: createStrayRemoval({ db, store, retention }) },
     {
       name: 'partitions',
       everySeconds: 3600,

@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { fileMarker } from '@millrace/contract/file-marker'
 import { databaseNow } from '@millrace/database/clock'
+import { newId } from '@millrace/database/ids'
 import { sanitise } from '@millrace/database/sanitise'
 import type { PredictionFile } from '@millrace/database/tables'
 import { fileRetentionDays } from '@millrace/lifecycle/present'
@@ -74,9 +75,11 @@ async function saveOutput(
   { claim, hold }: Run,
   { source, name, contentType }: OutputFile,
 ): Promise<PredictionFile> {
+  const id = newId()
   try {
     const save = () =>
       saveFile(lifecycle.db, tellingStore(store), {
+        id,
         accountId: claim.row.account_id,
         predictionId: claim.id,
         purpose: 'output',

@@ -1,45 +1,58 @@
 import { finished, Readable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Database } from '@millrace/database/connect'
+import { isUnreachable } from '@millrace/database/faults'
 import { fromTypeId, newId, toTypeId } from '@millrace/database/ids'
 import { countCap, type Found, findPage, type Page } from '@millrace/database/page'
 import type { Tables } from '@millrace/database/tables'
 import { byteLimit } from '@millrace/outbound/byte-limit'
-import { type Selectable, sql } from 'kysely'
+import { type Insertable, type Selectable, sql } from 'kysely'
 import { safeContentType } from './content-type.ts'
 import { safeName } from './file-name.ts'
 import type { FileStore } from './store.ts'
 
 /**
- * Stores bytes and the row that owns them. The bytes come first: a crash in between leaves bytes that nobody names,
- * never a file that is listed and cannot be read. Throws TooLargeError, and keeps nothing, beyond `maxBytes`; the source
- * is then left unread, not destroyed: a request must still be answered.
+ * Stores bytes and the row that owns them. The bytes come first: whatever is cut off in between leaves bytes that nobody
+ * names, which are swept, never a file that is listed and cannot be read. Throws TooLargeError, and keeps nothing, beyond
+ * `maxBytes`; the source is then left unread, not destroyed: a request must still be answered.
  */
 export async function saveFile(db: Database, store: FileStore, file: NewFile): Promise<StoredFile> {
-  const id = newId()
+  const id = file.id ?? newId()
   const key = toTypeId('file', id)
   const limit = byteLimit(file.maxBytes)
   const source = file.source instanceof Readable ? file.source : Readable.from([file.source])
   finished(source, { writable: false }, (error) => error && limit.destroy(error))
   const bytes = await store.write(key, source.pipe(limit))
-  try {
-    const row = await db.kysely
-      .insertInto('files')
-      .values({
-        id,
-        account_id: file.accountId,
-        prediction_id: file.predictionId ?? null,
-        purpose: file.purpose,
-        name: safeName(file.name),
-        content_type: safeContentType(file.contentType),
-        bytes,
-        expires_at: file.expiresAt ?? null,
-      })
-      .returningAll()
-      .executeTakeFirstOrThrow()
-    return present(row)
-  } catch (error) {
-    await store.remove(key)
-    throw error
+  return insertSurely(db, store, {
+    id,
+    account_id: file.accountId,
+    prediction_id: file.predictionId ?? null,
+    purpose: file.purpose,
+    name: safeName(file.name),
+    content_type: safeContentType(file.contentType),
+    bytes,
+    expires_at: file.expiresAt ?? null,
+  })
+}
+
+/**
+ * A row whose answer is lost may be there all the same. It goes again, which stores nothing twice, until that is known
+ * or 5 s have passed; once it is unknown the bytes stay. A row that is refused takes its bytes along.
+ */
+async function insertSurely(db: Database, store: FileStore, row: NewRow): Promise<StoredFile> {
+  const deadline = performance.now() + 5_000
+  for (let lost = false; ; ) {
+    try {
+      const statement = db.kysely.insertInto('files').values(row)
+      const again = statement.onConflict((on) => on.column('id').doUpdateSet({ bytes: row.bytes }))
+      return present(await again.returningAll().executeTakeFirstOrThrow())
+    } catch (error) {
+      const unknown = isUnreachable(error)
+      lost ||= unknown
+      if (!lost) await store.remove(toTypeId('file', row.id))
+      if (!unknown || performance.now() > deadline) throw error
+      await delay(100)
+    }
   }
 }
 
@@ -113,13 +126,25 @@ export async function listFiles(db: Database, accountId: string, page: Page): Pr
   return { ...found, rows: found.rows.map(present) }
 }
 
-/** Removes an account's file; false when there is none. The bytes go first, so that a crash leaves something to remove. */
+/**
+ * Removes an account's file; false when there is none. It is over from the first statement on: what a crash leaves is
+ * not listed any more, and is swept as an expired one.
+ */
 export async function removeFile(db: Database, store: FileStore, key: Required<FileKey>): Promise<boolean> {
   const uuid = fromTypeId('file', key.id)
-  if (uuid === undefined || !(await findFile(db, key))) return false
+  if (uuid === undefined) return false
+  const ended = await db.kysely
+    .updateTable('files')
+    .set({ expires_at: sql<Date>`clock_timestamp()` })
+    .where('id', '=', uuid)
+    .where('account_id', '=', key.accountId)
+    .where(unexpired)
+    .returning('id')
+    .executeTakeFirst()
+  if (!ended) return false
   await store.remove(key.id)
-  const { numDeletedRows } = await db.kysely.deleteFrom('files').where('id', '=', uuid).executeTakeFirst()
-  return numDeletedRows === 1n
+  await db.kysely.deleteFrom('files').where('id', '=', uuid).execute()
+  return true
 }
 
 /** Removes up to `limit` files whose time has passed and answers with their number. Two sweepers may do it at once. */
@@ -138,6 +163,30 @@ export async function removeExpiredFiles(db: Database, store: FileStore, limit: 
   return Number(numDeletedRows)
 }
 
+/**
+ * Walks over what is stored, a part at a time, and removes what no row owns and was written before `before`: a process
+ * was killed between bytes and row, or the row was refused for good after its answer was lost. Answers where to go on.
+ */
+export async function removeStrays(
+  db: Database,
+  store: FileStore,
+  part: string | undefined,
+  before: Date,
+): Promise<{ removed: number; next: string | undefined }> {
+  const { ids, next } = await store.walk(part, before)
+  const uuids = ids.flatMap((id) => fromTypeId('file', id) ?? [])
+  const owned = new Set(
+    uuids.length === 0
+      ? []
+      : (await db.kysely.selectFrom('files').select('id').where('id', 'in', uuids).execute()).map(
+          ({ id }) => id,
+        ),
+  )
+  const strays = uuids.filter((id) => !owned.has(id))
+  for (const id of strays) await store.remove(toTypeId('file', id))
+  return { removed: strays.length, next }
+}
+
 const unexpired = sql<boolean>`(expires_at is null or expires_at > clock_timestamp())`
 
 function present(row: Selectable<Tables['files']>): StoredFile {
@@ -154,7 +203,11 @@ function present(row: Selectable<Tables['files']>): StoredFile {
   }
 }
 
+type NewRow = Insertable<Tables['files']> & { id: string }
+
 export type NewFile = {
+  /** Given by who may have to save the same file again. */
+  id?: string
   accountId: string
   predictionId?: string | undefined
   purpose: string

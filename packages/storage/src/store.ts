@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -53,6 +53,15 @@ function openFolder(root: string): FileStore {
     async remove(id) {
       await rm(pathOf(root, id), { force: true })
     },
+
+    async walk(part = '', before) {
+      if (part === '') await removeOld(incoming, before)
+      const parts = (await namesIn(root)).filter((name) => name.length === 2).toSorted()
+      const here = parts.find((name) => name >= part)
+      if (here === undefined) return { ids: [], next: undefined }
+      const folder = join(root, here)
+      return { ids: await oldIn(folder, before), next: parts.find((name) => name > here) }
+    },
   }
 }
 
@@ -60,6 +69,24 @@ function openFolder(root: string): FileStore {
 function pathOf(root: string, id: string): string {
   if (!/^[a-z0-9_-]{3,80}$/.test(id)) throw new Error('This is not the id of a stored file')
   return join(root, id.slice(-2), id)
+}
+
+/** What killed processes were writing: no name leads to it. */
+async function removeOld(folder: string, before: Date): Promise<void> {
+  for (const name of await oldIn(folder, before)) await rm(join(folder, name), { force: true })
+}
+
+async function oldIn(folder: string, before: Date): Promise<string[]> {
+  const old: string[] = []
+  for (const name of await namesIn(folder)) {
+    const found = await stat(join(folder, name)).catch(undefinedIfMissing)
+    if (found && found.mtime < before) old.push(name)
+  }
+  return old
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  return (await readdir(folder).catch(undefinedIfMissing)) ?? []
 }
 
 async function syncFolder(path: string): Promise<void> {
@@ -83,6 +110,11 @@ export type FileStore = {
   size(id: string): Promise<number | undefined>
   /** Removes the file; one that is already gone is no error. */
   remove(id: string): Promise<void>
+  /**
+   * The ids in one part of the store that were written before `before`, for who walks over all of it: from no `part` on,
+   * then from each answer's `next`, until there is none.
+   */
+  walk(part: string | undefined, before: Date): Promise<{ ids: string[]; next: string | undefined }>
 }
 
 /** First and last byte, both included, as in HTTP. */
