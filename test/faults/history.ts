@@ -10,7 +10,7 @@ export function openHistory(file: string): History {
     file,
     entries,
     record(happening) {
-      const entry = { at: Math.round(performance.timeOrigin + performance.now()), ...happening }
+      const entry = { at: Math.ceil(now()), ...happening }
       entries.push(entry)
       stream.write(`${JSON.stringify(entry)}\n`)
     },
@@ -19,6 +19,11 @@ export function openHistory(file: string): History {
       await once(stream, 'finish')
     },
   }
+}
+
+/** Unix milliseconds by a clock that nobody sets. Beginnings are rounded down and ends up: who is said to be first was. */
+export function now(): number {
+  return performance.timeOrigin + performance.now()
 }
 
 export interface History {
@@ -32,22 +37,28 @@ export interface History {
 export type Entry = Happening & { at: number }
 
 export type Happening =
-  /** One request to create, and how it ended: `status` 0 is no answer. */
+  /**
+   * One request to create, and how it ended: `status` 0 is no answer. `asked` is when the request began, `body` the
+   * digest of what was sent, `replayed` whether the answer called itself one that was given before.
+   */
   | {
       is: 'create'
       key: string
+      asked: number
+      body: string
       status: number
       ms: number
       id?: string
+      replayed?: boolean
       error?: string
       retryAfter?: boolean
     }
   /** A prediction as a client saw it; `asked` is when the request began. */
   | { is: 'get'; asked: number; id: string; status: number; shown?: Status }
-  | { is: 'cancel'; id: string; status: number; shown?: Status; ms: number }
-  | { is: 'delete'; id: string; status: number }
-  /** A whole walk through the list; `asked` is when it began. */
-  | { is: 'list'; asked: number; ids: string[] }
+  | { is: 'cancel'; asked: number; id: string; status: number; shown?: Status; ms: number }
+  | { is: 'delete'; asked: number; id: string; status: number }
+  /** A walk through the list by its cursor, to its end or, where it was not `whole`, to the last of `ids`. */
+  | { is: 'list'; asked: number; ids: string[]; whole: boolean }
   /** One that arrived: the digest of its body, whether its signature is right, and what it is answered with; 0 is nothing. */
   | { is: 'webhook'; id: string; body: string; sound: boolean; answer: number }
   | { is: 'fault'; what: string }

@@ -1,6 +1,7 @@
 import { isTerminal, type Status } from '@millrace/contract/statuses'
 import { schedule } from '@millrace/webhooks/schedule'
 import type { DeliveryRow, Entry, PredictionRow } from './history.ts'
+import { disorderIn, type KeyAnswer } from './key-register.ts'
 
 /**
  * Judges a history by the promises. Answers every breach in words; none means that all held. It looks at nothing but
@@ -31,8 +32,16 @@ const promises: Record<string, (facts: Facts) => Iterable<string>> = {
       if (key !== null && !byKey.has(key)) yield `${key} was never asked for`
     }
   },
-  'statuses only move forward': function* ({ gets, events }) {
-    for (const [id, seen] of gets) {
+  'the creates under one key happened in one order': function* ({ creates }) {
+    for (const [key, calls] of Map.groupBy(creates, (create) => create.key)) {
+      const disorder = disorderIn(
+        calls.map((call) => ({ body: call.body, start: call.asked, end: call.at, answer: keyAnswer(call) })),
+      )
+      if (disorder) yield `${key}: ${disorder}`
+    }
+  },
+  'statuses only move forward': function* ({ looks, events }) {
+    for (const [id, seen] of looks) {
       for (const later of seen) {
         const earlier = seen.find(
           (one) => one.at < later.asked && one.shown && later.shown && rank(one.shown) > rank(later.shown),
@@ -47,8 +56,8 @@ const promises: Record<string, (facts: Facts) => Iterable<string>> = {
       }
     }
   },
-  'what was shown at the end is the end': function* ({ gets, rows }) {
-    for (const [id, seen] of gets) {
+  'what was shown at the end is the end': function* ({ looks, rows }) {
+    for (const [id, seen] of looks) {
       const end = seen.find(({ shown }) => shown && isTerminal(shown))
       const row = rows.get(id)
       if (end && row && row.status !== end.shown) yield `${id} was shown ${end.shown} and is ${row.status}`
@@ -120,14 +129,19 @@ const promises: Record<string, (facts: Facts) => Iterable<string>> = {
       if (!deliveryIds.has(id)) yield `${id} is no delivery that is known`
     }
   },
-  'a walk through the list shows each row once': function* ({ lists, creates, deletes, rows }) {
-    for (const { asked, ids } of lists) {
-      const counts = new Map<string, number>()
-      for (const id of ids) counts.set(id, (counts.get(id) ?? 0) + 1)
-      for (const [id, count] of counts) if (count > 1) yield `${id} was listed ${count} times`
+  'a walk through the list shows each row once': function* ({ lists, creates, deletes }) {
+    for (const { asked, at: ended, ids, whole } of lists) {
+      const listed = new Set(ids)
+      const last = whole ? '' : (ids.at(-1) ?? '')
+      for (const [nth, id] of ids.entries()) {
+        if (nth > 0 && id >= (ids[nth - 1] ?? '')) yield `${id} was listed after ${ids[nth - 1]}`
+        const gone = deletes.get(id)?.find(({ at, status }) => status === 200 && at < asked)
+        if (gone) yield `${id} was listed ${asked - gone.at} ms after it was deleted`
+      }
       for (const { id, at, status } of creates) {
-        const stood = id && status < 300 && at < asked && !deletes.has(id) && !rows.get(id)?.deleted
-        if (stood && !counts.has(id)) yield `${id} was missing from a list asked for ${asked - at} ms later`
+        const stood = id && status < 300 && at < asked && !deletes.get(id)?.some((one) => one.asked <= ended)
+        if (stood && id >= last && !listed.has(id))
+          yield `${id} was missing from a list asked for ${asked - at} ms later`
       }
     }
   },
@@ -142,9 +156,9 @@ function gather(entries: Entry[]): Facts {
   const deliveries = of('delivery').map(({ row }) => row)
   return {
     creates: of('create'),
-    gets: Map.groupBy(of('get'), ({ id }) => id),
+    looks: Map.groupBy([...of('get'), ...of('cancel')], ({ id }) => id),
     lists: of('list'),
-    deletes: new Set(of('delete').map(({ id }) => id)),
+    deletes: Map.groupBy(of('delete'), ({ id }) => id),
     rows: new Map(of('prediction').map(({ row }) => [row.id, row])),
     events: Map.groupBy(
       of('status-event').toSorted((a, b) => a.seq - b.seq),
@@ -158,6 +172,13 @@ function gather(entries: Entry[]): Facts {
   }
 }
 
+function keyAnswer({ status, id, error, replayed = false }: Kind<'create'>): KeyAnswer {
+  if (id) return { id, replayed }
+  if (error === 'IDEMPOTENCY_KEY_REUSED') return 'reused'
+  if (error === 'IDEMPOTENCY_IN_PROGRESS') return 'in-progress'
+  return status >= 400 && status < 500 ? 'refused' : 'unknown'
+}
+
 function rank(status: Status): number {
   return isTerminal(status) ? 3 : ['pending', 'starting', 'processing'].indexOf(status)
 }
@@ -166,9 +187,10 @@ type Kind<Name extends Entry['is']> = Extract<Entry, { is: Name }>
 
 interface Facts {
   creates: Kind<'create'>[]
-  gets: Map<string, Kind<'get'>[]>
+  /** Every answer that showed a prediction's status: to a look, or to a cancel. */
+  looks: Map<string, (Kind<'get'> | Kind<'cancel'>)[]>
   lists: Kind<'list'>[]
-  deletes: Set<string>
+  deletes: Map<string, Kind<'delete'>[]>
   rows: Map<string, PredictionRow>
   events: Map<string, Kind<'status-event'>[]>
   deliveries: Map<string, DeliveryRow[]>

@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { isTerminal, type Status } from '@millrace/contract/statuses'
-import type { History } from './history.ts'
+import { type History, now } from './history.ts'
 import type { Random } from './seeded.ts'
 
 /**
@@ -46,29 +46,31 @@ export async function createSurely(
 }
 
 /** One request to create. `status` 0 is no answer. */
-export async function create(
-  client: Client,
-  body: CreateBody,
-  key: string,
-): Promise<{ status: number; id?: string }> {
+export async function create(client: Client, body: CreateBody, key: string): Promise<Created> {
+  const asked = Math.floor(now())
   const begun = performance.now()
   const url = client.random.pick(client.urls)
+  const sent = JSON.stringify(body)
   const outcome = await call(client, `${url}/v1/predictions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'idempotency-key': key },
-    body: JSON.stringify(body),
+    body: sent,
   })
   const { id, error } = (outcome.json ?? {}) as { id?: string; error?: { error_id?: string } }
+  const told = error?.error_id ?? outcome.text
   client.history.record({
     is: 'create',
     key,
+    asked,
+    body: createHash('sha256').update(sent).digest('hex'),
     status: outcome.status,
     ms: Math.round(performance.now() - begun),
     retryAfter: outcome.retryAfter,
+    replayed: outcome.replayed,
     ...(id && { id }),
-    ...(outcome.status >= 400 || outcome.status === 0 ? { error: error?.error_id ?? outcome.text } : {}),
+    ...(outcome.status >= 400 || outcome.status === 0 ? { error: told } : {}),
   })
-  return { status: outcome.status, ...(id && { id }) }
+  return { status: outcome.status, retryAfter: outcome.retryAfter, ...(id ? { id } : { error: told }) }
 }
 
 /** Looks at predictions in turn until each was seen at its end; `stop` ends it early. */
@@ -86,7 +88,7 @@ export async function watch(client: Client, ids: () => string[], stop: AbortSign
 
 /** One look at a prediction. */
 export async function get(client: Client, id: string): Promise<Status | undefined> {
-  const asked = Date.now()
+  const asked = Math.floor(now())
   const { status, json } = await call(client, `${client.random.pick(client.urls)}/v1/predictions/${id}`)
   const shown = (json as { status?: Status } | undefined)?.status
   client.history.record({ is: 'get', asked, id, status, ...(status === 200 && shown && { shown }) })
@@ -95,29 +97,57 @@ export async function get(client: Client, id: string): Promise<Status | undefine
 
 /** Cancels, once; the answer is on record. */
 export async function cancel(client: Client, id: string): Promise<{ status: number; shown?: Status }> {
+  const asked = Math.floor(now())
   const begun = performance.now()
   const url = `${client.random.pick(client.urls)}/v1/predictions/${id}/cancel`
   const { status, json } = await call(client, url, { method: 'POST' })
   const shown = (json as { status?: Status } | undefined)?.status
   const ms = Math.round(performance.now() - begun)
-  client.history.record({ is: 'cancel', id, status, ms, ...(status < 300 && shown && { shown }) })
+  client.history.record({ is: 'cancel', asked, id, status, ms, ...(status < 300 && shown && { shown }) })
   return { status, ...(status < 300 && shown && { shown }) }
 }
 
-/** Walks once through the whole list by its cursor. A walk that an answer was missing from is not on record. */
-export async function walk(client: Client): Promise<void> {
-  const asked = Date.now()
+/** Deletes, once; the answer is on record. */
+export async function remove(client: Client, id: string): Promise<number> {
+  const asked = Math.floor(now())
+  const url = `${client.random.pick(client.urls)}/v1/predictions/${id}`
+  const { status } = await call(client, url, { method: 'DELETE' })
+  client.history.record({ is: 'delete', asked, id, status })
+  return status
+}
+
+/**
+ * Walks once through the list by its cursor, all of it or its first `pages`. Answers the ids; undefined when an answer
+ * was missing, and then the walk is not on record.
+ */
+export async function walk(client: Client, pages = Number.POSITIVE_INFINITY): Promise<string[] | undefined> {
+  const asked = Math.floor(now())
   const ids: string[] = []
-  let cursor: string | null = null
-  do {
-    const query: string = cursor ? `?limit=100&cursor=${encodeURIComponent(cursor)}` : '?limit=100'
-    const { status, json } = await call(client, `${client.random.pick(client.urls)}/v1/predictions${query}`)
-    if (status !== 200) return
-    const page = json as { data: { id: string }[]; pagination: { next_cursor: string | null } }
-    ids.push(...page.data.map(({ id }) => id))
-    cursor = page.pagination.next_cursor
-  } while (cursor)
-  client.history.record({ is: 'list', asked, ids })
+  let next: string | null = ''
+  for (let nth = 0; next !== null && nth < pages; nth++) {
+    const page = await readPage(client, next === '' ? '' : `cursor=${encodeURIComponent(next)}`)
+    if (!page) return undefined
+    ids.push(...page.ids)
+    next = page.next
+  }
+  client.history.record({ is: 'list', asked, ids, whole: next === null })
+  return ids
+}
+
+/** One page of the list, as long as pages can be; undefined when there was no such answer. */
+export async function readPage(client: Client, query: string): Promise<ListedPage | undefined> {
+  const url = `${client.random.pick(client.urls)}/v1/predictions?per_page=50&${query}`
+  const { status, json } = await call(client, url)
+  if (status !== 200) return undefined
+  const page = json as {
+    data: { id: string }[]
+    pagination: { next_cursor: string | null; last_page: number }
+  }
+  return {
+    ids: page.data.map(({ id }) => id),
+    next: page.pagination.next_cursor,
+    lastPage: page.pagination.last_page,
+  }
 }
 
 async function call(client: Client, url: string, init: RequestInit = {}): Promise<Answer> {
@@ -129,12 +159,15 @@ async function call(client: Client, url: string, init: RequestInit = {}): Promis
     })
     const text = await response.text()
     const json = response.headers.get('content-type')?.includes('json') ? JSON.parse(text) : undefined
-    return { status: response.status, text, json, retryAfter: response.headers.has('retry-after') }
+    const { headers, status } = response
+    const replayed = headers.get('idempotency-replayed') === 'true'
+    return { status, text, json, retryAfter: headers.has('retry-after'), replayed }
   } catch (error) {
     return {
       status: 0,
       text: String(error instanceof Error ? (error.cause ?? error) : error),
       retryAfter: false,
+      replayed: false,
     }
   }
 }
@@ -161,9 +194,25 @@ export interface CreatePlan {
 
 export type CreateBody = { model: string; input: Record<string, unknown>; [field: string]: unknown }
 
+/** How one create was answered; `error` is the error id, or why there was no answer. */
+export interface Created {
+  status: number
+  id?: string
+  error?: string
+  retryAfter: boolean
+}
+
+export interface ListedPage {
+  ids: string[]
+  /** The cursor of the page after it. */
+  next: string | null
+  lastPage: number
+}
+
 interface Answer {
   status: number
   text: string
   json?: unknown
   retryAfter: boolean
+  replayed: boolean
 }

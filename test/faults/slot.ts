@@ -23,11 +23,12 @@ export async function openSlot(options: SlotOptions): Promise<Slot> {
   let held: Promise<void> | undefined
   let running: RunningProcess | undefined
   let unmeantExits = 0
+  let more: Environment = {}
 
   async function fill(): Promise<void> {
     while (!closing) {
       await held
-      const started = await startProcess(app, environment).catch((error: Error) => {
+      const started = await startProcess(app, { ...environment, ...more }).catch((error: Error) => {
         logs.push(error.message)
         return undefined
       })
@@ -48,6 +49,13 @@ export async function openSlot(options: SlotOptions): Promise<Slot> {
   const present = (within = 60_000) => until(() => running, { within, what: `${name} to run` })
   await present()
 
+  async function term(): Promise<void> {
+    const leaving = await present()
+    meant.add(leaving)
+    leaving.signal('SIGTERM')
+    await leaving.exited
+  }
+
   return {
     app,
     name,
@@ -61,11 +69,11 @@ export async function openSlot(options: SlotOptions): Promise<Slot> {
       meant.add(victim)
       await victim.kill()
     },
-    async term() {
-      const leaving = await present()
-      meant.add(leaving)
-      leaving.signal('SIGTERM')
-      await leaving.exited
+    term,
+    async restartWith(settings) {
+      more = settings
+      await term()
+      await present()
     },
     signal: async (signal) => (await present()).signal(signal),
     vacate() {
@@ -123,6 +131,8 @@ export interface Slot {
   kill(): Promise<void>
   /** SIGTERM, and waits for its end; the next one starts at once. */
   term(): Promise<void>
+  /** SIGTERM; the next one, and all after it, are told `settings` beyond the usual. Resolves when it is ready. */
+  restartWith(settings: Environment): Promise<void>
   /** SIGSTOP and SIGCONT. */
   signal(signal: NodeJS.Signals): Promise<void>
   /** From now on an end leaves the slot empty, until the answered function is called. */

@@ -9,16 +9,26 @@ export async function startProxy(target: { host: string; port: number }): Promis
   const links = new Set<Link>()
   let fault: NetworkFault = 'none'
   let losing: Losing | undefined
+  let waiting: Waiting | undefined
 
   const server = createServer({ noDelay: true }, (client) => {
     if (fault === 'refused') {
       client.resetAndDestroy()
       return
     }
-    const link = openLink(client, target, () => fault)
+    const link: Link = openLink(client, target, () => {
+      if (fault !== 'deaf') return fault
+      return link.listens ? 'black-hole' : 'none'
+    })
     links.add(link)
     link.closed.finally(() => links.delete(link))
     link.up.watch = (bytes) => {
+      link.listens ||= bytes.includes('LISTEN ')
+      if (waiting?.wanted(bytes)) {
+        const { act } = waiting
+        waiting = undefined
+        act()
+      }
       if (losing === undefined || losing.left === 0 || !losing.marks.some((mark) => bytes.includes(mark)))
         return
       losing.seen++
@@ -45,6 +55,9 @@ export async function startProxy(target: { host: string; port: number }): Promis
       losing = { marks: marks.map((mark) => Buffer.from(mark)), every, left: times, seen: 0, onLost }
       return () => times - (losing?.left ?? 0)
     },
+    before(wanted, act) {
+      waiting = { wanted, act }
+    },
     connections: () => links.size,
     async close() {
       for (const link of links) link.cut('close')
@@ -65,6 +78,7 @@ function openLink(
   return {
     up,
     closed,
+    listens: false,
     resume() {
       up.resume()
       down.resume()
@@ -162,16 +176,29 @@ export interface FaultProxy {
    * what was lost so far.
    */
   loseAnswers(which: { marks: string[]; every?: number; times: number; onLost?: () => void }): () => number
+  /** Calls `act` once, right before the next message to the store of which `wanted` is true goes on. */
+  before(wanted: (message: Buffer) => boolean, act: () => void): void
   connections(): number
   close(): Promise<void>
 }
 
-/** `black-hole`: nothing passes and nothing breaks. `dripBytes`: so many bytes a second and direction. */
-export type NetworkFault = 'none' | 'refused' | 'black-hole' | { delayMs: number } | { dripBytes: number }
+/**
+ * `black-hole`: nothing passes and nothing breaks. `deaf`: so it is with the connections on which Postgres was told to
+ * LISTEN, and all others work. `dripBytes`: so many bytes a second and direction.
+ */
+export type NetworkFault =
+  | 'none'
+  | 'refused'
+  | 'black-hole'
+  | 'deaf'
+  | { delayMs: number }
+  | { dripBytes: number }
 
 interface Link {
   up: Pump
   closed: Promise<void>
+  /** Whether LISTEN was sent on it. */
+  listens: boolean
   resume(): void
   cut(how: 'close' | 'reset' | 'half-open'): void
   loseAnswer(onLost: () => void): void
@@ -182,6 +209,11 @@ interface Pump {
   /** What comes from now on goes nowhere. */
   mute(): void
   watch: (bytes: Buffer) => void
+}
+
+interface Waiting {
+  wanted: (message: Buffer) => boolean
+  act: () => void
 }
 
 interface Losing {

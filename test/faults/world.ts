@@ -103,9 +103,10 @@ export async function startWorld({ queue, seed, shape = {}, folder }: WorldOptio
     },
 
     async judge() {
+      const since = history.entries.length
       await recordRows(db, history)
       await recordLeaks({ history, secrets, redis: watch, db, processes: slots })
-      return judge(latestRows(history.entries))
+      return judge(latestRows(history.entries, since))
     },
 
     async close() {
@@ -148,11 +149,10 @@ async function prepareDatabase(postgres: FaultyPostgres): Promise<Prepared> {
   return { db, account, secrets }
 }
 
-/** A world may be judged several times; of the rows only the last look counts. */
-function latestRows(entries: Entry[]): Entry[] {
+/** A world may be judged several times; of the rows only what was looked at since the last of these begins counts. */
+function latestRows(entries: Entry[], since: number): Entry[] {
   const looked: Entry['is'][] = ['prediction', 'status-event', 'delivery', 'leftover']
-  const lastFault = entries.findLastIndex((entry) => !looked.includes(entry.is) && entry.is !== 'leak')
-  return entries.filter((entry, nth) => nth > lastFault || !looked.includes(entry.is))
+  return entries.filter((entry, nth) => nth >= since || !looked.includes(entry.is))
 }
 
 /** How many runs a worker of the usual shape takes at a time. */
