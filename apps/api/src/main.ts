@@ -1,5 +1,4 @@
 import { once } from 'node:events'
-import { createServer } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import { measureClock } from '@millrace/database/clock'
 import { assertMigrated } from '@millrace/database/migrations'
@@ -12,8 +11,8 @@ import { createApp } from './app.ts'
 import { closeGently } from './close-gently.ts'
 import { readConfig } from './config.ts'
 import { type Context, openContext } from './context.ts'
+import { createHttpServer } from './http-server.ts'
 import { isReady } from './readiness.ts'
-import { refuseBroken } from './refuse-broken.ts'
 
 const config = orExit(readConfig)
 const log = createLog({ name: 'api', level: config.LOG_LEVEL })
@@ -23,8 +22,7 @@ await ensurePartitions(context.db.pool, config.PARTITIONS)
 await measureClock(context.db.pool)
 const clock = setInterval(() => void measureClock(context.db.pool).catch(() => {}), 60_000)
 
-const server = createServer({ keepAliveTimeout: 75_000, requestTimeout: 0 }, createApp(context))
-server.on('clientError', refuseBroken)
+const server = createHttpServer(createApp(context))
 const stopped = untilSignal({ supervised: config.SUPERVISED === '1' })
 server.listen(config.PORT, config.HOST)
 await once(server, 'listening')

@@ -100,6 +100,12 @@ export const errors = {
     message: 'There is no such endpoint.',
     advice: '`/docs` lists every method and path. A slash inside a model id is sent as `%2F`.',
   },
+  REQUEST_TIMEOUT: {
+    status: 408,
+    retryable: true,
+    message: 'The request took too long to arrive.',
+    advice: 'Send it again: the head within a minute, all of it within an hour.',
+  },
   PAYLOAD_TOO_LARGE: {
     status: 413,
     retryable: false,

@@ -133,6 +133,7 @@ function commonErrors(endpoint: EndpointDefinition): ErrorId[] {
   return [
     ...(endpoint.open ? [] : (['UNAUTHORIZED', 'ACCOUNT_SUSPENDED'] as const)),
     ...reading,
+    'REQUEST_TIMEOUT',
     'INTERNAL_ERROR',
     'SERVICE_UNAVAILABLE',
   ]

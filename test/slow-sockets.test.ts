@@ -1,0 +1,91 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, type Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { createHttpServer } from '@millrace/api/http-server'
+import { expect, test } from 'vitest'
+import { callerOf } from './api-caller.ts'
+import { startService } from './harness/service.ts'
+import { until } from './harness/wait.ts'
+
+test('a thousand slow sockets hold nobody up, and are answered when they come to an end', async () => {
+  const service = await startService({ queue: 'redis', dispatchers: 0 })
+  const call = callerOf(service.url, service.apiKey)
+  const key = `x-api-key: ${service.apiKey}`
+  const body = '{"model":"echo","input":{"from":"a slow socket"}}'
+  const list = `GET /v1/models HTTP/1.1\r\nhost: a\r\nconnection: close\r\n${key}\r\n\r\n`
+  const create = `POST /v1/predictions HTTP/1.1\r\nhost: a\r\nconnection: close\r\n${key}\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+  const slow = await Promise.all(
+    Array.from({ length: 1_000 }, (_, n) => openSlow(service.url, n % 10 > 0 ? list : create)),
+  )
+
+  for (let round = 0; round < 20; round++) {
+    for (const one of slow) one.drip()
+    const made = await call('POST /v1/predictions', {
+      body: { model: 'echo', input: { round }, await: true },
+    })
+    expect(made).toMatchObject({ status: 200, body: { status: 'succeeded', output: { round } } })
+  }
+
+  const replies = await Promise.all(slow.map((one) => one.finish()))
+  const answers = replies.map((reply) => reply.split('\r\n')[0])
+  expect(answers).toEqual(slow.map((_, n) => (n % 10 > 0 ? 'HTTP/1.1 200 OK' : 'HTTP/1.1 201 Created')))
+  await until(
+    async () => (await call('GET /v1/predictions?status=succeeded')).body.pagination.total === 120,
+    {
+      within: 60_000,
+      what: 'the predictions of the slow sockets to end',
+    },
+  )
+  await service.stop()
+}, 120_000)
+
+test.each([
+  ['head', { headSeconds: 0.2 }, 'GET / HTTP/1.1\r\nhost: a\r\nx-slow: '],
+  [
+    'body',
+    { headSeconds: 0.2, requestSeconds: 0.2 },
+    'POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n{',
+  ],
+])('a %s that never ends is cut off with 408 in JSON', async (_, limits, beginning) => {
+  const server = createHttpServer((request) => request.resume(), limits).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const slow = await openSlow(
+    `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    `${beginning}${'x'.repeat(50)}`,
+  )
+
+  const [head = '', body = ''] = (await slow.reply).split('\r\n\r\n')
+
+  expect(head).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\ncontent-type: application\/json/)
+  expect(JSON.parse(body)).toMatchObject({ error: { error_id: 'REQUEST_TIMEOUT', retryable: true } })
+  server.close()
+})
+
+/** Connects and sends a request but for its last 30 characters, of which each drip sends one. */
+async function openSlow(url: string, request: string): Promise<SlowSocket> {
+  const { hostname, port } = new URL(url)
+  const socket: Socket = connect(Number(port), hostname)
+  await once(socket, 'connect')
+  const reply = text(socket)
+  socket.write(request.slice(0, -30))
+  let left = request.slice(-30)
+  const send = (count: number) => {
+    socket.write(left.slice(0, count))
+    left = left.slice(count)
+  }
+  return {
+    reply,
+    drip: () => send(1),
+    finish() {
+      send(left.length)
+      return reply
+    },
+  }
+}
+
+interface SlowSocket {
+  /** All that is answered until the server hangs up. */
+  reply: Promise<string>
+  drip(): void
+  finish(): Promise<string>
+}
