@@ -1,7 +1,6 @@
 import { revokeKey } from '@millrace/accounts/api-keys'
-import { newId, toTypeId } from '@millrace/database/ids'
 import { newApiKey } from '@millrace/keys/api-key'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type ApiCaller, callerOf, refusalOf } from './api-caller.ts'
 import { givenAccount, givenKey } from './given-accounts.ts'
 import { type Service, startService } from './harness/service.ts'
@@ -103,62 +102,4 @@ test('a malformed key costs no query', async () => {
   expect(refusalOf(wellFormed)).toMatchObject({ status: 500, id: 'INTERNAL_ERROR' })
   expect(wellFormed.text).not.toMatch(/api_keys|relation|select/i)
   await blind.stop()
-})
-
-describe('what belongs to another account', () => {
-  let foreign: { pred: string; file: string; whe: string }
-  beforeAll(async () => {
-    const owner = callerOf(service.url, (await givenAccount(service)).apiKey)
-    const [prediction, file, webhook] = await Promise.all([
-      owner('POST /v1/predictions', { body: { model: 'echo', input: {} } }),
-      owner('POST /v1/files?filename=a.txt', { raw: 'text' }),
-      owner('POST /v1/webhooks', { body: { url: 'http://127.0.0.1:9/' } }),
-    ])
-    foreign = { pred: prediction.body.id, file: file.body.id, whe: webhook.body.id }
-  })
-
-  test.each([
-    ['GET /v1/predictions/:pred', 'PREDICTION_NOT_FOUND'],
-    ['GET /v1/predictions/:pred?wait=1', 'PREDICTION_NOT_FOUND'],
-    ['POST /v1/predictions/:pred/cancel', 'PREDICTION_NOT_FOUND'],
-    ['DELETE /v1/predictions/:pred', 'PREDICTION_NOT_FOUND'],
-    ['DELETE /v1/predictions/:pred/delete', 'PREDICTION_NOT_FOUND'],
-    ['GET /v1/predictions/:pred/stream', 'PREDICTION_NOT_FOUND'],
-    ['GET /v1/predictions/:pred/deliveries', 'PREDICTION_NOT_FOUND'],
-    ['GET /v1/job/:pred', 'PREDICTION_NOT_FOUND'],
-    ['GET /v1/jobs/:pred', 'PREDICTION_NOT_FOUND'],
-    ['GET /v1/files/:file', 'FILE_NOT_FOUND'],
-    ['DELETE /v1/files/:file', 'FILE_NOT_FOUND'],
-    ['GET /v1/webhooks/:whe', 'WEBHOOK_NOT_FOUND'],
-    ['PATCH /v1/webhooks/:whe', 'WEBHOOK_NOT_FOUND'],
-    ['DELETE /v1/webhooks/:whe', 'WEBHOOK_NOT_FOUND'],
-    ['GET /v1/webhooks/:whe/secret', 'WEBHOOK_NOT_FOUND'],
-    ['POST /v1/webhooks/:whe/secret/rotate', 'WEBHOOK_NOT_FOUND'],
-  ])('%s answers as what never was, and does nothing', async (request, errorId) => {
-    const call = callerOf(service.url, service.apiKey)
-    const prefix = (/:(\w+)/.exec(request)?.[1] ?? '') as keyof typeof foreign
-    const body = request.startsWith('PATCH') ? { body: { active: false } } : {}
-    const ask = (id: string) =>
-      call(request.replace(/:\w+/, id), { headers: { 'x-request-id': 'same' }, ...body })
-
-    const theirs = await ask(foreign[prefix])
-    const random = await ask(toTypeId(prefix, newId()))
-    const malformed = await ask(`${prefix}_nonsense`)
-
-    expect(refusalOf(theirs)).toMatchObject({ status: 404, id: errorId })
-    expect(theirs.text).toBe(random.text)
-    expect(theirs.text).toBe(malformed.text)
-    expect(namesOf(theirs.headers)).toEqual(namesOf(random.headers))
-    expect(await untouched()).toEqual({ predictions: 1, files: 1, webhooks: 1 })
-  })
-
-  async function untouched() {
-    const { rows } = await service.db.pool.query(
-      `select (select count(*) from predictions where status = 'pending' and deleted_at is null) as predictions,
-              (select count(*) from files) as files, (select count(*) from webhook_endpoints where active) as webhooks`,
-    )
-    return rows[0]
-  }
-
-  const namesOf = (headers: Headers) => [...headers.keys()].filter((name) => name !== 'date').sort()
 })
