@@ -96,7 +96,8 @@ const promises: Record<string, (facts: Facts) => Iterable<string>> = {
   'every end has its webhook': function* ({ rows, deliveries }) {
     for (const { id, status, webhook, deleted } of rows.values()) {
       if (!webhook || deleted || !isTerminal(status)) continue
-      const ends = (deliveries.get(id) ?? []).filter(({ event }) => event === `prediction.${status}`)
+      const own = (deliveries.get(id) ?? []).filter(({ endpoint }) => endpoint === null)
+      const ends = own.filter(({ event }) => event === `prediction.${status}`)
       if (ends.length !== 1) yield `${id} has ${ends.length} deliveries of prediction.${status}`
     }
     for (const { id, state, event, prediction } of [...deliveries.values()].flat()) {

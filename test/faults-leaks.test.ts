@@ -1,0 +1,106 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { serveHealth } from '@millrace/process/health-server'
+import { createLog } from '@millrace/process/log'
+import { Redis } from 'ioredis'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type History, openHistory } from './faults/history.ts'
+import { judge } from './faults/judge.ts'
+import { type LeakWatch, listenToRedis, recordLeaks, secretsIn } from './faults/leaks.ts'
+import { type FreshDatabase, freshDatabase } from './harness/database.ts'
+import { freshRedis } from './harness/redis.ts'
+import { until } from './harness/wait.ts'
+
+const secret = 'sk-mr-planted?where it "should not" be'
+const secrets = { 'the key': secret, 'another key': 'nobody ever tells this one' }
+
+let folder: string
+let history: History
+let database: FreshDatabase
+let redis: LeakWatch
+let client: Redis
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'millrace-leaks-'))
+  history = openHistory(join(folder, 'history.ndjson'))
+  database = await freshDatabase()
+  redis = await listenToRedis(freshRedis().url, secrets)
+  client = new Redis(freshRedis().url)
+})
+
+afterEach(async () => {
+  redis.stop()
+  client.disconnect()
+  await database.drop()
+  await history.close()
+  await rm(folder, { recursive: true, force: true })
+})
+
+test('where nothing was told, nothing is found', async () => {
+  expect(await breaches({})).toEqual([])
+})
+
+test('a secret in a log is found', async () => {
+  const line = JSON.stringify({ level: 'info', msg: `called with ${secret}` })
+  expect(await breaches({ log: line })).toEqual([found('the log of api-1')])
+})
+
+test('a secret in the metrics is found', async () => {
+  const metrics = `requests_total{key="${secret}"} 1`
+  expect(await breaches({ metrics })).toEqual([found('the metrics of api-1')])
+})
+
+test('a secret in an error is found', async () => {
+  const create = { is: 'create', key: 'key-1', asked: 1, body: '{}', status: 500, ms: 1 } as const
+  history.record({ ...create, error: `{"detail":${JSON.stringify(secret)}}` })
+  expect(await breaches({})).toEqual([found('an error')])
+})
+
+test('a secret that passes through Redis is found, though it is gone at once', async () => {
+  const key = `${freshRedis().prefix}:job`
+  await client
+    .multi()
+    .set(key, JSON.stringify({ input: secret }))
+    .del(key)
+    .exec()
+  await until(() => redis.found().length > 0, { what: 'the command to be seen' })
+  expect(await breaches({})).toEqual([found('Redis')])
+})
+
+test('a secret in a table of the queue is found', async () => {
+  await database.db.pool.query('create schema if not exists bullmq')
+  await database.db.pool.query('create table bullmq.planted (data jsonb)')
+  await database.db.pool.query('insert into bullmq.planted values ($1)', [JSON.stringify({ deep: [secret] })])
+  expect(await breaches({})).toEqual([found('the queue tables')])
+})
+
+test.each([
+  ['as JSON', JSON.stringify(secret)],
+  ['in an address', `/v1/predictions?key=${encodeURIComponent(secret)}`],
+  ['as hex', Buffer.from(secret).toString('hex')],
+  ['as base64', Buffer.from(secret).toString('base64')],
+  ['as the base64 of a longer text', Buffer.from(`${secret}, and more`).toString('base64')],
+])('a secret is found %s', (_how, text) => {
+  expect(secretsIn(`before ${text} after`, secrets)).toEqual(['the key'])
+})
+
+const found = (where: string) => `no secret is told: the key in ${where}`
+
+/** What the judge says of a process with this log and these metrics, and of all else that was told before. */
+async function breaches({ log = '', metrics = '' }: { log?: string; metrics?: string }): Promise<string[]> {
+  const health = await serveHealth({
+    port: 0,
+    ready: () => true,
+    metrics: async () => metrics,
+    log: createLog({ name: 'test', level: 'silent' }),
+  })
+  const present = async () => ({ healthUrl: `http://127.0.0.1:${health.port}` })
+  try {
+    const processes = [{ name: 'api-1', log: () => log, present }]
+    await recordLeaks({ history, secrets, redis, db: database.db, processes })
+  } finally {
+    await health.close()
+  }
+  return judge(history.entries)
+}
