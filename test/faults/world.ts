@@ -49,8 +49,9 @@ export async function startWorld({ queue, seed, shape = {}, folder }: WorldOptio
     LEASE_SECONDS: '2',
     SWEEP_SECONDS: '0.3',
     CANCEL_GRACE_SECONDS: '2',
-    DRAIN_SECONDS: '5',
+    DRAIN_SECONDS: '3',
     WEBHOOK_TIMEOUT_SECONDS: '2',
+    DELIVERY_SLOTS: `${4 * deliveriesAtOnce}`,
     CONCURRENCY: `${slotsPerWorker}`,
     ...(queue === 'redis' && { QUEUE_PREFIX: 'faults' }),
     ...shape.env,
@@ -84,6 +85,7 @@ export async function startWorld({ queue, seed, shape = {}, folder }: WorldOptio
     secrets,
     client,
     leaseSeconds: Number(environment.LEASE_SECONDS),
+    drainSeconds: Number(environment.DRAIN_SECONDS),
     apis: slots.filter(({ app }) => app === 'api'),
     workers: slots.filter(({ app }) => app === 'worker'),
     dispatchers: slots.filter(({ app }) => app === 'dispatcher'),
@@ -158,6 +160,9 @@ function latestRows(entries: Entry[], since: number): Entry[] {
 /** How many runs a worker of the usual shape takes at a time. */
 export const slotsPerWorker = 8
 
+/** How many webhooks a dispatcher sends at a time: an account gets a quarter of its slots, and there is one account. */
+export const deliveriesAtOnce = 64
+
 /** Stands in every input that the scenarios send; nobody but its owner may ever read it. */
 export const privateWords = 'for the eyes of my model only'
 
@@ -202,6 +207,8 @@ export interface World {
   secrets: Secrets
   client: Client
   leaseSeconds: number
+  /** How long a worker that is told to stop lets runs finish. */
+  drainSeconds: number
   apis: Slot[]
   workers: Slot[]
   dispatchers: Slot[]
