@@ -2,13 +2,14 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { createHttpServer } from '@millrace/api/http-server'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { callerOf } from './api-caller.ts'
 import { startService } from './harness/service.ts'
 import { until } from './harness/wait.ts'
 
 test('a thousand slow sockets hold nobody up, and are answered when they come to an end', async () => {
   const service = await startService({ queue: 'redis', dispatchers: 0 })
+  onTestFinished(() => service.stop())
   const call = callerOf(service.url, service.apiKey)
   const key = `x-api-key: ${service.apiKey}`
   const body = '{"model":"echo","input":{"from":"a slow socket"}}'
@@ -18,7 +19,7 @@ test('a thousand slow sockets hold nobody up, and are answered when they come to
     Array.from({ length: 1_000 }, (_, n) => openSlow(service.url, n % 10 > 0 ? list : create)),
   )
 
-  for (let round = 0; round < 20; round++) {
+  for (let round = 0; round < 8; round++) {
     for (const one of slow) one.drip()
     const made = await call('POST /v1/predictions', {
       body: { model: 'echo', input: { round }, await: true },
@@ -30,13 +31,12 @@ test('a thousand slow sockets hold nobody up, and are answered when they come to
   const answers = replies.map((reply) => reply.split('\r\n')[0])
   expect(answers).toEqual(slow.map((_, n) => (n % 10 > 0 ? 'HTTP/1.1 200 OK' : 'HTTP/1.1 201 Created')))
   await until(
-    async () => (await call('GET /v1/predictions?status=succeeded')).body.pagination.total === 120,
+    async () => (await call('GET /v1/predictions?status=succeeded')).body.pagination.total === 108,
     {
       within: 60_000,
       what: 'the predictions of the slow sockets to end',
     },
   )
-  await service.stop()
 }, 120_000)
 
 test.each([
@@ -49,6 +49,7 @@ test.each([
 ])('a %s that never ends is cut off with 408 in JSON', async (_, limits, beginning) => {
   const server = createHttpServer((request) => request.resume(), limits).listen(0, '127.0.0.1')
   await once(server, 'listening')
+  onTestFinished(() => void server.close())
   const slow = await openSlow(
     `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     `${beginning}${'x'.repeat(50)}`,
@@ -58,7 +59,6 @@ test.each([
 
   expect(head).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\ncontent-type: application\/json/)
   expect(JSON.parse(body)).toMatchObject({ error: { error_id: 'REQUEST_TIMEOUT', retryable: true } })
-  server.close()
 })
 
 /** Connects and sends a request but for its last 30 characters, of which each drip sends one. */
