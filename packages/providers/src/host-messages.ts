@@ -23,6 +23,5 @@ export const MAX_OUTPUT_BYTES = 8 * 1024 * 1024
 /** No honest line is longer: JSON may spell a byte of text with six (`\u0000`). */
 export const MAX_LINE_LENGTH = 6 * MAX_OUTPUT_BYTES + 64 * 1024
 
-/** File descriptors of a model's process beside stdin, stdout and stderr. */
+/** The file descriptor of a model's process beside stdin, stdout and stderr. */
 export const CHANNEL_FD = 3
-export const LIFELINE_FD = 4

@@ -5,7 +5,6 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { Socket } from 'node:net'
-import { Worker } from 'node:worker_threads'
 import type { ModelProvider } from '@millrace/models/description'
 import { calmEvents } from './calm-events.ts'
 import { errorText } from './error-text.ts'
@@ -18,9 +17,6 @@ const provider: ModelProvider = JSON.parse(process.argv[2] ?? '{}')
 const channel = new Socket({ fd: CHANNEL_FD })
 const runs = new Map<string, HostedRun>()
 const insideRun = new AsyncLocalStorage<HostedRun>()
-
-/** Before the model's first line: it may never give this thread back. */
-new Worker(new URL('./lifeline.ts', import.meta.url)).unref()
 
 channel.on('error', () => undefined).on('close', leave)
 attributePrints()

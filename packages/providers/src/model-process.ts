@@ -5,6 +5,7 @@ import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { modelEnvironment } from '@millrace/models/config'
 import type { ModelDescription } from '@millrace/models/description'
+import { guardGroup } from './guard-group.ts'
 import { type FromHost, MAX_LINE_LENGTH, type ToHost } from './host-messages.ts'
 import { killGroup } from './kill-group.ts'
 import { lines } from './lines.ts'
@@ -37,14 +38,13 @@ export class ModelProcess {
           : dirname(description.provider.file),
       env: modelEnvironment(description.environment),
       detached: true,
-      stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
     })
     const channel = this.#child.stdio[3]
     if (!(channel instanceof Socket)) {
       throw new Error('A model process has no channel')
     }
     this.#channel = channel.on('error', () => undefined)
-    this.#child.stdio[4]?.on('error', () => undefined)
     this.#child.stdout?.on('data', (printed: Buffer) => this.#print(printed))
     this.#child.stderr?.on('data', (printed: Buffer) => this.#print(printed))
     this.setup = new Promise((resolve) => {
@@ -91,6 +91,7 @@ export class ModelProcess {
   }
 
   async #live(): Promise<void> {
+    const callOff = guardGroup(this.#child.pid)
     const exit = once(this.#child, 'exit').catch((error: Error): [null, string] => [null, error.message])
     const heard = this.#hear()
     const [code, signal] = await exit
@@ -99,9 +100,10 @@ export class ModelProcess {
     await Promise.race([heard, new Promise((resolve) => setTimeout(resolve, FAREWELL_MS).unref())])
     this.#channel.destroy()
     // Before the runs are told: none may go on beside its next attempt.
-    for (const pid of this.#groups) {
+    for (const pid of [...this.#groups, this.#child.pid]) {
       killGroup(pid, 'SIGKILL')
     }
+    callOff()
     const how = signal === null ? `ended by itself with exit code ${code}` : `died (${signal})`
     this.#setUp({ detail: `The model's process ${how} while it was starting`, died: signal !== null })
     for (const run of [...this.#runs.values()]) {

@@ -25,6 +25,7 @@ import { type CommandEvent, commandEvent } from '@millrace/models/command-events
 import type { RunContext } from '@millrace/models/define-model'
 import type { ModelProvider } from '@millrace/models/description'
 import { ownEnvironment } from './config.ts'
+import { guardGroup } from './guard-group.ts'
 import { MAX_OUTPUT_BYTES } from './host-messages.ts'
 import type { ModelRun } from './hosted-run.ts'
 import { killGroup } from './kill-group.ts'
@@ -95,6 +96,7 @@ function startGroup(
   })
   const tell = (lives: boolean) => child.pid !== undefined && tellGroup(child.pid, lives)
   tell(true)
+  const callOff = guardGroup(child.pid)
   const kill = (signal: NodeJS.Signals) => killGroup(child.pid, signal)
   let tail = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -112,6 +114,7 @@ function startGroup(
     process.off('exit', killAll)
     // What the command left behind would hold its stdout open for ever.
     killAll()
+    callOff()
     tell(false)
     return code === 0 ? undefined : faultOf(code, signal, tail)
   })
