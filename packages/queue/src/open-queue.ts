@@ -1,5 +1,7 @@
-import { Queue as BullQueue, createPostgresBackend, createPostgresRelayBackend, Relay, Worker } from 'bullmq'
-import { Cluster, Redis } from 'ioredis'
+import type { Queue as BullQueue } from 'bullmq'
+import { type Connected, connectSurely } from './connect-surely.ts'
+import { overPostgres } from './over-postgres.ts'
+import { overRedis } from './over-redis.ts'
 import { createSignals } from './signals.ts'
 
 /**
@@ -12,18 +14,15 @@ export function openQueue(options: QueueOptions): Queue {
     ? overRedis(options.redisUrl, options.prefix)
     : overPostgres(options.databaseUrl)
   const report = options.onError ?? (() => {})
-  const pools = new Map<string, BullQueue>()
+  const pools = new Map<string, Connected<BullQueue>>()
   const backlogs = new Map<string, Backlog>()
   const closers: (() => Promise<unknown>)[] = []
-  const signals = createSignals(transport.relay(options.prefix), report)
+  const signals = createSignals(transport.relay, report)
 
   function poolQueue(pool: string): BullQueue {
-    const known = pools.get(pool)
-    if (known) return known
-    const queue = transport.queue(bellQueue(pool))
-    queue.on('error', report)
+    const queue = pools.get(pool) ?? connectSurely(() => transport.queue(bellQueue(pool)), report)
     pools.set(pool, queue)
-    return queue
+    return queue.current()
   }
 
   /** How many bells are on their way and how many wait to be answered; the latter counted at most once a second. */
@@ -61,13 +60,10 @@ export function openQueue(options: QueueOptions): Queue {
     },
 
     async answer(pool, handler) {
-      const worker = transport.worker(bellQueue(pool), async ({ data }) => handler(data as Bell))
-      worker.on('error', report)
-      const stop = async () => {
-        await worker.close().catch(report)
-      }
-      closers.push(stop)
-      return stop
+      const take = async ({ data }: { data: unknown }) => handler(data as Bell)
+      const worker = connectSurely(() => transport.worker(bellQueue(pool), take), report)
+      closers.push(worker.close)
+      return worker.close
     },
 
     signal: signals.send,
@@ -77,7 +73,7 @@ export function openQueue(options: QueueOptions): Queue {
     async close() {
       await Promise.all(closers.map((close) => close()))
       await signals.close()
-      await Promise.all([...pools.values()].map((queue) => queue.close().catch(report)))
+      await Promise.all([...pools.values()].map((queue) => queue.close()))
       await transport.close().catch(report)
     },
   }
@@ -91,65 +87,6 @@ const maxWaiting = 1_000
 const bellOptions = { removeOnComplete: true, removeOnFail: true, attempts: 1 } as const
 
 const bellQueue = (pool: string): string => `bells-${pool}`
-
-function overRedis(url: string, prefix = 'millrace'): Transport {
-  const connections: (Redis | Cluster)[] = []
-  const open = (blocking: boolean) => {
-    const connection = redisConnection(url, blocking)
-    connections.push(connection)
-    return connection
-  }
-  const sending = open(false)
-  const hashTagged = `{${prefix}}`
-  return {
-    queue: (name) =>
-      new BullQueue(name, { connection: sending, prefix: hashTagged, skipWaitingForReady: true }),
-    worker: (name, process) =>
-      new Worker(name, process, { connection: open(true), prefix: hashTagged, concurrency: bellsAtOnce }),
-    relay: () => new Relay({ connection: open(true), prefix: hashTagged }),
-    ready: () => sending.status === 'ready',
-    close: async () => {
-      for (const connection of connections) connection.disconnect()
-    },
-  }
-}
-
-/** `redis://…`, `rediss://…`, or several cluster nodes separated by commas. */
-function redisConnection(url: string, blocking: boolean): Redis | Cluster {
-  const options = {
-    maxRetriesPerRequest: blocking ? null : 1,
-    retryStrategy: (tries: number) => Math.min(tries * 200, 2_000),
-  }
-  const nodes = url.split(',')
-  const connection =
-    nodes.length > 1
-      ? new Cluster(nodes, { redisOptions: options })
-      : new Redis(url, { ...options, enableOfflineQueue: blocking })
-  connection.on('error', () => {})
-  return connection
-}
-
-// Each gets a small pool of its own: with a shared one LISTEN clients can take every connection and hang the rest.
-// BullMQ makes its own schema at the first connect, under an advisory lock of its own.
-function overPostgres(url: string): Transport {
-  const connection = { connectionString: url, max: 3, schema: 'bullmq', migrate: true }
-  return {
-    queue: (name) => new BullQueue(name, { connection }, createPostgresBackend) as unknown as BullQueue,
-    worker: (name, process) =>
-      new Worker(
-        name,
-        process,
-        { connection, concurrency: bellsAtOnce },
-        createPostgresBackend,
-      ) as unknown as Worker,
-    relay: () => new Relay({ connection, backend: createPostgresRelayBackend }) as unknown as Relay,
-    ready: () => true,
-    close: async () => {},
-  }
-}
-
-/** Bells one process answers at a time: each only claims up to its free slots and returns. */
-const bellsAtOnce = 4
 
 function chunks<T>(items: T[], size: number): T[][] {
   return Array.from({ length: Math.max(1, Math.ceil(items.length / size)) }, (_, nth) =>
@@ -188,12 +125,4 @@ interface Backlog {
   sending: number
   waiting: number
   countedAt: number
-}
-
-interface Transport {
-  queue(name: string): BullQueue
-  worker(name: string, process: (job: { data: unknown }) => Promise<void>): Worker
-  relay(prefix?: string): Relay
-  ready(): boolean
-  close(): Promise<void>
 }

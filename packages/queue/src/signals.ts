@@ -1,20 +1,31 @@
 import type { Relay } from 'bullmq'
+import { connectSurely } from './connect-surely.ts'
 import type { Topic } from './open-queue.ts'
 
 /**
  * Signals between processes over BullMQ's Relay: ids gather while the last message of their topic is on its way, so a
  * busy moment sends few large messages and a quiet one adds no wait. A signal may be lost; whoever needs it polls too.
  */
-export function createSignals(relay: Relay, report: (error: unknown) => void): Signals {
+export function createSignals(makeRelay: () => Relay, report: (error: unknown) => void): Signals {
   const gathering = new Map<Topic, Set<string>>()
   const sending = new Set<Topic>()
-  relay.on('error', report)
-  relay.waitUntilReady().catch(report)
+  const listening = new Set<Listening>()
+  const connection = connectSurely(() => {
+    const relay = makeRelay()
+    for (const one of listening) subscribe(relay, one)
+    return relay
+  }, report)
+
+  // Not waited for: a process starts, and polls, while the queue is away.
+  function subscribe(relay: Relay, one: Listening): void {
+    one.subscribed = relay.subscribe<string[]>(one.topic, ({ data }) => one.listener(data)).catch(report)
+  }
 
   async function send(topic: Topic): Promise<void> {
     sending.add(topic)
     try {
-      for (let ids = take(topic); ids.length > 0; ids = take(topic)) await relay.publish(topic, ids)
+      for (let ids = take(topic); ids.length > 0; ids = take(topic))
+        await connection.current().publish(topic, ids)
     } catch (error) {
       report(error)
     } finally {
@@ -36,14 +47,16 @@ export function createSignals(relay: Relay, report: (error: unknown) => void): S
       if (!sending.has(topic)) void send(topic)
     },
     async listen(topic, listener) {
-      // Not waited for: a process starts, and polls, while the queue is away.
-      const subscribed = relay.subscribe<string[]>(topic, ({ data }) => listener(data)).catch(report)
+      const one: Listening = { topic, listener, subscribed: Promise.resolve() }
+      listening.add(one)
+      subscribe(connection.current(), one)
       return async () => {
-        const subscription = await Promise.race([subscribed, undefined])
+        listening.delete(one)
+        const subscription = await Promise.race([one.subscribed, undefined])
         if (subscription) await subscription.unsubscribe().catch(report)
       }
     },
-    close: () => relay.close().catch(report),
+    close: connection.close,
   }
 }
 
@@ -55,4 +68,10 @@ export interface Signals {
   send(topic: Topic, ids: string[]): void
   listen(topic: Topic, listener: (ids: string[]) => void): Promise<() => Promise<void>>
   close(): Promise<void>
+}
+
+interface Listening {
+  topic: Topic
+  listener: (ids: string[]) => void
+  subscribed: Promise<{ unsubscribe(): Promise<void> } | undefined | void>
 }

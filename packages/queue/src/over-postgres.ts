@@ -1,0 +1,32 @@
+import { createPostgresBackend, createPostgresRelayBackend, Queue, Relay, Worker } from 'bullmq'
+import { bellsAtOnce, retryMs, type Transport } from './transport.ts'
+
+/**
+ * BullMQ over Postgres. Each part gets a small pool of its own: with a shared one LISTEN clients can take every
+ * connection and hang the rest. BullMQ makes its own schema at the first connect, under an advisory lock of its own.
+ */
+export function overPostgres(url: string): Transport {
+  const connection = {
+    connectionString: url,
+    max: 3,
+    schema: 'bullmq',
+    migrate: true,
+    // Without these a connection whose other end is gone would be waited for until TCP gives it up, a quarter of an hour.
+    connectionTimeoutMillis: 5_000,
+    query_timeout: 10_000,
+    keepAlive: true,
+  }
+  return {
+    queue: (name) => new Queue(name, { connection }, createPostgresBackend) as unknown as Queue,
+    worker: (name, process) =>
+      new Worker(
+        name,
+        process,
+        { connection, concurrency: bellsAtOnce, runRetryDelay: retryMs },
+        createPostgresBackend,
+      ) as unknown as Worker,
+    relay: () => new Relay({ connection, backend: createPostgresRelayBackend }) as unknown as Relay,
+    ready: () => true,
+    close: async () => {},
+  }
+}

@@ -1,0 +1,89 @@
+import { Queue, Relay, Worker } from 'bullmq'
+import { Cluster, Redis } from 'ioredis'
+import { bellsAtOnce, retryMs, type Transport } from './transport.ts'
+
+/** BullMQ over Redis or Valkey: `redis://…`, `rediss://…`, or several cluster nodes separated by commas. */
+export function overRedis(url: string, prefix = 'millrace'): Transport {
+  const hashTagged = `{${prefix}}`
+  const connections: (Redis | Cluster)[] = []
+  const open = (settings: Settings) => {
+    const connection = connect(url, settings)
+    connections.push(connection)
+    return connection
+  }
+  const sending = open(sendingSettings)
+  return {
+    // Without the check of the version nothing is asked before the first bell: unanswered, it would never ring one.
+    queue: (name) =>
+      new Queue(name, {
+        connection: sending,
+        prefix: hashTagged,
+        skipWaitingForReady: true,
+        skipVersionCheck: true,
+      }),
+    worker: (name, process) =>
+      new Worker(name, process, {
+        connection: open(waitingSettings),
+        prefix: hashTagged,
+        concurrency: bellsAtOnce,
+        runRetryDelay: retryMs,
+      }),
+    relay: () => new Relay({ connection: open(waitingSettings), prefix: hashTagged }),
+    ready: createPulse(sending, `${hashTagged}:pulse`),
+    close: async () => {
+      for (const connection of connections) connection.disconnect()
+    },
+  }
+}
+
+/**
+ * Tells whether Redis takes a write, as of the last look: one that is paused, cut off or out of memory keeps its
+ * connections and answers no bell. Each call looks again for the next one.
+ */
+function createPulse(redis: Redis | Cluster, key: string): () => boolean {
+  let alive = true
+  let looking = false
+  return () => {
+    if (!looking) {
+      looking = true
+      void redis
+        .set(key, '', 'PX', 60_000)
+        .then(
+          () => true,
+          () => false,
+        )
+        .then((answered) => {
+          alive = answered
+          looking = false
+        })
+    }
+    return alive
+  }
+}
+
+function connect(url: string, settings: Settings): Redis | Cluster {
+  const options = {
+    ...settings,
+    connectTimeout: 5_000,
+    retryStrategy: (tries: number) => Math.min(tries * 200, 2_000),
+  }
+  const nodes = url.split(',')
+  const connection =
+    nodes.length > 1
+      ? new Cluster(nodes, { redisOptions: options })
+      : new Redis(url, { ...options, enableOfflineQueue: settings.maxRetriesPerRequest === null })
+  connection.on('error', () => {})
+  return connection
+}
+
+/** A bell that cannot be sent now is not worth keeping: the sweeper rings again. */
+const sendingSettings: Settings = { maxRetriesPerRequest: 1, commandTimeout: 1_000, socketTimeout: 2_000 }
+
+/** BullMQ waits 5 s for a bell or a signal at a time. A connection that is silent for longer is dead, whatever TCP thinks. */
+const waitingSettings: Settings = { maxRetriesPerRequest: null, socketTimeout: 8_000 }
+
+interface Settings {
+  maxRetriesPerRequest: number | null
+  socketTimeout: number
+  commandTimeout?: number
+}
