@@ -32,6 +32,7 @@ export async function startReceiver(answer: Answer | AnswerFor = {}): Promise<Re
         within,
         what: `${count} webhooks`,
       }),
+    cut: () => server.closeAllConnections(),
     async close() {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
@@ -71,6 +72,8 @@ export interface Receiver {
   answerWith(next: Answer | AnswerFor): void
   /** Waits until at least `count` requests have come, and returns all. */
   received(count: number, within?: number): Promise<ReceivedRequest[]>
+  /** Cuts every connection, also of those that wait for an answer. */
+  cut(): void
   close(): Promise<void>
 }
 

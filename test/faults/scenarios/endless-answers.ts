@@ -1,0 +1,53 @@
+import { createMany } from '../load.ts'
+import type { Scenario } from '../scenario.ts'
+import { ordinary, type World } from '../world.ts'
+
+export const endlessAnswers: Scenario = {
+  name: 'endless-answers',
+  fault: 'a receiver that answers each webhook with 1 GB',
+  outcome: 'the start of it is read and no more; memory stays flat',
+  async run(world, { predictions, long }) {
+    let most = 0
+    const receiver = await world.receive(() => ({
+      body: oneGigabyte((sent) => (most = Math.max(most, sent))),
+    }))
+    const webhook = { url: receiver.url, events: ['completed'] }
+
+    // What a busy process grows by is not what these answers cost.
+    await createMany(world.client, { count: Math.ceil(predictions / 2), body: () => ordinary(world) })
+    await world.untilQuiet()
+    const before = await residentMegabytes(world)
+    world.fault('answers of 1 GB')
+    await createMany(world.client, {
+      count: long ? Math.ceil(predictions / 2) : 8,
+      body: () => ({ ...ordinary(world), webhook }),
+    })
+    await world.untilQuiet()
+    const grown = (await residentMegabytes(world)) - before
+
+    const answers = receiver.requests.length
+    if (most > readAtMost) throw new Error(`${most} bytes of one answer were taken`)
+    if (long && grown > 64) throw new Error(`The dispatcher has grown by ${grown} MB over ${answers} answers`)
+    return { answers, 'KB taken of one at most': most / 1024, 'MB grown': grown }
+  },
+}
+
+/** 16 KB are read; the buffers of two sockets on one machine take some megabytes before anybody reads. */
+const readAtMost = 32 * 1024 * 1024
+
+function* oneGigabyte(onSent: (bytes: number) => void): Generator<Buffer> {
+  const part = Buffer.alloc(64 * 1024, 'x')
+  for (let sent = 0; sent < 2 ** 30; sent += part.length) {
+    onSent(sent)
+    yield part
+  }
+}
+
+async function residentMegabytes({ dispatchers }: World): Promise<number> {
+  const each = dispatchers.map(async (dispatcher) => {
+    const { healthUrl } = await dispatcher.present()
+    const metrics = await fetch(`${healthUrl}/metrics`).then((answer) => answer.text())
+    return Number(/^process_resident_memory_bytes (\S+)/m.exec(metrics)?.[1])
+  })
+  return (await Promise.all(each)).reduce((sum, bytes) => sum + bytes / 2 ** 20, 0)
+}

@@ -1,0 +1,114 @@
+import type { Receiver } from '../../harness/receiver.ts'
+import { until } from '../../harness/wait.ts'
+import { createMany } from '../load.ts'
+import type { Scenario } from '../scenario.ts'
+import { skipWaits } from '../skip-waits.ts'
+import { ordinary, type World } from '../world.ts'
+
+/** All 100 belong to one account: it has the fewest slots to share. */
+export const hangingReceiver: Scenario = {
+  name: 'hanging-receiver',
+  fault: 'one receiver of 100 hangs',
+  outcome: 'the other 99 get theirs as fast as without it',
+  // It hangs for longer than the others need, so that no time-out gives back what it holds.
+  shape: { apis: 1, workers: 2, env: { WEBHOOK_TIMEOUT_SECONDS: '60' } },
+  async run(world, { predictions, long }) {
+    const sound = await Promise.all(Array.from({ length: 99 }, () => world.receive({ afterMs: 100 })))
+    const hanging = await world.receive({ hang: true })
+    const each = long ? Math.ceil(predictions / 400) : 1
+
+    const speeds: Speeds = { alone: [], beside: [] }
+    for (let round = 0; round < (long ? 2 : 1); round++) {
+      if (long) speeds.alone.push(await drain(world, { sound, each }))
+      world.fault('a receiver hangs')
+      speeds.beside.push(await drain(world, { sound, hanging, each }))
+      await recover(world, hanging)
+    }
+    const [alone, beside] = [Math.max(...speeds.alone), Math.max(...speeds.beside)]
+    if (long && beside < 0.95 * alone) {
+      throw new Error(
+        `${Math.round(beside)} a second beside the one that hangs, ${Math.round(alone)} without it`,
+      )
+    }
+    return { 'per second beside it': beside, ...(long && { 'per second without it': alone }) }
+  },
+}
+
+/**
+ * Has the dispatcher find `each` deliveries for every receiver at once. Answers how many a second the sound ones got,
+ * all of them while the one that hangs keeps its first attempts.
+ */
+async function drain(world: World, { sound, hanging, each }: Backlog): Promise<number> {
+  const [dispatcher] = world.dispatchers
+  if (!dispatcher) throw new Error('There is no dispatcher')
+  const had = sound.map(({ requests }) => requests.length)
+  const release = dispatcher.vacate()
+  await dispatcher.kill()
+  const targets = [...sound, ...(hanging ? [hanging] : [])].flatMap(({ url }) => Array(each).fill(url))
+  // Enough to fill its share.
+  if (hanging) targets.unshift(...Array(8).fill(hanging.url))
+  await createMany(world.client, {
+    count: targets.length,
+    body: (nth) => ({ ...ordinary(world), webhook: { url: targets[nth], events: ['completed'] } }),
+  })
+  await allEnded(world)
+  release()
+  await until(() => sound.every(({ requests }, n) => requests.length >= (had[n] ?? 0) + each), {
+    within: 120_000,
+    what: 'every sound receiver to get its webhooks',
+  })
+  if (hanging) await assertStillHanging(world, hanging)
+  const times = sound.flatMap(({ requests }, n) => requests.slice(had[n]).map(({ at }) => at))
+  await until(async () => (await openTo(world, sound)).length === 0, { what: 'their results to be kept' })
+  return (times.length / (Math.max(...times) - Math.min(...times))) * 1000
+}
+
+async function allEnded({ db }: World): Promise<void> {
+  await until(
+    async () => {
+      const { rows } = await db.pool.query('select from runs limit 1')
+      return rows.length === 0
+    },
+    { within: 120_000, what: 'every prediction to end' },
+  )
+}
+
+async function assertStillHanging(world: World, hanging: Receiver): Promise<void> {
+  const open = await openTo(world, [hanging])
+  const inFlight = open.filter(({ state }) => state === 'sending').length
+  if (inFlight < 8) throw new Error(`The receiver that hangs has ${inFlight} in flight`)
+  if (open.some(({ attempt }) => attempt > 1)) throw new Error('The others were waited for beyond a time-out')
+}
+
+async function openTo({ db }: World, receivers: Receiver[]) {
+  const { rows } = await db.pool.query<{ state: string; attempt: number }>(
+    'select state, attempt from deliveries where url = any($1) and completed_at is null',
+    [receivers.map(({ url }) => url)],
+  )
+  return rows
+}
+
+/** The one that hangs comes back and gets all that it is owed. */
+async function recover(world: World, hanging: Receiver): Promise<void> {
+  hanging.answerWith({})
+  hanging.cut()
+  await until(
+    async () => {
+      await skipWaits(world.db, [hanging.url])
+      return (await openTo(world, [hanging])).length === 0
+    },
+    { within: 60_000, what: 'the receiver that hung to get its webhooks' },
+  )
+  hanging.answerWith({ hang: true })
+}
+
+interface Backlog {
+  sound: Receiver[]
+  hanging?: Receiver
+  each: number
+}
+
+interface Speeds {
+  alone: number[]
+  beside: number[]
+}
