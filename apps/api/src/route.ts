@@ -29,7 +29,7 @@ export function route<const E extends EndpointDefinition>(
         request,
         response,
         raw,
-        params: checkShape(endpoint.params, request.params, {}),
+        params: checkShape(endpoint.params, sanitise(request.params), {}),
         query: checkShape(endpoint.query, sanitise(request.query), {}),
         body: endpoint.body ? readBody(endpoint, raw, request.get('content-type'), response) : undefined,
       } as Incoming<E>
