@@ -175,6 +175,16 @@ test('values go after their days and rows after theirs', async () => {
   expect(await sweepPurge()).toBeUndefined()
 })
 
+test('whoever keeps everything for a hundred years keeps what is a year old', async () => {
+  const id = await givenAged(400)
+  const century = { fileDays: 36_500, valueDays: 36_500, rowDays: 36_500 }
+
+  expect(await createPurge({ db: database.db, store, retention: century })()).toBeUndefined()
+
+  const { rows } = await database.db.pool.query('select input from predictions where id = $1', [id])
+  expect(rows).toEqual([{ input: { text: 'hello' } }])
+})
+
 test('logs go after their days as well, where there is neither input nor output', async () => {
   const old = await givenAged(31)
   const { pool } = database.db

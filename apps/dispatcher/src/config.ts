@@ -47,7 +47,12 @@ const isRedisUrl = (text: string) => /^rediss?:$/.test(URL.parse(text)?.protocol
 const seconds = (fallback: number) =>
   z.coerce.number().positive('must be a number of seconds').default(fallback)
 const days = (fallback: number) =>
-  z.coerce.number().int().positive('must be a whole number of days').default(fallback)
+  z.coerce
+    .number()
+    .int()
+    .positive('must be a whole number of days')
+    .max(365_000, 'must be at most 365000 days')
+    .default(fallback)
 const flag = z
   .enum(['true', 'false', '1', '0'], 'must be true or false')
   .transform((text) => text === 'true' || text === '1')

@@ -70,7 +70,7 @@ const windowStatement = `
                     or exists (select from prediction_events e where e.prediction_id = p.id and e.kind <> 'status'
                                offset 0)) as stale
   from predictions p
-  where p.id > $1::uuid and p.id < uuid_floor(clock_timestamp() - make_interval(days => $2::integer))
+  where p.id > $1::uuid and p.id < uuid_floor(greatest(to_timestamp(0), clock_timestamp() - make_interval(days => $2::integer)))
   order by p.id limit 200`
 
 const emptyStatement = `

@@ -43,9 +43,10 @@ const over = `
 
 const deletedStatement = `select p.id from predictions p where p.deleted_at is not null and ${over} limit 50`
 
+// No id is of a time before 1970, and uuid_floor makes a high one of it.
 const agedStatement = `
   select p.id from predictions p
-  where p.id < uuid_floor(clock_timestamp() - make_interval(days => $1::integer)) and ${over} order by p.id limit 50`
+  where p.id < uuid_floor(greatest(to_timestamp(0), clock_timestamp() - make_interval(days => $1::integer))) and ${over} order by p.id limit 50`
 
 const keysStatement = `
   delete from idempotency_keys k using (
