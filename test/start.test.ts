@@ -165,20 +165,31 @@ describe('what a person can put right is said in words', () => {
     expect(second.shown()).toContain(`Millrace already runs on ${dataDir.path}`)
   })
 
-  test('a database of another PostgreSQL', async () => {
+  test('a database of another PostgreSQL, with the commands that take it over', async () => {
     const dataDir = await givenDataDir()
     const first = await started(dataDir.path)
     await first.untilReady()
     first.signal('SIGTERM')
     await first.exited
     const { folder } = JSON.parse(await dataDir.read('postgres.json'))
-    await writeFile(join(folder, 'PG_VERSION'), '15\n')
+    await writeFile(join(folder, 'PG_VERSION'), '17\n')
+    const log = await dataDir.read('postgres.log')
 
     const second = await started(dataDir.path)
 
     expect(await second.exited).toBe(1)
-    expect(second.shown()).toContain('is of PostgreSQL 15')
-    expect(second.shown()).toContain('pg_dump')
+    expect(second.shown()).toContain(
+      `The database in ${folder} is of PostgreSQL 17; this release brings PostgreSQL 18, which cannot read it.`,
+    )
+    const { path } = dataDir
+    for (const command of [
+      `DATA_DIR=${path} npm run backup -- ${path}-backup`,
+      `mv ${path} ${path}-postgresql-17`,
+      `DATA_DIR=${path} npm run restore -- ${path}-backup`,
+    ]) {
+      expect(second.shown()).toContain(command)
+    }
+    expect(await dataDir.read('postgres.log'), 'no server was started on it').toBe(log)
   })
 })
 

@@ -32,8 +32,8 @@ export async function givenClone(commands: string, port = 0): Promise<Clone> {
   await linkPackages(folder)
   return {
     folder,
-    async up() {
-      running = openTerminal(startIt, folder, { PORT: String(port) })
+    async up(environment = {}) {
+      running = openTerminal(startIt, folder, { PORT: String(port), ...environment })
       await running.untilShown('Paste this')
     },
     async down() {
@@ -106,7 +106,7 @@ async function makeRepository(path: string): Promise<void> {
 }
 
 /** Links to the checkout's packages, but for the workspaces, which are the clone's own. */
-async function linkPackages(clone: string): Promise<void> {
+export async function linkPackages(clone: string): Promise<void> {
   const [from, to] = [join(checkout, 'node_modules'), join(clone, 'node_modules')]
   await mkdir(to)
   await cp(join(from, '@millrace'), join(to, '@millrace'), { recursive: true, verbatimSymlinks: true })
@@ -139,7 +139,7 @@ type Environment = Record<string, string>
 export interface Clone {
   folder: string
   /** `npm start`, until it says that it runs. */
-  up(): Promise<void>
+  up(environment?: Environment): Promise<void>
   /** Ctrl-C. */
   down(): Promise<void>
 }

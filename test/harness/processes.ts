@@ -1,16 +1,22 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '@millrace/standalone/ports'
 import { until } from './wait.ts'
 
 /**
  * Starts an app as the process it is in production and waits until its /readyz answers. Only the given environment
- * reaches it. When the test run dies, its stdin closes and it drains.
+ * reaches it. When the test run dies, its stdin closes and it drains. `checkout` may hold another version's code.
  */
-export async function startProcess(app: App, environment: Environment): Promise<RunningProcess> {
+export async function startProcess(
+  app: App,
+  environment: Environment,
+  checkout = thisCheckout,
+): Promise<RunningProcess> {
   const metricsPort = environment.METRICS_PORT ?? String(await freePort())
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', mainFile(app)], {
+  const main = join(checkout, `apps/${app}/src/main.ts`)
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main], {
     env: {
       PATH: process.env.PATH,
       HOME: process.env.HOME,
@@ -45,16 +51,13 @@ export async function startProcess(app: App, environment: Environment): Promise<
   return running
 }
 
+const thisCheckout = fileURLToPath(new URL('../..', import.meta.url))
 const alive = new Set<ChildProcess>()
 
 // A test file that ends without stopping what it started must not leave it behind.
 process.once('exit', () => {
   for (const child of alive) child.kill('SIGKILL')
 })
-
-function mainFile(app: App): string {
-  return fileURLToPath(new URL(`../../apps/${app}/src/main.ts`, import.meta.url))
-}
 
 async function untilReady(running: RunningProcess): Promise<void> {
   try {

@@ -21,11 +21,13 @@ export async function freshDataDir(): Promise<DataDir> {
   }
 }
 
-/** What `npm start` runs once everything is installed. */
+/** What `npm start` runs once everything is installed. `checkout` may hold another version's code. */
 export async function runStandalone(
   dataDir: string,
   environment: Record<string, string> = {},
+  checkout = thisCheckout,
 ): Promise<Standalone> {
+  const main = join(checkout, 'apps/standalone/src/main.ts')
   return run(['--disable-warning=ExperimentalWarning', main], dataDir, environment)
 }
 
@@ -41,8 +43,15 @@ async function run(
   options: { detached?: boolean } = {},
 ): Promise<Standalone> {
   const port = environment.PORT ?? String(await freePort())
+  const whole = {
+    PATH: process.env.PATH,
+    HOME: process.env.HOME,
+    DATA_DIR: dataDir,
+    PORT: port,
+    ...environment,
+  }
   const child = spawn(process.execPath, command, {
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, DATA_DIR: dataDir, PORT: port, ...environment },
+    env: whole,
     stdio: ['ignore', 'pipe', 'pipe'],
     ...options,
   })
@@ -59,6 +68,7 @@ async function run(
   })
   return {
     url: `http://127.0.0.1:${port}`,
+    environment: whole,
     shown: () => shown,
     exited,
     signal: (name) => void child.kill(name),
@@ -96,8 +106,8 @@ export async function processesOf(dataDir: string): Promise<string[]> {
   return found.flat()
 }
 
-const main = fileURLToPath(new URL('../../apps/standalone/src/main.ts', import.meta.url))
-const launcher = fileURLToPath(new URL('../../scripts/start.mjs', import.meta.url))
+const thisCheckout = fileURLToPath(new URL('../..', import.meta.url))
+const launcher = join(thisCheckout, 'scripts/start.mjs')
 const running = new Set<ChildProcess>()
 
 process.once('exit', () => {
@@ -106,6 +116,8 @@ process.once('exit', () => {
 
 export interface Standalone {
   url: string
+  /** What it got, for a command beside it. */
+  environment: Record<string, string | undefined>
   /** All that a person would have seen so far. */
   shown(): string
   exited: Promise<number | null>

@@ -100,7 +100,7 @@ async function clearStaleNote(note: string, dataDir: string): Promise<KilledRun 
   if (text === undefined) return undefined
   const [pidLine = '', workerName = ''] = text.split('\n')
   const pid = Number(pidLine)
-  if (pid !== process.pid && (await isOurProcess(pid, 'apps/standalone/src/main.ts')))
+  if (pid !== process.pid && (await isOurProcess(pid, 'apps/standalone/src/')))
     throw alreadyRunning(dataDir, pid)
   await rm(note, { force: true })
   return { workerName }

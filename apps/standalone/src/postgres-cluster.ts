@@ -60,7 +60,7 @@ async function initialise(
   }
 }
 
-/** The data folder was thrown away and is new, yet root's copy of its database lies there: kept, but not used. */
+/** The note of the database was removed, and the database was not: kept, but not used. */
 async function setAside(folder: string, progress: (step: string) => void): Promise<void> {
   const kept = `${folder}.before-${new Date().toISOString().replaceAll(':', '')}`
   await rename(folder, kept)
@@ -75,17 +75,31 @@ async function assertUsable({ folder, major, dataDir }: PostgresHome): Promise<v
       'Put the folder back, or remove postgres.json to begin with an empty database.',
     )
   }
-  if (Number.parseInt(version, 10) === major) return
   const old = version.trim()
-  throw new StartProblem(
-    `The database in ${folder} is of PostgreSQL ${old}; this release brings PostgreSQL ${major}.`,
+  if (Number.parseInt(old, 10) !== major) throw otherMajor(old, { folder, major, dataDir })
+}
+
+/** One PostgreSQL cannot read the folder of another, and the npm packages bring no pg_dump: a backup is our dump. */
+function otherMajor(
+  old: string,
+  { folder, major, dataDir }: Pick<PostgresHome, 'folder' | 'major' | 'dataDir'>,
+): StartProblem {
+  const [data, kept, backup] = ['', `-postgresql-${old}`, '-backup'].map((suffix) => quote(dataDir + suffix))
+  return new StartProblem(
+    `The database in ${folder} is of PostgreSQL ${old}; this release brings PostgreSQL ${major}, which cannot read it.`,
     [
-      'Move it over with a dump:',
-      `  1. start the release of Millrace you used before, and dump: pg_dump "$URL" > millrace.sql`,
-      `  2. stop it, move ${dataDir} out of the way (keep master-key!), start this release once and stop it`,
-      '  3. load the dump into the new database with psql, and put master-key, api-key, admin-key and files back',
+      'Nothing was changed. A backup takes everything over. With the release of Millrace that it last ran with:',
+      `  DATA_DIR=${data} npm run backup -- ${backup}`,
+      'Then with this one:',
+      `  mv ${data} ${kept}`,
+      `  DATA_DIR=${data} npm run restore -- ${backup}`,
+      `  DATA_DIR=${data} npm start`,
     ].join('\n'),
   )
+}
+
+function quote(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
 }
 
 async function exists(path: string): Promise<boolean> {

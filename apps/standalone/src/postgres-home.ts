@@ -16,8 +16,7 @@ export async function findPostgresHome(dataDir: string): Promise<PostgresHome> {
   const { native, version } = await findBinaries()
   const major = Number.parseInt(version, 10)
   const noted = await readNote(dataDir)
-  const folder =
-    noted?.folder ?? (isRoot() ? join(rootHome, hashOf(dataDir), 'postgres') : join(dataDir, 'postgres'))
+  const folder = noted?.folder ?? (isRoot() ? await rootFolder(dataDir) : join(dataDir, 'postgres'))
   if (noted) assertReachable(noted.folder, dataDir)
   if (!isRoot()) return { dataDir, native, major, folder, isNew: noted === undefined, user: undefined }
 
@@ -43,8 +42,13 @@ function isRoot(): boolean {
   return process.getuid?.() === 0
 }
 
-function hashOf(dataDir: string): string {
-  return createHash('sha256').update(dataDir).digest('hex').slice(0, 16)
+/** The first that is free: an earlier data folder of this name may have been moved away, and its note still leads here. */
+async function rootFolder(dataDir: string): Promise<string> {
+  const hash = createHash('sha256').update(dataDir).digest('hex').slice(0, 16)
+  for (let number = 1; ; number++) {
+    const folder = join(rootHome, number === 1 ? hash : `${hash}-${number}`, 'postgres')
+    if (!(await stat(folder).catch(() => undefined))) return folder
+  }
 }
 
 async function findBinaries(): Promise<{ native: string; version: string }> {

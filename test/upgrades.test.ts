@@ -1,0 +1,228 @@
+import { cp, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { connect, type Database } from '@millrace/database/connect'
+import { type Dump, dumpDatabase } from '@millrace/database/dump'
+import { loadDatabase } from '@millrace/database/load'
+import { freePort } from '@millrace/standalone/ports'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { callerOf } from './api-caller.ts'
+import { emptyDatabase } from './harness/database.ts'
+import { findPreviousVersion, givenPreviousVersion } from './harness/previous-version.ts'
+import { type App, type Environment, startProcess } from './harness/processes.ts'
+import { startReceiver } from './harness/receiver.ts'
+import { startService } from './harness/service.ts'
+import { freshDataDir, runStandalone } from './harness/standalone.ts'
+import { answersOf, givenHistory, type History, nobody, pictureOf, untilAllEnded } from './whole-history.ts'
+
+const fixtures = fileURLToPath(new URL('fixtures/releases/', import.meta.url))
+const releases = await readdir(fixtures)
+
+describe.each(releases)('what release %s left behind', (release) => {
+  const left = join(fixtures, release)
+
+  test('is answered as it was, and what was unfinished ends', { timeout: 60_000 }, async () => {
+    const { history, answers }: Left = JSON.parse(await readFile(join(left, 'answers.json'), 'utf8'))
+    const { url, db } = await givenEmpty()
+    const receiver = await givenReceiver()
+    const folder = await givenFolder()
+    await cp(join(left, 'files'), join(folder, 'files'), { recursive: true })
+
+    await loadDatabase(url, join(left, 'database'))
+    await makeRecent(db, receiver.url)
+    const port = await freePort()
+    const call = callerOf(`http://127.0.0.1:${port}`, await secretOf(left, 'api-key'))
+    await startAll({
+      DATABASE_URL: url,
+      MASTER_KEY: await secretOf(left, 'master-key'),
+      STORAGE_URL: pathToFileURL(join(folder, 'files')).href,
+      PUBLIC_URL: `http://127.0.0.1:${port}`,
+      PORT: `${port}`,
+    })
+
+    expect(await answersOf(call, history)).toMatchObject(answers)
+    const [picture = ''] = (await readdir(join(left, 'files'), { recursive: true })).filter((name) =>
+      name.includes('file_'),
+    )
+    expect(await pictureOf(call, history)).toEqual(await readFile(join(left, 'files', picture)))
+    for (const ended of await untilAllEnded(call, history)) {
+      expect(ended).toMatchObject({ status: 'succeeded', output: { text: 'goes on' } })
+    }
+    const owed = `"id":"${history.drawn}"`
+    await expect
+      .poll(() => receiver.requests.filter(({ body }) => body.includes(owed)), { timeout: 10_000 })
+      .toHaveLength(1)
+  })
+
+  test('has a row in every table, and a backup of it is the same', async () => {
+    const { url } = await givenEmpty()
+    await loadDatabase(url, join(left, 'database'))
+    const before: Dump = JSON.parse(await readFile(join(left, 'database', 'contents.json'), 'utf8'))
+    const folder = await givenFolder()
+
+    const after = await dumpDatabase(url, folder)
+
+    for (const { name, columns, rows } of before.tables) {
+      expect(rows, name).toBeGreaterThan(0)
+      const now = after.tables.find((table) => table.name === name)
+      // Leases and time limits of runs begin anew, and later migrations may add columns.
+      if (name === 'runs' || now?.columns.join() !== columns.join()) continue
+      const copies = [folder, join(left, 'database')].map((at) => readFile(join(at, `${name}.copy`), 'utf8'))
+      const [is, was] = (await Promise.all(copies)).map((text) => text.split('\n').sort())
+      expect(is, name).toEqual(was)
+    }
+  })
+})
+
+test('a load that fails, or cannot be done, leaves the database empty', async () => {
+  const { url, db } = await givenEmpty()
+  const [release = ''] = releases
+  const whole = join(fixtures, release, 'database')
+  const [damaged, newer] = [await givenFolder(), await givenFolder()]
+  await cp(whole, damaged, { recursive: true })
+  await truncate(join(damaged, 'webhook_endpoints.copy'), 0)
+  await cp(whole, newer, { recursive: true })
+  const contents = await readFile(join(whole, 'contents.json'), 'utf8')
+  await writeFile(
+    join(newer, 'contents.json'),
+    contents.replace('"migrations": [', '"migrations": ["9999_later.sql",'),
+  )
+
+  await expect(loadDatabase(url, damaged)).rejects.toThrow(
+    'webhook_endpoints.copy has 0 rows where 1 were written',
+  )
+  await expect(loadDatabase(url, newer)).rejects.toThrow('a newer release, which has 9999_later.sql')
+  const { rows } = await db.pool.query(`select from pg_class where relnamespace = 'public'::regnamespace`)
+  expect(rows).toHaveLength(0)
+
+  await loadDatabase(url, whole)
+  await expect(loadDatabase(url, whole)).rejects.toThrow('The database is not empty')
+})
+
+test('processes go on while a later release adds a column to every table', { timeout: 60_000 }, async () => {
+  const service = await startService({ queue: 'postgres', env: { CONCURRENCY: '1' } })
+  onTestFinished(() => service.stop())
+  const receiver = await givenReceiver()
+  const call = callerOf(service.url, service.apiKey)
+  const underWay = await call('POST /v1/predictions', { body: { model: 'echo', input: { delay_ms: 1_500 } } })
+
+  await addColumns(service.db)
+
+  const history = await givenHistory(call, receiver.url)
+  expect((await call(`GET /v1/predictions/${underWay.body.id}`)).body.status).toBe('succeeded')
+  for (const ended of await untilAllEnded(call, history)) expect(ended.status).toBe('succeeded')
+})
+
+const previous = await findPreviousVersion()
+const with_ = previous.commit ? `(${previous.commit.slice(0, 7)})` : `(NOT TRIED: ${previous.missing})`
+
+describe.runIf(previous.commit)(`the version before the newest migration ${with_}`, () => {
+  test('its processes go on on the new schema', { timeout: 120_000 }, async () => {
+    const checkout = await givenPreviousVersion(previous.commit ?? '')
+    const service = await startService({ queue: 'postgres', apis: 1, workers: 0, dispatchers: 0 })
+    onTestFinished(() => service.stop())
+    const port = await freePort()
+    await startAll({ ...service.environment, PORT: `${port}` }, checkout)
+    const [old, now] = [
+      callerOf(`http://127.0.0.1:${port}`, service.apiKey),
+      callerOf(service.url, service.apiKey),
+    ]
+
+    const history = await givenHistory(old, (await givenReceiver()).url)
+
+    expect(await answersOf(now, history)).toMatchObject((await answersOf(old, history)) as object)
+    for (const ended of await untilAllEnded(now, history)) expect(ended.status).toBe('succeeded')
+  })
+
+  test('its data folder is taken over', { timeout: 120_000 }, async () => {
+    const checkout = await givenPreviousVersion(previous.commit ?? '')
+    const dataDir = await freshDataDir()
+    onTestFinished(() => dataDir.remove())
+    const old = await runStandalone(dataDir.path, { CONCURRENCY: '1', DRAIN_SECONDS: '1' }, checkout)
+    onTestFinished(() => old.signal('SIGTERM'))
+    await old.untilReady()
+    const apiKey = await dataDir.read('api-key')
+    const history = await givenHistory(callerOf(old.url, apiKey), (await givenReceiver()).url)
+    const answers = await answersOf(callerOf(old.url, apiKey), history)
+    old.signal('SIGTERM')
+    await old.exited
+
+    const now = await runStandalone(dataDir.path)
+    onTestFinished(async () => {
+      now.signal('SIGTERM')
+      await now.exited
+    })
+    expect(await now.untilReady()).toContain('Brought the database up to date')
+    const call = callerOf(now.url, apiKey)
+    expect(await answersOf(call, history)).toMatchObject(answers as object)
+    for (const ended of await untilAllEnded(call, history)) expect(ended.status).toBe('succeeded')
+  })
+})
+
+async function givenEmpty(): Promise<{ url: string; db: Database }> {
+  const { url, drop } = await emptyDatabase()
+  const db = connect({ url, max: 1, name: 'millrace-test' })
+  onTestFinished(async () => {
+    await db.close()
+    await drop()
+  })
+  return { url, db }
+}
+
+async function givenFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'millrace-upgrade-'))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+async function givenReceiver() {
+  const receiver = await startReceiver()
+  onTestFinished(() => receiver.close())
+  return receiver
+}
+
+async function secretOf(folder: string, file: string): Promise<string> {
+  return (await readFile(join(folder, file), 'utf8')).trim()
+}
+
+/** A release may be years old: its file has not expired, and its receiver has another port now. */
+async function makeRecent({ pool }: Database, receiver: string): Promise<void> {
+  await pool.query(`update files set expires_at = clock_timestamp() + interval '1 day'`)
+  await pool.query('update webhook_endpoints set url = $1', [receiver])
+  await pool.query('update deliveries set url = $1, host = $2 where url = $3 and completed_at is null', [
+    receiver,
+    new URL(receiver).host,
+    nobody,
+  ])
+}
+
+async function startAll(environment: Environment, checkout?: string): Promise<void> {
+  const years = {
+    RETENTION_FILES_DAYS: '36500',
+    RETENTION_VALUES_DAYS: '36500',
+    RETENTION_ROWS_DAYS: '36500',
+  }
+  const given = { ...years, OUTBOUND_LOOPBACK: 'true', LEASE_SECONDS: '2', CONCURRENCY: '1', ...environment }
+  const apps: App[] = ['api', 'worker', 'dispatcher']
+  const started = await Promise.all(apps.map((app) => startProcess(app, given, checkout)))
+  onTestFinished(async () => {
+    await Promise.all(started.map((running) => running.stop()))
+  })
+}
+
+async function addColumns({ pool }: Database): Promise<void> {
+  const { rows } = await pool.query<{ name: string }>(
+    `select relname as name from pg_class
+     where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition`,
+  )
+  expect(rows.length).toBeGreaterThan(10)
+  for (const { name } of rows) {
+    await pool.query(`alter table ${name} add column of_a_later_release text not null default 'new'`)
+  }
+}
+
+interface Left {
+  history: History
+  answers: object
+}
