@@ -189,7 +189,7 @@ test.each([
   ['no-such', ''],
   ['x'.repeat(1000), ''],
   ['dodle', ' Did you mean "doodle"?'],
-  ['doodel', ' Did you mean "doodle"?'],
+  ['ehco', ' Did you mean "echo"?'],
   ['Doodle-Vido', ' Did you mean "doodle-video"?'],
   ['up-scale', ' Did you mean "upscale"?'],
 ])('the unknown model %s is 404%s', async (model, hint) => {
