@@ -33,7 +33,7 @@ afterEach(async () => {
 
 test('no spelling of a closed address gets a connection, and none tells whether a port is open', async () => {
   const guard = createGuard({ allow: [], loopback: false })
-  const post = createPost({ guard, timeoutMs: 5_000 })
+  const post = createPost({ guard, timeoutMs: 30_000 })
   const answers = new Set<string>()
   for (const host of [...spellingsOf(net.openAddress), '[::1]', '0.0.0.0', '[::]', 'localhost']) {
     for (const port of [net.port, silentPort]) {
@@ -70,7 +70,7 @@ test('no redirect leads a download to a closed address, or tells whether a port 
 })
 
 test('no redirect leads a webhook anywhere', async () => {
-  const post = createPost({ guard: outsideOnly(), timeoutMs: 5_000 })
+  const post = createPost({ guard: outsideOnly(), timeoutMs: 30_000 })
   for (const target of closedUrls()) {
     for (const status of [301, 302, 303, 307, 308]) {
       const answer = await post.post(redirect(status, target), {}, '{}')
@@ -136,7 +136,7 @@ function redirect(status: number, target: string): string {
 }
 
 async function fetched(guard: Guard, url: string): Promise<string> {
-  const limits = { maxBytes: 1_000, timeoutMs: 10_000 }
+  const limits = { maxBytes: 1_000, timeoutMs: 30_000 }
   return fetchFile(guard, url, limits, join(folder, 'file')).then(
     () => 'fetched',
     ({ reason, message }: FetchFileError) => `${reason}: ${message}`,

@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net'
  */
 export async function startOpenAndClosed(answer: RequestListener): Promise<OpenAndClosed> {
   const connections = { open: 0, closed: 0 }
-  const open = createServer({ keepAlive: true }, answer).on('connection', () => {
+  const open = createServer({ keepAliveTimeout: 60_000 }, answer).on('connection', () => {
     connections.open += 1
   })
   await listen(open, 0, openAddress)
