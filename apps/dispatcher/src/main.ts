@@ -16,7 +16,7 @@ import { type Config, readConfig } from './config.ts'
 import { type Dispatch, startDispatch } from './dispatch.ts'
 import { endLate } from './sweep/end-overdue.ts'
 import { createPurge } from './sweep/purge.ts'
-import { releaseDead } from './sweep/release-expired.ts'
+import { createRelease } from './sweep/release-expired.ts'
 import { createStrayRemoval } from './sweep/remove-strays.ts'
 import { ringLost } from './sweep/ring-lost.ts'
 import { type Sweep, startSweeps } from './sweep/sweep.ts'
@@ -87,7 +87,7 @@ function sweepsOf(settings: Config, bells: Queue, sending: Dispatch): Sweep[] {
   }
   return [
     { name: 'ring-lost', everySeconds: sweepSeconds, run: () => ringLost(db, bells) },
-    { name: 'release-expired', everySeconds: sweepSeconds, run: () => releaseDead(db, bells, leaseSeconds) },
+    { name: 'release-expired', everySeconds: sweepSeconds, ...createRelease(db, bells, leaseSeconds) },
     {
       name: 'end-overdue',
       everySeconds: sweepSeconds,

@@ -13,7 +13,10 @@ export function startSweeps(db: Database, log: Log, sweeps: Sweep[]): Sweeping {
     while (!signal.aborted) {
       await once(db, sweep).then(
         (done) => done && log.info({ sweep: sweep.name, ...done }, 'swept'),
-        (error: unknown) => log.error({ sweep: sweep.name, err: error }, 'a sweep failed; it is tried again'),
+        (error: unknown) => {
+          sweep.failed?.()
+          log.error({ sweep: sweep.name, err: error }, 'a sweep failed; it is tried again')
+        },
       )
       await pause(sweep.everySeconds * 1000, signal)
     }
@@ -73,6 +76,8 @@ export interface Sweep {
   name: string
   everySeconds: number
   run(): Promise<SweepReport | undefined>
+  /** Told of each turn that failed, be it before `run` was called. */
+  failed?(): void
 }
 
 /** What a sweep did, for the log. */
