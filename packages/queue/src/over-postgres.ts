@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events'
 import { createPostgresBackend, createPostgresRelayBackend, Queue, Relay, Worker } from 'bullmq'
 import { bellsAtOnce, retryMs, type Transport } from './transport.ts'
 
@@ -15,6 +16,8 @@ export function overPostgres(url: string): Transport {
     connectionTimeoutMillis: 5_000,
     query_timeout: 10_000,
     keepAlive: true,
+    // BullMQ's first connection has no listener of its own: unheard, its breaking would end the process.
+    onConnect: (client: EventEmitter) => void client.on('error', () => {}),
   }
   return {
     queue: (name) => new Queue(name, { connection }, createPostgresBackend) as unknown as Queue,
