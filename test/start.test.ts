@@ -290,24 +290,6 @@ describe.runIf(process.platform === 'linux')('stopping and starting again', () =
     expect(await third.untilReady()).toContain('Millrace is running')
   })
 
-  test('a supervisor that is killed takes its processes along, and its database is taken over', async () => {
-    const dataDir = await givenDataDir()
-    const first = await started(dataDir.path)
-    await first.untilReady()
-    const apiKey = await dataDir.read('api-key')
-    const { id } = (await (await request(first, '/v1/predictions', apiKey, echo)).json()) as { id: string }
-
-    first.signal('SIGKILL')
-    await first.exited
-    const apps = async () => (await processesOf(dataDir.path)).filter((line) => line.includes('/apps/'))
-    await until(async () => (await apps()).length === 0, { within: 20_000, what: 'the apps to end' })
-
-    const second = await started(dataDir.path, { PORT: new URL(first.url).port })
-    expect(await second.untilReady()).toContain('Stopped the database server of a run that was killed')
-    const found = await request(second, `/v1/predictions/${id}`, apiKey)
-    expect(await found.json()).toMatchObject({ id, status: 'succeeded' })
-  })
-
   test('a worker that is killed is started again', async () => {
     const dataDir = await givenDataDir()
     const standalone = await started(dataDir.path)

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { Stream } from 'node:stream'
 import { connect } from '@millrace/database/connect'
 import { keptSecret } from './data-dir.ts'
 import { createCluster } from './postgres-cluster.ts'
@@ -27,7 +28,13 @@ export async function startEmbeddedPostgres({
     await server.stop()
     throw error
   })
-  return { url: url('millrace'), folder: home.folder, user: home.user?.name, stop: server.stop }
+  return {
+    url: url('millrace'),
+    folder: home.folder,
+    user: home.user?.name,
+    lifeline: server.lifeline,
+    stop: server.stop,
+  }
 }
 
 async function ensureDatabase(url: string): Promise<void> {
@@ -45,6 +52,8 @@ export interface EmbeddedPostgres {
   /** The database cluster, and the user it belongs to when that is not the one who started it. */
   folder: string
   user: string | undefined
+  /** For the processes that use it: should this one be killed, the server stops when the last of them is gone. */
+  lifeline: Stream
   /** Ends it in order; `hurry` does not wait for a clean end. Safe to call twice. */
   stop(options?: { hurry?: boolean }): Promise<void>
 }

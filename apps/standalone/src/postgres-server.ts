@@ -2,7 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { readFile, readlink, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Stream } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
+import { guardServer } from './guard-server.ts'
 import { freePort } from './ports.ts'
 import type { PostgresHome } from './postgres-home.ts'
 import { isOurProcess } from './process-identity.ts'
@@ -12,6 +14,7 @@ import { StartProblem } from './start-problem.ts'
 export async function runServer(home: PostgresHome, options: ServerOptions): Promise<PostgresServer> {
   await startNewLog(options.logFile)
   let { child, port } = await launchSomewhere(home, options)
+  const guard = guardServer(home.folder, port)
   let stopping: Promise<void> | undefined
 
   async function keepRunning(): Promise<void> {
@@ -28,9 +31,10 @@ export async function runServer(home: PostgresHome, options: ServerOptions): Pro
 
   return {
     port,
+    lifeline: guard.lifeline,
     stop({ hurry = false } = {}) {
       if (hurry) child.kill('SIGQUIT')
-      stopping ??= end(child, hurry)
+      stopping ??= end(child, hurry).then(guard.callOff)
       return stopping
     },
   }
@@ -166,6 +170,8 @@ async function lastLines(logFile: string): Promise<string> {
 
 export interface PostgresServer {
   port: number
+  /** Whoever holds it keeps the server when this process is killed. */
+  lifeline: Stream
   stop(options?: { hurry?: boolean }): Promise<void>
 }
 

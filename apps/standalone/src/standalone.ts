@@ -13,7 +13,7 @@ import { type AppProcess, describeApps } from './apps.ts'
 import { printBanner } from './banner.ts'
 import type { Config } from './config.ts'
 import { claimDataDir, keptSecret, writeSecretFile } from './data-dir.ts'
-import { startEmbeddedPostgres } from './embedded-postgres.ts'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts'
 import { joinMetrics } from './joined-metrics.ts'
 import { openLogFile } from './log-file.ts'
 import { assertPortFree } from './ports.ts'
@@ -44,7 +44,9 @@ export async function startStandalone(
     await assertPortFree('PORT', host, port, claimed.killedRun ? 15_000 : 0)
     if (config.metricsPort) await assertPortFree('METRICS_PORT', host, config.metricsPort)
 
-    const databaseUrl = config.databaseUrl ?? (await embedded(config, terminal, parts))
+    const { url: databaseUrl, lifeline } = config.databaseUrl
+      ? { url: config.databaseUrl, lifeline: undefined }
+      : await embedded(config, terminal, parts)
     signal.throwIfAborted()
     // `npm run admin` finds the running service's database by this note.
     const urlNote = join(dataDir, 'database-url')
@@ -63,6 +65,7 @@ export async function startStandalone(
     const apps = await describeApps(config, { databaseUrl, ...secrets })
     const supervisor = supervise(apps, {
       log,
+      lifeline,
       async onDeath(app) {
         if (app !== 'worker') return
         const released = await releaseWorker(db, config.workerName).catch(() => 0)
@@ -93,7 +96,7 @@ async function serveMetrics({ host, logLevel }: Config, port: number, apps: AppP
   return { stop: () => health.close() }
 }
 
-async function embedded({ dataDir }: Config, terminal: Terminal, parts: Part[]): Promise<string> {
+async function embedded({ dataDir }: Config, terminal: Terminal, parts: Part[]): Promise<EmbeddedPostgres> {
   const postgres = await startEmbeddedPostgres({
     dataDir,
     progress: terminal.step,
@@ -101,7 +104,7 @@ async function embedded({ dataDir }: Config, terminal: Terminal, parts: Part[]):
   })
   parts.push({ stop: () => postgres.stop(), hurry: () => void postgres.stop({ hurry: true }) })
   if (postgres.user) terminal.step(`As root, the database runs as ${postgres.user} in ${postgres.folder}`)
-  return postgres.url
+  return postgres
 }
 
 async function prepareDatabase(config: Config, databaseUrl: string, terminal: Terminal): Promise<Secrets> {

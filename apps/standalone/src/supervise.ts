@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import type { Stream } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { AppProcess } from './apps.ts'
 import type { LogFile } from './log-file.ts'
@@ -9,8 +10,8 @@ import { StartProblem } from './start-problem.ts'
  * so that Ctrl-C in a terminal reaches the supervisor only, which stops them in order; and each holds the end of a pipe
  * that closes when the supervisor is killed, which tells it to drain.
  */
-export function supervise(apps: AppProcess[], { log, onDeath }: SuperviseOptions): Supervisor {
-  const children = apps.map((app) => keepRunning(app, log, onDeath))
+export function supervise(apps: AppProcess[], options: SuperviseOptions): Supervisor {
+  const children = apps.map((app) => keepRunning(app, options))
   return {
     async untilReady(signal) {
       await Promise.all(children.map((child) => child.untilReady(signal)))
@@ -24,9 +25,9 @@ export function supervise(apps: AppProcess[], { log, onDeath }: SuperviseOptions
   }
 }
 
-function keepRunning(app: AppProcess, log: LogFile, onDeath: SuperviseOptions['onDeath']): Supervised {
+function keepRunning(app: AppProcess, { log, lifeline, onDeath }: SuperviseOptions): Supervised {
   const stopping = new AbortController()
-  let child = launch(app, log)
+  let child = launch(app, log, lifeline)
   let everReady = false
   let failedToStart = false
   const over = loop()
@@ -51,7 +52,7 @@ function keepRunning(app: AppProcess, log: LogFile, onDeath: SuperviseOptions['o
       await onDeath(app.name)
       await delay(pause, undefined, { signal: stopping.signal }).catch(() => {})
       if (stopping.signal.aborted) return
-      child = launch(app, log)
+      child = launch(app, log, lifeline)
     }
   }
 
@@ -82,15 +83,16 @@ function keepRunning(app: AppProcess, log: LogFile, onDeath: SuperviseOptions['o
 /** As long as a drain may take; then the leases bring unfinished work back at the next start. */
 const drainMs = 30_000
 
-function launch({ name, main, env }: AppProcess, log: LogFile): ChildProcess {
+function launch({ name, main, env }: AppProcess, log: LogFile, lifeline?: Stream): ChildProcess {
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main], {
     env,
     detached: true,
-    stdio: ['pipe', 'pipe', 'pipe'],
+    // What comes after these three the app only holds.
+    stdio: ['pipe', 'pipe', 'pipe', ...(lifeline ? [lifeline] : [])],
   })
-  child.stdin.on('error', () => {})
-  log.follow(name, child.stdout)
-  log.follow(name, child.stderr)
+  child.stdin?.on('error', () => {})
+  if (child.stdout) log.follow(name, child.stdout)
+  if (child.stderr) log.follow(name, child.stderr)
   return child
 }
 
@@ -148,6 +150,8 @@ interface Supervised {
 
 interface SuperviseOptions {
   log: LogFile
+  /** Held by each process as long as it lives. */
+  lifeline: Stream | undefined
   /** Waited for before the process is started again. */
   onDeath: (app: AppProcess['name']) => Promise<void>
 }
