@@ -15,7 +15,10 @@ export async function openNotes(): Promise<Notes> {
       .slice(0, -1)
       .map((line) => JSON.parse(line))
   return {
-    body: (name, delayMs) => ({ model: 'noted', input: { notes: file, name, delay_ms: delayMs } }),
+    body: (name, delayMs, againMs = delayMs) => ({
+      model: 'noted',
+      input: { notes: file, name, delay_ms: delayMs, again_ms: againMs },
+    }),
     read,
     of: (name) => read().filter((note) => note.name === name),
     remove: () => rm(folder, { recursive: true, force: true }),
@@ -23,8 +26,8 @@ export async function openNotes(): Promise<Notes> {
 }
 
 export interface Notes {
-  /** What to send for a run that takes so long and is called `name` here. */
-  body(name: string, delayMs: number): CreateBody
+  /** What to send for a run that is called `name` here and takes so long, and `againMs` if it has to be done again. */
+  body(name: string, delayMs: number, againMs?: number): CreateBody
   read(): Note[]
   of(name: string): Note[]
   remove(): Promise<void>

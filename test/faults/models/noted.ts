@@ -1,4 +1,4 @@
-import { appendFileSync } from 'node:fs'
+import { appendFileSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PlainModel } from '@millrace/models/define-model'
 
@@ -15,14 +15,16 @@ const noted: PlainModel = {
       notes: { type: 'string', title: 'The file for its notes' },
       name: { type: 'string', title: 'What it is called in them' },
       delay_ms: { type: 'integer', minimum: 0 },
+      again_ms: { type: 'integer', minimum: 0, title: 'How long every run but the first takes' },
     },
   },
-  async run({ notes, name, delay_ms }, { signal }) {
+  async run({ notes, name, delay_ms, again_ms = delay_ms }, { signal }) {
     const note = (what: string) =>
       appendFileSync(String(notes), `${JSON.stringify({ at: Date.now(), name, what })}\n`)
+    const again = readFileSync(String(notes), 'utf8').includes(`"name":${JSON.stringify(name)},`)
     note('begun')
     try {
-      await sleep(Number(delay_ms), undefined, { signal })
+      await sleep(Number(again ? again_ms : delay_ms), undefined, { signal })
     } catch (error) {
       note('aborted')
       throw error
