@@ -1,72 +1,65 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
-import { scenarios } from './all.ts'
+import { orExit } from '@millrace/process/or-exit'
 import { type Outcome, play } from './play.ts'
 import type { QueueKind, Scenario } from './scenario.ts'
+import { readWanted } from './wanted.ts'
 
 // `npm run faults`: every fault on both queues, one after the other. What has passed already is not run again until
 // `--fresh`, so a run that was ended early goes on where it was.
-const { values: wanted } = parseArgs({
-  options: {
-    only: { type: 'string' },
-    queue: { type: 'string' },
-    seed: { type: 'string' },
-    predictions: { type: 'string', default: '5000' },
-    minutes: { type: 'string', default: '75' },
-    fresh: { type: 'boolean', default: false },
-  },
-})
+const wanted = orExit(() => readWanted(process.argv.slice(2)))
 const folder = resolve('.faults')
 const resultsFile = join(folder, 'results.json')
-const seed = Number(wanted.seed ?? Date.now() % 1_000_000)
-const deadline = Date.now() + Number(wanted.minutes) * 60_000
+const deadline = Date.now() + wanted.minutes * 60_000
+
+// An exit, and not a drain: what the world has started ends with this process.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => {
+    console.log('\nended early; run it again to go on')
+    process.exit(130)
+  })
+}
 
 if (wanted.fresh) await rm(folder, { recursive: true, force: true })
 await mkdir(folder, { recursive: true })
 const results = await readResults()
+const passedBefore = wanted.pairs.filter(([scenario, queue]) => !wanted.again && hasPassed(scenario, queue))
 console.log(
-  `seed ${seed}, ${wanted.predictions} predictions a fault; histories of broken promises stay in ${folder}`,
+  `seed ${wanted.seed}, ${wanted.predictions} predictions a fault; histories of broken promises stay in ${folder}`,
 )
-let failed = 0
-let left = 0
-for (const [scenario, queue] of chosen()) {
-  const name = `${scenario.name} (${queue})`
-  if (results[name]?.breaches.length === 0 && !wanted.only) continue
-  if (Date.now() > deadline) {
-    left++
-    continue
-  }
-  const outcome = await playTimed(scenario, queue)
-  results[name] = outcome
-  await writeFile(resultsFile, `${JSON.stringify(results, null, 2)}\n`)
-  if (outcome.breaches.length > 0) failed++
-  console.log(`${outcome.breaches.length === 0 ? '✓' : '✗'} ${name}  ${inWords(outcome)}`)
-  for (const breach of outcome.breaches.slice(0, 20)) console.log(`    ${breach}`)
+if (passedBefore.length > 0) {
+  console.log(`${passedBefore.length} of ${wanted.pairs.length} passed before; --fresh runs them again`)
 }
-const passed = Object.values(results).filter(({ breaches }) => breaches.length === 0).length
-console.log(`\n${passed} passed, ${failed} failed${left > 0 ? `, ${left} left: run it again to go on` : ''}`)
-process.exit(failed > 0 || left > 0 ? 1 : 0)
-
-function chosen(): [Scenario, QueueKind][] {
-  const names = wanted.only?.split(',')
-  const unknown = names?.find((name) => !scenarios.some((scenario) => scenario.name === name))
-  if (unknown)
-    throw new Error(`No fault is called ${unknown}: ${scenarios.map(({ name }) => name).join(', ')}`)
-  return scenarios
-    .filter(({ name }) => names?.includes(name) ?? true)
-    .flatMap((scenario) =>
-      (scenario.queues ?? (['redis', 'postgres'] as const))
-        .filter((queue) => wanted.queue === undefined || queue === wanted.queue)
-        .map((queue): [Scenario, QueueKind] => [scenario, queue]),
-    )
+const counts = { passed: passedBefore.length, failed: 0, left: 0 }
+for (const pair of wanted.pairs) {
+  if (passedBefore.includes(pair)) continue
+  if (Date.now() >= deadline) counts.left++
+  else if (await playOne(...pair)) counts.passed++
+  else counts.failed++
 }
+const rest = counts.left > 0 ? `, ${counts.left} left: run it again to go on` : ''
+console.log(`\n${counts.passed} passed, ${counts.failed} failed${rest}`)
+process.exit(counts.failed > 0 || counts.left > 0 ? 1 : 0)
 
-async function playTimed(scenario: Scenario, queue: QueueKind): Promise<Result> {
+async function playOne(scenario: Scenario, queue: QueueKind): Promise<boolean> {
+  const { seed, predictions } = wanted
   const begun = performance.now()
-  const size = { predictions: Number(wanted.predictions), long: true }
-  const outcome = await play(scenario, { queue, seed, size, folder })
-  return { ...outcome, seed, seconds: Math.round((performance.now() - begun) / 1000) }
+  const outcome = await play(scenario, { queue, seed, size: { predictions, long: true }, folder })
+  const result = { ...outcome, seed, seconds: Math.round((performance.now() - begun) / 1000) }
+  results[nameOf(scenario, queue)] = result
+  await writeFile(resultsFile, `${JSON.stringify(results, null, 2)}\n`)
+  const passed = hasPassed(scenario, queue)
+  console.log(`${passed ? '✓' : '✗'} ${nameOf(scenario, queue)}  ${inWords(result)}`)
+  for (const breach of outcome.breaches.slice(0, 20)) console.log(`    ${breach}`)
+  return passed
+}
+
+function hasPassed(scenario: Scenario, queue: QueueKind): boolean {
+  return results[nameOf(scenario, queue)]?.breaches.length === 0
+}
+
+function nameOf(scenario: Scenario, queue: QueueKind): string {
+  return `${scenario.name} (${queue})`
 }
 
 function inWords({ seconds, figures, breaches, history }: Result): string {

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type App, type Environment, type RunningProcess, startProcess } from '../harness/processes.ts'
 import { until } from '../harness/wait.ts'
 import type { History } from './history.ts'
+import type { Leash } from './leash.ts'
 import { type FaultProxy, startProxy } from './tcp-proxy.ts'
 
 /**
@@ -9,7 +10,7 @@ import { type FaultProxy, startProxy } from './tcp-proxy.ts'
  * same name and settings. Each slot reaches its stores through proxies of its own.
  */
 export async function openSlot(options: SlotOptions): Promise<Slot> {
-  const { app, name, history } = options
+  const { app, name, history, leash } = options
   const postgres = await startProxy(addressOf(options.postgresUrl))
   const redis = options.redisUrl ? await startProxy(addressOf(options.redisUrl)) : undefined
   const environment: Environment = {
@@ -28,16 +29,24 @@ export async function openSlot(options: SlotOptions): Promise<Slot> {
   async function fill(): Promise<void> {
     while (!closing) {
       await held
-      const started = await startProcess(app, { ...environment, ...more }).catch((error: Error) => {
+      let pid = 0
+      const hold = (spawned: number) => {
+        pid = spawned
+        leash.hold(pid)
+      }
+      const settings = { ...environment, ...more }
+      const started = await startProcess(app, settings, undefined, hold).catch((error: Error) => {
         logs.push(error.message)
         return undefined
       })
       if (started === undefined) {
+        leash.free(pid)
         await delay(100)
         continue
       }
       running = started
       const how = await started.exited
+      leash.free(pid)
       running = undefined
       logs.push(started.log())
       const wasMeant = meant.has(started) || closing
@@ -113,6 +122,7 @@ interface SlotOptions {
   postgresUrl: string
   redisUrl: string | undefined
   history: History
+  leash: Leash
 }
 
 export interface Slot {

@@ -7,6 +7,7 @@ import { startEmbeddedPostgres } from '@millrace/standalone/embedded-postgres'
 import { freePort } from '@millrace/standalone/ports'
 import { Redis } from 'ioredis'
 import { until } from '../harness/wait.ts'
+import type { Leash } from './leash.ts'
 
 /** A PostgreSQL that nobody else uses, so that it may be brought down. It comes back by itself, as under any supervisor. */
 export async function startPostgres(folder: string): Promise<FaultyPostgres> {
@@ -32,10 +33,10 @@ export async function startPostgres(folder: string): Promise<FaultyPostgres> {
 }
 
 /** A Redis that nobody else uses. It keeps nothing on disk: stopped and started again it is empty. */
-export async function startRedis(folder: string): Promise<FaultyRedis> {
+export async function startRedis(folder: string, leash: Leash): Promise<FaultyRedis> {
   const port = await freePort()
   const url = `redis://127.0.0.1:${port}`
-  let server = await launchRedis(port, folder)
+  let server = await launchRedis(port, folder, leash)
   const admin = new Redis(url, { maxRetriesPerRequest: null })
   admin.on('error', () => {})
   return {
@@ -49,7 +50,7 @@ export async function startRedis(folder: string): Promise<FaultyRedis> {
       await exited
     },
     async start() {
-      server = await launchRedis(port, folder)
+      server = await launchRedis(port, folder, leash)
     },
     async stop() {
       admin.disconnect()
@@ -62,10 +63,14 @@ export async function startRedis(folder: string): Promise<FaultyRedis> {
   }
 }
 
-async function launchRedis(port: number, folder: string): Promise<ChildProcess> {
+async function launchRedis(port: number, folder: string, leash: Leash): Promise<ChildProcess> {
   const settings = ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--dir', folder]
   const server = spawn('redis-server', [...settings, '--maxmemory-policy', 'noeviction'], { stdio: 'ignore' })
-  process.once('exit', () => server.kill('SIGKILL'))
+  const { pid } = server
+  if (pid !== undefined) {
+    leash.hold(pid)
+    server.once('exit', () => leash.free(pid))
+  }
   await until(() => accepts(`redis://127.0.0.1:${port}`), { what: 'redis-server to accept connections' })
   return server
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -16,6 +16,7 @@ import { until } from '../harness/wait.ts'
 import { type Entry, type History, openHistory } from './history.ts'
 import { judge } from './judge.ts'
 import { listenToRedis, recordLeaks, type Secrets } from './leaks.ts'
+import { startLeash } from './leash.ts'
 import type { Client } from './load.ts'
 import { startRecording } from './recording.ts'
 import { isQuiet, recordRows } from './rows.ts'
@@ -30,9 +31,10 @@ import { type FaultyPostgres, type FaultyRedis, startPostgres, startRedis } from
 export async function startWorld({ queue, seed, shape = {}, folder }: WorldOptions): Promise<World> {
   await mkdir(folder, { recursive: true })
   const own = await mkdtemp(join(tmpdir(), 'millrace-faults-'))
+  const leash = startLeash(own)
   const history = openHistory(join(folder, 'history.ndjson'))
   const random = seeded(seed)
-  const [postgres, redis] = await Promise.all([startPostgres(own), startRedis(own)])
+  const [postgres, redis] = await Promise.all([startPostgres(own), startRedis(own, leash)])
   const { db, account, secrets } = await prepareDatabase(postgres)
   const watch = await listenToRedis(redis.url, secrets)
   const receiver = await startRecording(history, account.signingSecret)
@@ -64,6 +66,7 @@ export async function startWorld({ queue, seed, shape = {}, folder }: WorldOptio
       postgresUrl: postgres.url,
       redisUrl: queue === 'redis' ? redis.url : undefined,
       history,
+      leash,
     })
   const named = (app: App, count: number) => Array.from({ length: count }, (_, n) => `${app}-${n + 1}`)
   const slots = await Promise.all([
@@ -119,7 +122,7 @@ export async function startWorld({ queue, seed, shape = {}, folder }: WorldOptio
       await db.close()
       await Promise.all([postgres.stop(), redis.stop()])
       await history.close()
-      await rm(own, { recursive: true, force: true })
+      await leash.end()
     },
   }
   return world

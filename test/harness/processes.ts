@@ -7,12 +7,14 @@ import { until } from './wait.ts'
 
 /**
  * Starts an app as the process it is in production and waits until its /readyz answers. Only the given environment
- * reaches it. When the test run dies, its stdin closes and it drains. `checkout` may hold another version's code.
+ * reaches it. When the test run dies, its stdin closes and it drains. `checkout` may hold another version's code;
+ * `onSpawn` hears the pid before it is ready.
  */
 export async function startProcess(
   app: App,
   environment: Environment,
   checkout = thisCheckout,
+  onSpawn: (pid: number) => void = () => {},
 ): Promise<RunningProcess> {
   const metricsPort = environment.METRICS_PORT ?? String(await freePort())
   const main = join(checkout, `apps/${app}/src/main.ts`)
@@ -29,6 +31,7 @@ export async function startProcess(
     detached: true,
   })
   alive.add(child)
+  if (child.pid !== undefined) onSpawn(child.pid)
   const exited = once(child, 'exit').finally(() => alive.delete(child))
   let log = ''
   for (const stream of [child.stdout, child.stderr]) {
