@@ -1,7 +1,9 @@
+import { connect } from '@millrace/database/connect'
 import { claim } from '@millrace/lifecycle/claim'
 import { appendEvents, type NewEvent, readEvents } from '@millrace/lifecycle/events'
 import { handBack } from '@millrace/lifecycle/release'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startProxy } from './faults/tcp-proxy.ts'
 import { givenPrediction, lifecycleOn } from './given-predictions.ts'
 import { type FreshDatabase, freshDatabase } from './harness/database.ts'
 
@@ -39,6 +41,28 @@ test('two appends of the same events at once store them once', async () => {
   await Promise.all(Array.from({ length: 8 }, () => appendEvents(db, events)))
 
   expect((await readEvents(db, id, 0)).filter(({ kind }) => kind === 'log')).toHaveLength(1)
+})
+
+test('a claim whose commit was not answered is held all the same, at its first attempt', async () => {
+  const { db, url } = database
+  const { id, draft } = await givenPrediction(db, 'pending')
+  const store = new URL(url)
+  const proxy = await startProxy({ host: store.hostname, port: Number(store.port) })
+  store.port = `${proxy.port}`
+  const cutOff = connect({ url: store.href, max: 1, name: 'to be cut off' })
+  const lost = proxy.loseAnswers({ marks: ['commit'], times: 1 })
+
+  const claims = await claim(lifecycleOn(cutOff), {
+    model: draft.model,
+    limit: 1,
+    worker: 'a-worker',
+    leaseSeconds: 60,
+  })
+
+  expect(lost()).toBe(1)
+  expect(claims).toMatchObject([{ id, attempt: 1 }])
+  await cutOff.close()
+  await proxy.close()
 })
 
 test('a crash that is handed back twice counts once', async () => {

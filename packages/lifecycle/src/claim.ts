@@ -1,9 +1,11 @@
-import { transaction } from '@millrace/database/connect'
-import { retryConflicts } from '@millrace/database/faults'
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Database, transaction } from '@millrace/database/connect'
+import { faultOf, isUnreachable, retryConflicts } from '@millrace/database/faults'
 import { rangeOf } from './id-range.ts'
 import { type Lifecycle, maxAttempts } from './lifecycle.ts'
 import { endpointsOf, type Moved, postEvents, type SubscribedEndpoint } from './outbox.ts'
 import type { PredictionRow } from './present.ts'
+import { renew } from './renew.ts'
 import { transitions } from './transitions.ts'
 
 /**
@@ -13,8 +15,10 @@ import { transitions } from './transitions.ts'
  */
 export async function claim(lifecycle: Lifecycle, request: ClaimRequest): Promise<Claim[]> {
   const { model, limit, worker, leaseSeconds } = request
+  let taken: ClaimedRow[] = []
   const rows = await retryConflicts(() =>
     transaction(lifecycle.db, async (client) => {
+      taken = []
       const picked = await client.query<{ prediction_id: string }>({
         name: 'pick',
         text: pickStatement,
@@ -25,9 +29,13 @@ export async function claim(lifecycle: Lifecycle, request: ClaimRequest): Promis
       const values = [ids, ...rangeOf(ids), worker, leaseSeconds]
       const { rows } = await client.query<ClaimedRow>({ name: 'claim', text: claimStatement, values })
       await postEvents(client, lifecycle.links, rows.map(moveOf))
+      taken = rows
       return rows
     }),
-  )
+  ).catch((error: unknown) => {
+    if (taken.length === 0 || !isUnreachable(error)) throw error
+    return findOurs(lifecycle.db, taken, request)
+  })
   return rows.map((row) => ({
     row,
     id: row.id,
@@ -35,6 +43,29 @@ export async function claim(lifecycle: Lifecycle, request: ClaimRequest): Promis
     startBy: row.start_by,
     crashes: row.crashes,
   }))
+}
+
+/**
+ * The connection broke while the claim was committed. What is ours by now shows in what can be renewed; unasked, it
+ * would be run only after its lease, as if this worker had died under it.
+ */
+async function findOurs(
+  db: Database,
+  taken: ClaimedRow[],
+  { worker, leaseSeconds }: ClaimRequest,
+): Promise<ClaimedRow[]> {
+  const deadline = Date.now() + leaseSeconds * 1000
+  const fences = taken.map(({ id, attempt }) => ({ id, attempt }))
+  for (;;) {
+    try {
+      const ours = await renew(db, { fences, worker, leaseSeconds })
+      return taken.filter(({ id }) => ours.has(id))
+    } catch (error) {
+      const passing = isUnreachable(error) || faultOf(error) === 'locked'
+      if (!passing || Date.now() > deadline) throw error
+      await delay(100)
+    }
+  }
 }
 
 function moveOf(row: ClaimedRow): Moved {
