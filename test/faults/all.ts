@@ -5,6 +5,7 @@ import { hangingReceiver } from './scenarios/hanging-receiver.ts'
 import { killWorker } from './scenarios/kill-worker.ts'
 import { receivers } from './scenarios/receivers.ts'
 import { redisOutages } from './scenarios/redis-outages.ts'
+import { secrets } from './scenarios/secrets.ts'
 import { stoppedWorker } from './scenarios/stopped-worker.ts'
 
 /** Every fault, in the order of docs/guarantees.md. */
@@ -13,6 +14,7 @@ export const scenarios: Scenario[] = [
   receivers,
   endlessAnswers,
   hangingReceiver,
+  secrets,
   ...redisOutages,
   stoppedWorker,
   clockSkew,
