@@ -10,6 +10,7 @@ import { type ApiCaller, callerOf } from './api-caller.ts'
 import { givenClone, openTerminal, type } from './harness/clone.ts'
 import { type App, type RunningProcess, startProcess } from './harness/processes.ts'
 import { startReceiver } from './harness/receiver.ts'
+import { freshDataDir, runStandalone } from './harness/standalone.ts'
 import { findSystemPostgres, startSystemPostgres } from './harness/system-postgres.ts'
 import { blocksOf, freePorts } from './pages.ts'
 import { answersOf, givenHistory, type History, pictureOf, untilAllEnded } from './whole-history.ts'
@@ -81,6 +82,52 @@ test.runIf(system)(
     await expectAll(call, before)
   },
 )
+
+test('a backup or a restore that cannot be made says why, and changes nothing', {
+  timeout: 120_000,
+}, async () => {
+  const dataDir = await freshDataDir()
+  onTestFinished(() => dataDir.remove())
+  const empty = await freshDataDir()
+  onTestFinished(() => empty.remove())
+  const backup = join(dataDir.path, 'backup')
+  expect(await refused('backup', backup, dataDir.path)).toContain(
+    `There is no database in ${dataDir.path} yet`,
+  )
+
+  const service = await runStandalone(dataDir.path)
+  onTestFinished(() => service.signal('SIGTERM'))
+  await service.untilReady()
+  await promisify(execFile)(process.execPath, [backupMain, 'backup', backup], { env: service.environment })
+  const masterKey = await dataDir.read('master-key')
+
+  expect(await refused('backup', backup, dataDir.path)).toContain(`${backup} exists`)
+  expect(await refused('restore', backup, dataDir.path)).toContain(`Millrace already runs on ${dataDir.path}`)
+  service.signal('SIGTERM')
+  await service.exited
+  expect(await refused('restore', empty.path, empty.path)).toContain(`There is no backup in ${empty.path}`)
+  expect(await refused('restore', backup, dataDir.path)).toContain(
+    `mv ${dataDir.path} ${dataDir.path}-before`,
+  )
+  expect(await dataDir.read('master-key')).toBe(masterKey)
+})
+
+/** What the command says when it ends without having done its work. */
+async function refused(command: string, folder: string, dataDir: string): Promise<string> {
+  const env = { DATA_DIR: dataDir }
+  const ended = promisify(execFile)(process.execPath, [backupMain, command, folder], { env })
+  return await ended.then(
+    ({ stdout }) => {
+      throw new Error(`It was not refused: ${stdout}`)
+    },
+    ({ code, stderr }) => {
+      expect(code).toBe(1)
+      return stderr
+    },
+  )
+}
+
+const backupMain = fileURLToPath(new URL('../apps/standalone/src/backup-main.ts', import.meta.url))
 
 async function givenAll(call: ApiCaller): Promise<Before> {
   const receiver = await startReceiver()

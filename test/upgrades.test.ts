@@ -22,7 +22,7 @@ const releases = await readdir(fixtures)
 describe.each(releases)('what release %s left behind', (release) => {
   const left = join(fixtures, release)
 
-  test('is answered as it was, and what was unfinished ends', { timeout: 60_000 }, async () => {
+  test('is answered as it was, and what was unfinished ends', { timeout: 120_000 }, async () => {
     const { history, answers }: Left = JSON.parse(await readFile(join(left, 'answers.json'), 'utf8'))
     const { url, db } = await givenEmpty()
     const receiver = await givenReceiver()
@@ -39,6 +39,7 @@ describe.each(releases)('what release %s left behind', (release) => {
       STORAGE_URL: pathToFileURL(join(folder, 'files')).href,
       PUBLIC_URL: `http://127.0.0.1:${port}`,
       PORT: `${port}`,
+      CONCURRENCY: '8',
     })
 
     expect(await answersOf(call, history)).toMatchObject(answers)
@@ -100,7 +101,7 @@ test('a load that fails, or cannot be done, leaves the database empty', async ()
   await expect(loadDatabase(url, whole)).rejects.toThrow('The database is not empty')
 })
 
-test('processes go on while a later release adds a column to every table', { timeout: 60_000 }, async () => {
+test('processes go on while a later release adds a column to every table', { timeout: 120_000 }, async () => {
   const service = await startService({ queue: 'postgres', env: { CONCURRENCY: '1' } })
   onTestFinished(() => service.stop())
   const receiver = await givenReceiver()

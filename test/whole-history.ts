@@ -27,13 +27,20 @@ export async function givenHistory(call: ApiCaller, receiver: string): Promise<H
   const repeated = await create(repeatable, { 'idempotency-key': 'kept' })
   const cancelled = await create({ model: 'echo', input: { delay_ms: 60_000 } })
   await call(`POST /v1/predictions/${cancelled.id}/cancel`)
-  await until(async () => (await read(call, cancelled.id)).status === 'cancelled', { what: 'the cancel' })
+  await until(async () => (await read(call, cancelled.id)).status === 'cancelled', {
+    within: 30_000,
+    what: 'the cancel',
+  })
   const slow = { model: 'echo', input: { text: 'goes on', delay_ms: 3_000 } }
   const [first, second] = [await create(slow), await create(slow)]
-  await until(async () => (await read(call, first.id)).status === 'processing', { what: 'the slow run' })
+  await until(async () => (await read(call, first.id)).status === 'processing', {
+    within: 30_000,
+    what: 'the slow run',
+  })
   await until(
     async () => (await call(`GET /v1/predictions/${drawn.id}/deliveries`)).text.includes('"attempts":[{'),
     {
+      within: 30_000,
       what: 'a delivery that failed',
     },
   )

@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { dumpDatabase, dumpedIds } from '@millrace/database/dump'
@@ -65,12 +65,13 @@ export async function copyFiles(ids: string[], from: FileStore, to: FileStore): 
 /** The secrets of a data folder that what is in the database depends on. */
 export const keyFiles = ['master-key', 'api-key', 'admin-key'] as const
 
-async function copyKeys(config: Config, folder: string, terminal: Terminal): Promise<void> {
-  if (config.masterKey) terminal.step('MASTER_KEY is not part of it: keep that, too')
+/** A MASTER_KEY that the environment gives is its owner's to keep, unless it is the one of the data folder. */
+async function copyKeys({ dataDir, masterKey }: Config, folder: string, terminal: Terminal): Promise<void> {
   for (const file of keyFiles) {
-    const path = join(config.dataDir, file)
-    if ((file === 'master-key' && config.masterKey) || !(await exists(path))) continue
-    await copyFile(path, join(folder, file))
+    const key = await readFile(join(dataDir, file), 'utf8').catch(() => undefined)
+    const isOther = file === 'master-key' && masterKey !== undefined && key?.trim() !== masterKey
+    if (isOther) terminal.step('MASTER_KEY is not part of it: keep that, too')
+    else if (key !== undefined) await writeFile(join(folder, file), key, { mode: 0o600, flush: true })
   }
 }
 
