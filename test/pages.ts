@@ -9,7 +9,7 @@ import { onTestFinished } from 'vitest'
 /**
  * The fenced blocks of a page, ready to be pasted. The ports that the pages name (3000, 4000 and 8000) are replaced by
  * those of this test run and nothing else is changed. `console` blocks show what needs more than one machine or another
- * system; `json` and `text` ones show data.
+ * system, and are run, if at all, where that is there; `json` and `text` ones show data.
  */
 export async function blocksOf(page: string, ports: Ports): Promise<Block[]> {
   const text = await readFile(new URL(`../${page}`, import.meta.url), 'utf8')
