@@ -1,42 +1,19 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Prediction } from '@millrace/contract/prediction'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ApiCaller, callerOf } from './api-caller.ts'
 import { type Service, startService } from './harness/service.ts'
+import { type Print, writeObedientModels } from './obedient-models.ts'
 import { untilEnded } from './until-ended.ts'
-
-/** A module whose `run` is what its input says, as source. */
-const module = `
-  const deep = (levels) => { let value = 'x'; for (let n = 0; n < levels; n++) value = [value]; return value }
-  export default {
-    namespace: 'module', type: 'data', input_schema: { type: 'object' },
-    run: ({ source }, context) => eval('(' + source + ')')(context),
-  }`
-
-/** A command that prints what its input says: bytes as Latin-1, one part of it many times. */
-const command = `
-  import { json } from 'node:stream/consumers'
-  const { before = '', fill = '', times = 0, after = '\\n' } = await json(process.stdin)
-  process.stdout.write(Buffer.concat([before, fill.repeat(times), after].map((text) => Buffer.from(text, 'latin1'))))`
 
 let folder: string
 let service: Service
 let call: ApiCaller
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'millrace-bad-output-'))
-  await writeFile(join(folder, 'module.mjs'), module)
-  await writeFile(join(folder, '_command.mjs'), command)
-  await writeFile(
-    join(folder, 'command.json'),
-    JSON.stringify({
-      namespace: 'command',
-      type: 'data',
-      input_schema: { type: 'object' },
-      provider: { kind: 'command', command: [process.execPath, join(folder, '_command.mjs')] },
-    }),
-  )
+  await writeObedientModels(folder)
   service = await startService({ queue: 'redis', dispatchers: 0, env: { MODELS_DIR: folder } })
   call = callerOf(service.url, service.apiKey)
 })
@@ -177,6 +154,14 @@ describe('an output that cannot be kept is INVALID_OUTPUT', () => {
   })
 })
 
+test('NUL and half a surrogate pair become U+FFFD in a log', async () => {
+  const { id } = await run('module', { source: `({ log }) => { log('a\\0b\\ud800'); return 1 }` })
+  const { text } = await call(`GET /v1/predictions/${id}/stream`, {
+    headers: { accept: 'text/event-stream' },
+  })
+  expect(text).toContain('{"text":"a\uFFFDb\uFFFD\\n"')
+})
+
 test.each<[string, string, string | RegExp]>([
   ['NUL and half a surrogate pair', `() => { throw new Error('a\\0b\\ud800') }`, 'a\uFFFDb\uFFFD'],
   ['100 MB of text', `() => { throw new Error('x'.repeat(100e6)) }`, 'x'.repeat(4000)],
@@ -262,11 +247,4 @@ function failed(id: string, error: string | RegExp) {
 
 function result(json: string): string {
   return `{"event":"result","output":${json}}`
-}
-
-interface Print {
-  before?: string
-  fill?: string
-  times?: number
-  after?: string
 }

@@ -1,6 +1,7 @@
 import { dialects } from '@millrace/api/config'
 import { openapiDocument } from '@millrace/contract/openapi'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { answers } from './answers-to-texts.ts'
 import { type ApiCaller, type ApiReply, callerOf, refusalOf } from './api-caller.ts'
 import type { ApiDocument } from './fitting-values.ts'
 import { type Service, startService } from './harness/service.ts'
@@ -14,118 +15,6 @@ const texts = [
   "\\'; select pg_sleep(600); --",
   '"; delete from accounts; /* $1 $$ %s ? :x */',
 ]
-
-/** What each place of the API answers to all of them: taken as a text, or refused by name. */
-const answers: Record<string, string[]> = {
-  '200': [
-    'downloadFile header Range',
-    'downloadFile path name',
-    'getPrediction header If-None-Match',
-    'patchWebhook body description',
-    'patchWebhook body headers.*',
-    'streamPrediction header Last-Event-ID',
-  ],
-  '201': [
-    'createPrediction body input.*',
-    'createPrediction body input.NAME',
-    'createPrediction body tags.*',
-    'createPrediction header Idempotency-Key',
-    'createPrediction header Prefer',
-    'createWebhook body description',
-    'createWebhook body headers.*',
-    'uploadFile body file',
-    'uploadFile body purpose',
-    'uploadFile query filename',
-    'uploadFile query purpose',
-  ],
-  '202': [
-    'run body input.*',
-    'run body input.NAME',
-    'run body inputs.*',
-    'run body inputs.NAME',
-    'run body tags.*',
-    'run header Idempotency-Key',
-    'run header Prefer',
-  ],
-  '400 INVALID_DATE_FORMAT': ['listPredictions query from', 'listPredictions query to'],
-  '400 INVALID_PARAMETER': [
-    'createPrediction body await',
-    'createPrediction body privacy',
-    'createPrediction body stream',
-    'createPrediction body tags.NAME',
-    'createPrediction body timeouts.run',
-    'createPrediction body timeouts.start',
-    'createPrediction body webhook.events.[]',
-    'createWebhook body active',
-    'createWebhook body events.[]',
-    'createWebhook body format',
-    'createWebhook body headers.NAME',
-    'getModel query fields',
-    'getPrediction query wait',
-    'listDeliveries query cursor',
-    'listDeliveries query page',
-    'listDeliveries query per_page',
-    'listFiles query cursor',
-    'listFiles query page',
-    'listFiles query per_page',
-    'listJobs query page',
-    'listJobs query per_page',
-    'listJobs query status',
-    'listModels query fields',
-    'listPredictions query cursor',
-    'listPredictions query page',
-    'listPredictions query per_page',
-    'listPredictions query status',
-    'listWebhooks query cursor',
-    'listWebhooks query page',
-    'listWebhooks query per_page',
-    'patchWebhook body active',
-    'patchWebhook body events.[]',
-    'patchWebhook body format',
-    'patchWebhook body headers.NAME',
-    'run body async',
-    'run body auto_fallback',
-    'run body stream',
-    'run body tags.NAME',
-    'run body webhook.events.[]',
-  ],
-  '400 INVALID_WEBHOOK_URL': [
-    'createPrediction body webhook',
-    'createPrediction body webhook.url',
-    'createWebhook body url',
-    'patchWebhook body url',
-    'run body webhook',
-    'run body webhook.url',
-  ],
-  '404 FILE_NOT_FOUND': [
-    'deleteFile path id',
-    'downloadFile path id',
-    'downloadFile query expires',
-    'downloadFile query signature',
-    'getFile path id',
-  ],
-  '404 MODEL_NOT_FOUND': [
-    'createPrediction body model',
-    'getModel path slug',
-    'listPredictions query model',
-    'run body model',
-  ],
-  '404 PREDICTION_NOT_FOUND': [
-    'cancelPrediction path id',
-    'deletePrediction path id',
-    'getJob path id',
-    'getPrediction path id',
-    'listDeliveries path id',
-    'streamPrediction path id',
-  ],
-  '404 WEBHOOK_NOT_FOUND': [
-    'deleteWebhook path id',
-    'getWebhook path id',
-    'getWebhookSecret path id',
-    'patchWebhook path id',
-    'rotateWebhookSecret path id',
-  ],
-}
 
 const document = openapiDocument({
   publicUrl: 'http://127.0.0.1',
