@@ -78,6 +78,26 @@ test('a path that hangs costs its own account the host, not the others that shar
   await database.drop()
 })
 
+test("what a host that hangs holds does not count in its account's share, but for one host only", () => {
+  const load = createLoad({ slots: 64, slotsPerAccount: 16, now: () => time })
+  const send = (host: string) => load.add({ account_id: 'one', host } as ClaimedDelivery)
+  const counted = () => load.saturation().accounts
+
+  for (let count = 0; count < 8; count++) send('hangs.test')
+  expect(counted()).toEqual([{ account: 'one', count: 8 }])
+  time += 501
+  expect(counted()).toEqual([{ account: 'one', count: 0 }])
+
+  for (let count = 0; count < 8; count++) send('hangs-too.test')
+  time += 501
+  expect(counted()).toEqual([{ account: 'one', count: 8 }])
+  expect(load.saturation().fullAccounts).toEqual([])
+
+  for (let count = 0; count < 8; count++) send('answers.test')
+  expect(load.saturation().fullAccounts).toEqual(['one'])
+  expect(load.free()).toBe(40)
+})
+
 function silence(times: number): void {
   for (let count = 0; count < times; count++) breaker.report('a.test', false)
 }

@@ -24,6 +24,7 @@ export async function claimDue(db: Database, request: ClaimRequest): Promise<Cla
       saturation.closedPairs,
       saturation.probingPairs,
       JSON.stringify(saturation.inFlight),
+      JSON.stringify(saturation.accounts),
     ],
   })
   const ids = allowed.map(({ id }) => id)
@@ -77,8 +78,8 @@ const lookStatement = `
     from candidates c
     left join (select account, host, count from json_to_recordset($7) as f(account uuid, host text, count integer)) p
       on p.account = c.account_id and p.host = c.host
-    left join (select account, sum(count) as count from json_to_recordset($7) as f(account uuid, count integer)
-               group by account) a on a.account = c.account_id
+    left join (select account, count from json_to_recordset($8) as f(account uuid, count integer)) a
+      on a.account = c.account_id
   )
   select id from ranked
   where of_pair <= $2 and of_account <= $3 and (of_pair = 1 or not probing)
