@@ -53,10 +53,11 @@ async function receive(request: IncomingMessage): Promise<ReceivedRequest> {
 
 async function reply(
   response: ServerResponse,
-  { status = 200, headers = {}, body = '', afterMs = 0, cut, hang }: Answer,
+  { status = 200, headers = {}, body = '', afterMs = 0, after, cut, hang }: Answer,
 ) {
   if (afterMs > 0) await delay(afterMs)
   if (hang) return
+  await after
   if (cut) response.destroy()
   else if (typeof body === 'string') response.writeHead(status, headers).end(body)
   else await pipeline(Readable.from(body), response.writeHead(status, headers)).catch(() => {})
@@ -93,6 +94,8 @@ export interface Answer {
   body?: string | Iterable<Buffer>
   /** Answers late by so many milliseconds. */
   afterMs?: number
+  /** Answers once this has come about. */
+  after?: Promise<unknown>
   /** Cuts the connection instead of answering. */
   cut?: boolean
   /** Keeps the connection and says nothing. */
