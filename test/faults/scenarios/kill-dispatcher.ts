@@ -1,0 +1,75 @@
+import type { Receiver } from '../../harness/receiver.ts'
+import { until } from '../../harness/wait.ts'
+import { createMany } from '../load.ts'
+import type { Scenario } from '../scenario.ts'
+import type { Slot } from '../slot.ts'
+import { deliveriesAtOnce, ordinary, type World } from '../world.ts'
+
+export const killDispatcher: Scenario = {
+  name: 'kill-dispatcher',
+  fault: 'kill -9 of the dispatcher with 64 deliveries in flight, sixteen times',
+  outcome: 'all are delivered; no more come again than were in flight, with the same id and body',
+  async run(world, { predictions, long }) {
+    const [dispatcher] = world.dispatchers
+    if (!dispatcher) throw new RangeError('There is no dispatcher')
+    // What one host may get at a time is an eighth of it.
+    const receivers = await Promise.all(Array.from({ length: 8 }, () => world.receive({ hang: true })))
+    const urls = receivers.map(({ url }) => url)
+    await gather(world, dispatcher, { urls, count: predictions })
+
+    const kills = long ? 16 : 1
+    for (let kill = 0; kill < kills; kill++) {
+      await untilInFlight(receivers, Math.min(predictions, deliveriesAtOnce))
+      world.fault(`kill -9 ${dispatcher.name}`)
+      await dispatcher.kill()
+    }
+    const { made: inFlight } = await triesOf(world, urls)
+    for (const receiver of receivers) receiver.answerWith({})
+    await world.untilQuiet(120_000)
+
+    const ids = receivers.flatMap(({ requests }) => requests.map(({ headers }) => headers['webhook-id']))
+    const again = ids.length - new Set(ids).size
+    const { failed } = await triesOf(world, urls)
+    if (again - failed > inFlight) throw new Error(`${inFlight} were in flight, and ${again} came again`)
+    return { kills, in_flight: inFlight, again }
+  },
+}
+
+/** Lets webhooks pile up while nobody sends them, so that as many as can be are sent at once. */
+async function gather(
+  world: World,
+  dispatcher: Slot,
+  { urls, count }: { urls: string[]; count: number },
+): Promise<void> {
+  const fill = dispatcher.vacate()
+  await dispatcher.kill()
+  const webhook = (nth: number) => ({ url: urls[nth % urls.length], events: ['succeeded'] })
+  await createMany(world.client, {
+    count,
+    body: (nth) => ({ ...ordinary(world), webhook: webhook(nth) }),
+  })
+  await until(async () => (await world.db.pool.query('select from runs limit 1')).rowCount === 0, {
+    within: 60_000,
+    what: 'every prediction to end',
+  })
+  fill()
+}
+
+/** Waits for so many more requests, none of which is answered. */
+async function untilInFlight(receivers: Receiver[], count: number): Promise<void> {
+  const received = () => receivers.reduce((sum, { requests }) => sum + requests.length, 0)
+  const before = received()
+  await until(() => received() >= before + count, { within: 60_000, what: `${count} deliveries in flight` })
+}
+
+/** How often these were tried, and how often in vain as far as a dispatcher lived to tell. */
+async function triesOf({ db }: World, urls: string[]): Promise<{ made: number; failed: number }> {
+  const { rows } = await db.pool.query<{ made: number; failed: number }>(
+    `select coalesce(sum(attempt), 0)::integer as made,
+            (select count(*) from delivery_attempts a join deliveries of on of.id = a.delivery_id
+             where of.url = any($1) and coalesce(a.status_code, 0) <> 200)::integer as failed
+     from deliveries where url = any($1)`,
+    [urls],
+  )
+  return rows[0] ?? { made: 0, failed: 0 }
+}
