@@ -76,7 +76,8 @@ export interface PredictionRow {
   status: Status
   attempt: number
   errorId: string | null
-  webhook: boolean
+  /** The events that were asked for, as they were named. */
+  webhook: string[] | null
   deleted: boolean
   created: number
   started: number | null

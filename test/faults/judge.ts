@@ -1,4 +1,5 @@
 import { isTerminal, type Status } from '@millrace/contract/statuses'
+import { type PredictionEventName, subscribes } from '@millrace/contract/webhook-events'
 import { schedule } from '@millrace/webhooks/schedule'
 import type { DeliveryRow, Entry, PredictionRow } from './history.ts'
 import { disorderIn, type KeyAnswer } from './key-register.ts'
@@ -14,17 +15,26 @@ export function judge(entries: Entry[]): string[] {
   )
 }
 
-const promises: Record<string, (facts: Facts) => Iterable<string>> = {
+/** Each promise with what breaks it. */
+export const promises: Record<string, (facts: Facts) => Iterable<string>> = {
   'every accepted create has exactly one row': function* ({ creates, rows }) {
     for (const { id, key, status } of creates) {
       if (status < 300 && status > 0 && !(id && rows.has(id))) yield `${id} (key ${key}) has no row`
     }
   },
   'one idempotency key is one prediction': function* ({ creates, rows }) {
+    const told = new Set(creates.flatMap(({ id }) => id ?? []))
+    for (const { id, key } of rows.values()) {
+      if (key === null && !told.has(id)) yield `${id} has no key, and nobody was told of it`
+    }
     const byKey = Map.groupBy(creates, ({ key }) => key)
     for (const [key, calls] of byKey) {
       const ids = new Set(calls.flatMap(({ id }) => id ?? []))
       if (ids.size > 1) yield `${key} was answered with ${[...ids].join(' and ')}`
+      for (const id of ids) {
+        const other = rows.get(id)?.key ?? key
+        if (other !== key) yield `${key} was answered with ${id}, which ${other} made`
+      }
     }
     const rowsByKey = Map.groupBy([...rows.values()], ({ key }) => key)
     for (const [key, made] of rowsByKey) {
@@ -50,17 +60,19 @@ const promises: Record<string, (facts: Facts) => Iterable<string>> = {
       }
     }
     for (const [id, told] of events) {
-      for (const [nth, { status }] of told.entries()) {
+      for (const [nth, { status, attempt }] of told.entries()) {
         const before = told[nth - 1]
         if (before && rank(status) < rank(before.status)) yield `${id} told ${before.status}, then ${status}`
+        const again = told.slice(0, nth).some((one) => one.status === status && one.attempt === attempt)
+        if (again) yield `${id} told ${status} twice in attempt ${attempt}`
       }
     }
   },
   'what was shown at the end is the end': function* ({ looks, rows }) {
     for (const [id, seen] of looks) {
-      const end = seen.find(({ shown }) => shown && isTerminal(shown))
       const row = rows.get(id)
-      if (end && row && row.status !== end.shown) yield `${id} was shown ${end.shown} and is ${row.status}`
+      const wrong = seen.find(({ shown }) => shown && isTerminal(shown) && row && shown !== row.status)
+      if (wrong) yield `${id} was shown ${wrong.shown} and is ${row?.status}`
     }
   },
   'every prediction ends': function* ({ rows, leftovers }) {
@@ -83,7 +95,8 @@ const promises: Record<string, (facts: Facts) => Iterable<string>> = {
       }
       const last = told.at(-1)?.attempt ?? 0
       const row = rows.get(id)
-      if (row && row.attempt < last) yield `${id} is at attempt ${row.attempt} and told ${last}`
+      const isStale = row && (isTerminal(row.status) ? row.attempt !== last : row.attempt < last)
+      if (isStale) yield `${id} is at attempt ${row.attempt} and told ${last}`
     }
   },
   'created, started and completed are in order': function* ({ rows }) {
@@ -93,14 +106,21 @@ const promises: Record<string, (facts: Facts) => Iterable<string>> = {
         yield `${id}: ${times.join(', ')}`
     }
   },
-  'every end has its webhook': function* ({ rows, deliveries }) {
-    for (const { id, status, webhook, deleted } of rows.values()) {
-      if (!webhook || deleted || !isTerminal(status)) continue
-      const own = (deliveries.get(id) ?? []).filter(({ endpoint }) => endpoint === null)
-      const ends = own.filter(({ event }) => event === `prediction.${status}`)
-      if (ends.length !== 1) yield `${id} has ${ends.length} deliveries of prediction.${status}`
+  'every event that was asked for has its webhook': function* ({ rows, deliveries }) {
+    for (const { id, status, started, webhook, deleted } of rows.values()) {
+      if (deleted || !isTerminal(status)) continue
+      const happened: PredictionEventName[] = [`prediction.${status}`]
+      if (started !== null) happened.push('prediction.started')
+      for (const event of happened.filter((name) => webhook && subscribes(webhook, name))) {
+        const own = (deliveries.get(id) ?? []).filter((one) => one.endpoint === null && one.event === event)
+        if (own.length !== 1) yield `${id} has ${own.length} deliveries of ${event}`
+      }
     }
     for (const { id, state, event, prediction } of [...deliveries.values()].flat()) {
+      const status = rows.get(prediction)?.status
+      const end = event.replace('prediction.', '')
+      if (status && isEnd(end) && end !== status)
+        yield `${id} tells ${event} of ${prediction}, which is ${status}`
       if (state === 'due' || state === 'sending') yield `${id} (${event} of ${prediction}) is still ${state}`
     }
   },
@@ -146,6 +166,11 @@ const promises: Record<string, (facts: Facts) => Iterable<string>> = {
       }
     }
   },
+  'what fails for now is a 503 that says when to ask again': function* ({ creates }) {
+    for (const { key, status, retryAfter, error } of creates) {
+      if (status >= 500 && !(status === 503 && retryAfter)) yield `${key} was answered ${status} (${error})`
+    }
+  },
   'no secret is told': function* ({ leaks }) {
     yield* leaks
   },
@@ -178,6 +203,10 @@ function keyAnswer({ status, id, error, replayed = false }: Kind<'create'>): Key
   if (error === 'IDEMPOTENCY_KEY_REUSED') return 'reused'
   if (error === 'IDEMPOTENCY_IN_PROGRESS') return 'in-progress'
   return status >= 400 && status < 500 ? 'refused' : 'unknown'
+}
+
+function isEnd(name: string): boolean {
+  return name === 'succeeded' || name === 'failed' || name === 'cancelled'
 }
 
 function rank(status: Status): number {

@@ -5,7 +5,7 @@ import type { History } from './history.ts'
 /** Puts on record what the database holds now that all is quiet. */
 export async function recordRows(db: Database, history: History): Promise<void> {
   const predictions = await db.pool.query(
-    `select p.id, k.key, p.status, p.attempt, p.error_id, p.webhook is not null as webhook, p.deleted_at is not null as deleted,
+    `select p.id, k.key, p.status, p.attempt, p.error_id, p.webhook::json -> 'events' as webhook, p.deleted_at is not null as deleted,
             extract(epoch from p.created_at)::float8 as created, extract(epoch from p.started_at)::float8 as started,
             extract(epoch from p.completed_at)::float8 as completed,
             (select count(*) from outcomes o where o.prediction_id = p.id)::integer as outcomes
