@@ -1,16 +1,30 @@
 import type { Scenario } from './scenario.ts'
 import { clockSkew } from './scenarios/clock-skew.ts'
+import { crashModel } from './scenarios/crash-model.ts'
 import { endlessAnswers } from './scenarios/endless-answers.ts'
 import { hangingReceiver } from './scenarios/hanging-receiver.ts'
+import { killApi } from './scenarios/kill-api.ts'
+import { killBeforeRing } from './scenarios/kill-before-ring.ts'
+import { killDispatcher } from './scenarios/kill-dispatcher.ts'
+import { killEverything } from './scenarios/kill-everything.ts'
 import { killWorker } from './scenarios/kill-worker.ts'
 import { receivers } from './scenarios/receivers.ts'
 import { redisOutages } from './scenarios/redis-outages.ts'
+import { rollingRestart } from './scenarios/rolling-restart.ts'
 import { secrets } from './scenarios/secrets.ts'
 import { stoppedWorker } from './scenarios/stopped-worker.ts'
+import { termWorker } from './scenarios/term-worker.ts'
 
 /** Every fault, in the order of docs/guarantees.md. */
 export const scenarios: Scenario[] = [
+  killApi,
+  killBeforeRing,
   killWorker,
+  killDispatcher,
+  killEverything,
+  termWorker,
+  rollingRestart,
+  crashModel,
   receivers,
   endlessAnswers,
   hangingReceiver,
