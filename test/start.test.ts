@@ -165,7 +165,9 @@ describe('what a person can put right is said in words', () => {
     expect(second.shown()).toContain(`Millrace already runs on ${dataDir.path}`)
   })
 
-  test('a database of another PostgreSQL, with the commands that take it over', async () => {
+  test('a database of another PostgreSQL, with the commands that take it over', {
+    timeout: 60_000,
+  }, async () => {
     const dataDir = await givenDataDir()
     const first = await started(dataDir.path)
     await first.untilReady()
