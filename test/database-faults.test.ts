@@ -1,6 +1,7 @@
-import { transaction } from '@millrace/database/connect'
+import { connect, transaction } from '@millrace/database/connect'
 import { faultOf, isUnreachable } from '@millrace/database/faults'
 import { expect, test } from 'vitest'
+import { startProxy } from './faults/tcp-proxy.ts'
 import { freshDatabase } from './harness/database.ts'
 
 test('a transaction whose connection is cut fails, and the process goes on with another', async () => {
@@ -33,6 +34,28 @@ test('a connection that is cut between two statements is no end of the process e
   })
 
   await expect(cut).rejects.toSatisfy(isUnreachable)
+  await drop()
+})
+
+test('a connection whose other end is gone without a word is given up, also inside a transaction', async () => {
+  const { url, drop } = await freshDatabase()
+  const store = new URL(url)
+  const proxy = await startProxy({ host: store.hostname, port: Number(store.port) })
+  store.port = `${proxy.port}`
+  const db = connect({ url: store.href, max: 1, name: 'half-open', patienceMs: 500 })
+  await db.pool.query('select 1')
+  proxy.cut('half-open')
+  await expect(db.pool.query('select 1')).rejects.toSatisfy(isUnreachable)
+
+  const cut = transaction(db, async (client) => {
+    proxy.cut('half-open')
+    await client.query('select 1')
+  })
+
+  await expect(cut).rejects.toSatisfy(isUnreachable)
+  expect((await db.pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  await db.close()
+  await proxy.close()
   await drop()
 })
 

@@ -19,7 +19,12 @@ import type { Config } from './config.ts'
 
 /** Opens everything the routes need. Throws when the database, the store or the models cannot be opened. */
 export async function openContext(config: Config, log: Log): Promise<Context> {
-  const db = connect({ url: config.DATABASE_URL, max: config.DATABASE_POOL, name: 'millrace-api' })
+  const db = connect({
+    url: config.DATABASE_URL,
+    max: config.DATABASE_POOL,
+    name: 'millrace-api',
+    patienceMs,
+  })
   const queue = openQueue({
     databaseUrl: config.DATABASE_URL,
     redisUrl: config.REDIS_URL,
@@ -72,6 +77,9 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
 function linksFor(publicUrl: string, fileUrls: FileUrls, seconds: number): Links {
   return { publicUrl, file: ({ id, name }) => fileUrls.sign(id, name, seconds) }
 }
+
+/** A statement without an answer for so long is answered with 503: sooner than most clients give up. */
+const patienceMs = 10_000
 
 /** How long file URLs live: a day in replies, a week in webhook bodies. */
 const replyUrlSeconds = 24 * 3600

@@ -24,7 +24,7 @@ import { type Sweep, startSweeps } from './sweep/sweep.ts'
 const config = orExit(readConfig)
 const log = createLog({ name: 'dispatcher', level: config.logLevel })
 const stopped = untilSignal({ supervised: config.supervised })
-const db = connect({ url: config.databaseUrl, name: 'millrace-dispatcher', max: 16 })
+const db = connect({ url: config.databaseUrl, name: 'millrace-dispatcher', max: 16, patienceMs: 20_000 })
 const queue = openQueue({
   databaseUrl: config.databaseUrl,
   redisUrl: config.redisUrl,

@@ -70,7 +70,7 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
 }
 
 async function openWorker(config: Config, log: Log): Promise<Worker> {
-  const db = connect({ url: config.databaseUrl, max: 8, name: 'millrace-worker' })
+  const db = connect({ url: config.databaseUrl, max: 8, name: 'millrace-worker', patienceMs })
   const queue = openQueue({
     databaseUrl: config.databaseUrl,
     redisUrl: config.redisUrl,
@@ -152,6 +152,9 @@ async function close({ lease, models, queue, lifecycle, workFolder }: Worker): P
 }
 
 const closeMs = 5_000
+
+/** A connection without an answer for so long is dead, and its statement is repeated on another: sooner than a lease ends. */
+const patienceMs = 10_000
 
 /** URLs inside webhook bodies work as long as the files live. */
 const webhookUrlSeconds = 7 * 86_400

@@ -1,5 +1,6 @@
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
+import { isUnreachable } from './faults.ts'
 import type { Tables } from './tables.ts'
 
 // json and jsonb come back as text's own parse; int8 (bytes of files, counts) fits a double by far.
@@ -7,15 +8,19 @@ pg.types.setTypeParser(pg.types.builtins.INT8, Number)
 
 /**
  * Opens a pool on `url`. `max` is the number of connections, `name` shows in pg_stat_activity.
- * A connection that breaks while idle is dropped quietly: the next query opens another.
+ * A connection that breaks while idle is dropped quietly: the next query opens another. One whose other end is gone
+ * without a word is given up after `patienceMs` (`query_timeout` in the URL wins), and its statement counts as cut off;
+ * TCP alone would wait for a quarter of an hour.
  */
-export function connect({ url, max = 10, name }: ConnectOptions): Database {
+export function connect({ url, max = 10, name, patienceMs = 0 }: ConnectOptions): Database {
   const pool = new pg.Pool({
     connectionString: url,
     max,
     application_name: name,
     connectionTimeoutMillis: 5_000,
+    query_timeout: patienceMs,
     keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
     options:
       '-c timezone=UTC -c lock_timeout=1s -c statement_timeout=30s -c idle_in_transaction_session_timeout=30s',
   })
@@ -44,9 +49,12 @@ export async function transaction<T>(db: Database, work: (client: pg.PoolClient)
     await client.query('commit')
     return result
   } catch (error) {
-    await client.query('rollback').catch((lost) => {
-      broken = lost
-    })
+    // What got no answer would not answer a rollback either, and closing the connection is one.
+    if (isUnreachable(error)) broken = error
+    else
+      await client.query('rollback').catch((lost) => {
+        broken = lost
+      })
     throw error
   } finally {
     client.release(broken !== undefined)
@@ -57,6 +65,8 @@ export interface ConnectOptions {
   url: string
   max?: number
   name: string
+  /** How long a statement may go without an answer; for ever unless it is given. */
+  patienceMs?: number
 }
 
 /** A pool and a typed query builder over the same connections. */

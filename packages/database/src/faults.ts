@@ -16,7 +16,9 @@ export function faultOf(error: unknown): Fault {
 export function isUnreachable(error: unknown): boolean {
   return (
     faultOf(error) === 'unreachable' ||
-    /Connection terminated|timeout exceeded when trying to connect|not queryable/.test(String(error))
+    /Connection terminated|timeout exceeded when trying to connect|Query read timeout|not queryable/.test(
+      String(error),
+    )
   )
 }
 
