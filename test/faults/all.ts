@@ -8,12 +8,15 @@ import { killBeforeRing } from './scenarios/kill-before-ring.ts'
 import { killDispatcher } from './scenarios/kill-dispatcher.ts'
 import { killEverything } from './scenarios/kill-everything.ts'
 import { killWorker } from './scenarios/kill-worker.ts'
+import { postgresRestarts } from './scenarios/postgres-restarts.ts'
 import { receivers } from './scenarios/receivers.ts'
 import { redisOutages } from './scenarios/redis-outages.ts'
 import { rollingRestart } from './scenarios/rolling-restart.ts'
 import { secrets } from './scenarios/secrets.ts'
+import { slowPostgres } from './scenarios/slow-postgres.ts'
 import { stoppedWorker } from './scenarios/stopped-worker.ts'
 import { termWorker } from './scenarios/term-worker.ts'
+import { workerCutFromQueue } from './scenarios/worker-cut-from-queue.ts'
 
 /** Every fault, in the order of docs/guarantees.md. */
 export const scenarios: Scenario[] = [
@@ -30,6 +33,9 @@ export const scenarios: Scenario[] = [
   hangingReceiver,
   secrets,
   ...redisOutages,
+  workerCutFromQueue,
+  postgresRestarts,
+  ...slowPostgres,
   stoppedWorker,
   clockSkew,
 ]

@@ -63,7 +63,7 @@ export async function startWorld({ queue, seed, shape = {}, folder }: WorldOptio
       app,
       name,
       environment: { ...environment, ...more },
-      postgresUrl: postgres.url,
+      postgresUrl: `${postgres.url}?query_timeout=${patienceMs}`,
       redisUrl: queue === 'redis' ? redis.url : undefined,
       history,
       leash,
@@ -159,6 +159,9 @@ function latestRows(entries: Entry[], since: number): Entry[] {
   const looked: Entry['is'][] = ['prediction', 'status-event', 'delivery', 'leftover']
   return entries.filter((entry, nth) => nth >= since || !looked.includes(entry.is))
 }
+
+/** After so long without an answer from the database its connection counts as dead; 10 s in production. */
+export const patienceMs = 4_000
 
 /** How many runs a worker of the usual shape takes at a time. */
 export const slotsPerWorker = 8

@@ -1,0 +1,43 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { countReruns } from '../reruns.ts'
+import type { Scenario } from '../scenario.ts'
+import { underLoad } from '../under-load.ts'
+import { ordinary } from '../world.ts'
+
+export const postgresRestarts: Scenario = {
+  name: 'postgres-restarts',
+  fault: 'Postgres restarted every 7 s under 50 creates a second, now in order and now as in a crash',
+  // As in production: with a shorter one a busy machine alone could cost a lease.
+  shape: { env: { LEASE_SECONDS: '15' } },
+  outcome: 'besides 2xx only 503 with Retry-After; results are held and saved, and no model is called twice',
+  async run(world, { predictions, long }) {
+    // The promised five minutes on one of the queues: the other shares the code and the hour.
+    const load = long
+      ? { count: world.queue === 'redis' ? 15_000 : predictions, perSecond: 50 }
+      : { count: predictions, perSecond: 10 }
+    const body = () => ordinary(world, { delay_ms: 50 + world.random.below(400) })
+    let restarts = 0
+    const { ids, answers, recoveryMs } = await underLoad(world, { ...load, body }, async ({ over }) => {
+      while (long ? !over() : restarts < 2) {
+        await delay(long ? 7_000 : 1_000)
+        const how = restarts++ % 2 === 0 ? 'fast' : 'immediate'
+        world.fault(`Postgres restarted (${how})`)
+        await world.postgres.restart(how)
+      }
+    })
+    const wrong = answers.notAccepted.find(({ status, retryAfter }) => status !== 503 || !retryAfter)
+    if (wrong)
+      throw new Error(
+        `A create was answered otherwise than with 503 and Retry-After: ${JSON.stringify(wrong)}`,
+      )
+    const reruns = await countReruns(world, ids)
+    if (reruns > 0) throw new Error(`${reruns} predictions were run again because the database blinked`)
+    return {
+      restarts,
+      refused: answers.notAccepted.length,
+      reruns,
+      slowest_create: answers.slowestMs,
+      recovery: recoveryMs,
+    }
+  },
+}

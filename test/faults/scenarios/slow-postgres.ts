@@ -1,0 +1,73 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Scenario } from '../scenario.ts'
+import type { NetworkFault } from '../tcp-proxy.ts'
+import { underLoad } from '../under-load.ts'
+import { ordinary, type World } from '../world.ts'
+
+/** Networks between the service and its database that are slow, or worse, say nothing. */
+export const slowPostgres: Scenario[] = [
+  network({
+    name: 'postgres-far-away',
+    fault: 'every answer of Postgres half a second late, then Postgres at 20 KB a second',
+    seconds: { long: 30, short: 2 },
+    faults: [{ delayMs: 250 }, { dripBytes: 20_000 }],
+  }),
+  network({
+    name: 'postgres-black-holed',
+    fault: 'the way to Postgres a black hole for 10 s, open connections and new ones',
+    seconds: { long: 10, short: 2 },
+    faults: ['black-hole'],
+  }),
+  network({
+    name: 'postgres-half-open',
+    fault: 'the other end of every connection to Postgres gone without a word, again and again',
+    seconds: { long: 15, short: 1 },
+    faults: ['half-open', 'half-open'],
+  }),
+]
+
+function network({ name, fault, seconds, faults }: Network): Scenario {
+  return {
+    name,
+    fault,
+    outcome: 'besides 2xx only 503 with Retry-After, and all is over without a hand',
+    async run(world, { predictions, long }) {
+      const lasts = long ? seconds.long : seconds.short
+      const perSecond = predictions / (lasts * faults.length + 2)
+      const body = () => ordinary(world, { delay_ms: 20 + world.random.below(100) })
+      const { answers, recoveryMs } = await underLoad(
+        world,
+        { count: predictions, perSecond, atOnce: 32, body },
+        async () => {
+          await delay(500)
+          for (const one of faults) {
+            world.fault(`${name}: ${JSON.stringify(one)}`)
+            suffer(world, one)
+            await delay(lasts * 1000)
+          }
+          suffer(world, 'none')
+          world.fault(`${name}: over`)
+        },
+      )
+      const wrong = answers.notAccepted.find(({ status, retryAfter }) => status !== 503 || !retryAfter)
+      if (wrong) throw new Error(`Answered otherwise than with 503 and Retry-After: ${JSON.stringify(wrong)}`)
+      if (long && recoveryMs > 60_000) throw new Error(`It took ${recoveryMs} ms to recover`)
+      return { refused: answers.notAccepted.length, slowest_create: answers.slowestMs, recovery: recoveryMs }
+    },
+  }
+}
+
+function suffer({ slots }: World, fault: NetworkFault | 'half-open'): void {
+  for (const { postgres } of slots) {
+    if (fault === 'half-open') postgres.cut('half-open')
+    else postgres.set(fault)
+  }
+}
+
+interface Network {
+  name: string
+  fault: string
+  /** Of each fault. */
+  seconds: { long: number; short: number }
+  faults: (NetworkFault | 'half-open')[]
+}
