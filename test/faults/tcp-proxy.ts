@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
 /**
  * Stands between one process and a store and does to its connections what networks do. Bytes pass in order; a fault
- * holds for open and new connections alike until the next one is set.
+ * holds for open and new connections alike until the next one is set, `refused` for new ones only.
  */
 export async function startProxy(target: { host: string; port: number }): Promise<FaultProxy> {
   const links = new Set<Link>()
@@ -131,12 +131,11 @@ function pump(from: Socket, to: Socket, faultNow: () => NetworkFault): Pump {
       const bytes = held.shift()
       if (bytes === undefined) break
       if (typeof fault === 'object' && 'delayMs' in fault) await pause(fault.delayMs)
-      const now =
-        typeof fault === 'object' && 'dripBytes' in fault ? bytes.subarray(0, fault.dripBytes) : bytes
-      if (now.length < bytes.length) {
-        held.unshift(bytes.subarray(now.length))
-        await pause(1000)
-      }
+      const drip =
+        typeof fault === 'object' && 'dripBytes' in fault ? fault.dripBytes : Number.POSITIVE_INFINITY
+      const now = bytes.subarray(0, drip)
+      if (now.length < bytes.length) held.unshift(bytes.subarray(now.length))
+      await pause((1000 * now.length) / drip)
       if (!to.write(now)) await Promise.race([once(to, 'drain'), ended(to)]).catch(() => {})
     }
     busy = false
@@ -162,7 +161,7 @@ async function ended(socket: Socket): Promise<void> {
 }
 
 async function pause(ms: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, ms))
+  if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms))
 }
 
 export interface FaultProxy {
