@@ -1,13 +1,16 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
+import { dumpDatabase } from '@millrace/database/dump'
+import { newId } from '@millrace/database/ids'
 import { freePort } from '@millrace/standalone/ports'
 import { expect, onTestFinished, test } from 'vitest'
 import { type ApiCaller, callerOf } from './api-caller.ts'
 import { givenClone, openTerminal, type } from './harness/clone.ts'
+import { freshDatabase } from './harness/database.ts'
 import { type App, type RunningProcess, startProcess } from './harness/processes.ts'
 import { startReceiver } from './harness/receiver.ts'
 import { freshDataDir, runStandalone } from './harness/standalone.ts'
@@ -110,6 +113,21 @@ test('a backup or a restore that cannot be made says why, and changes nothing', 
     `mv ${dataDir.path} ${dataDir.path}-before`,
   )
   expect(await dataDir.read('master-key')).toBe(masterKey)
+})
+
+test.runIf(process.platform === 'linux')('a full disk ends a backup with what is wrong', async () => {
+  const { url, db, drop } = await freshDatabase()
+  onTestFinished(drop)
+  const folder = await mkdtemp(join(tmpdir(), 'millrace-full-'))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  await symlink('/dev/full', join(folder, 'webhook_bodies.copy'))
+  const ids = Array.from({ length: 200 }, newId)
+  await db.pool.query(
+    `insert into webhook_bodies select id, repeat('x', 100000) from unnest($1::uuid[]) id`,
+    [ids],
+  )
+
+  await expect(dumpDatabase(url, folder)).rejects.toThrow('ENOSPC')
 })
 
 /** What the command says when it ends without having done its work. */
