@@ -55,7 +55,8 @@ export async function openSlot(options: SlotOptions): Promise<Slot> {
     }
   }
   const filled = fill()
-  const present = (within = 60_000) => until(() => running, { within, what: `${name} to run` })
+  const present = (within = 60_000) =>
+    until(() => !running?.ended() && running, { within, what: `${name} to run` })
   await present()
 
   async function term(): Promise<void> {
