@@ -8,6 +8,7 @@ import { killBeforeRing } from './scenarios/kill-before-ring.ts'
 import { killDispatcher } from './scenarios/kill-dispatcher.ts'
 import { killEverything } from './scenarios/kill-everything.ts'
 import { killWorker } from './scenarios/kill-worker.ts'
+import { lostAnswers } from './scenarios/lost-answers.ts'
 import { postgresRestarts } from './scenarios/postgres-restarts.ts'
 import { receivers } from './scenarios/receivers.ts'
 import { redisOutages } from './scenarios/redis-outages.ts'
@@ -36,6 +37,7 @@ export const scenarios: Scenario[] = [
   workerCutFromQueue,
   postgresRestarts,
   ...slowPostgres,
+  lostAnswers,
   stoppedWorker,
   clockSkew,
 ]

@@ -29,11 +29,11 @@ export async function startProxy(target: { host: string; port: number }): Promis
         waiting = undefined
         act()
       }
-      if (losing === undefined || losing.left === 0 || !losing.marks.some((mark) => bytes.includes(mark)))
-        return
+      if (losing === undefined || losing.lost === losing.times) return
+      if (!losing.marks.some((mark) => bytes.includes(mark))) return
       losing.seen++
       if (losing.seen % losing.every !== 0) return
-      losing.left--
+      losing.lost++
       link.loseAnswer(losing.onLost)
     }
   })
@@ -52,8 +52,9 @@ export async function startProxy(target: { host: string; port: number }): Promis
       return open.length
     },
     loseAnswers({ marks, every = 1, times, onLost = () => {} }) {
-      losing = { marks: marks.map((mark) => Buffer.from(mark)), every, left: times, seen: 0, onLost }
-      return () => times - (losing?.left ?? 0)
+      const own = { marks: marks.map((mark) => Buffer.from(mark)), every, times, lost: 0, seen: 0, onLost }
+      losing = own
+      return () => own.lost
     },
     before(wanted, act) {
       waiting = { wanted, act }
@@ -218,7 +219,8 @@ interface Waiting {
 interface Losing {
   marks: Buffer[]
   every: number
-  left: number
+  times: number
+  lost: number
   seen: number
   onLost: () => void
 }
