@@ -1,3 +1,4 @@
+import { fromTypeId } from '@millrace/database/ids'
 import { createMany } from '../load.ts'
 import { repeat } from '../repeat.ts'
 import type { Scenario } from '../scenario.ts'
@@ -14,12 +15,13 @@ export const killWorker: Scenario = {
       await victim.kill()
     })
     const body = () => ordinary(world, { delay_ms: 100 + world.random.below(400) })
-    await createMany(world.client, { count: predictions, body })
+    const ids = await createMany(world.client, { count: predictions, body })
     await world.untilQuiet(120_000)
     const kills = await killing.stop()
 
     const { rows } = await world.db.pool.query<{ reruns: number }>(
-      'select coalesce(sum(attempt - 1), 0)::integer as reruns from predictions where attempt > 1',
+      'select coalesce(sum(attempt - 1), 0)::integer as reruns from predictions where attempt > 1 and id = any($1)',
+      [ids.map((id) => fromTypeId('pred', id))],
     )
     const reruns = rows[0]?.reruns ?? 0
     if (reruns > kills * slotsPerWorker) {
