@@ -87,7 +87,7 @@ test.runIf(system)(
 )
 
 test('a backup or a restore that cannot be made says why, and changes nothing', {
-  timeout: 120_000,
+  timeout: 240_000,
 }, async () => {
   const dataDir = await freshDataDir()
   onTestFinished(() => dataDir.remove())

@@ -22,7 +22,7 @@ const releases = await readdir(fixtures)
 describe.each(releases)('what release %s left behind', (release) => {
   const left = join(fixtures, release)
 
-  test('is answered as it was, and what was unfinished ends', { timeout: 120_000 }, async () => {
+  test('is answered as it was, and what was unfinished ends', { timeout: 240_000 }, async () => {
     const { history, answers }: Left = JSON.parse(await readFile(join(left, 'answers.json'), 'utf8'))
     const { url, db } = await givenEmpty()
     const receiver = await givenReceiver()
@@ -101,7 +101,7 @@ test('a load that fails, or cannot be done, leaves the database empty', async ()
   await expect(loadDatabase(url, whole)).rejects.toThrow('The database is not empty')
 })
 
-test('processes go on while a later release adds a column to every table', { timeout: 120_000 }, async () => {
+test('processes go on while a later release adds a column to every table', { timeout: 240_000 }, async () => {
   const service = await startService({ queue: 'postgres', env: { CONCURRENCY: '1' } })
   onTestFinished(() => service.stop())
   const receiver = await givenReceiver()
@@ -119,7 +119,7 @@ const previous = await findPreviousVersion()
 const with_ = previous.commit ? `(${previous.commit.slice(0, 7)})` : `(NOT TRIED: ${previous.missing})`
 
 describe.runIf(previous.commit)(`the version before the newest migration ${with_}`, () => {
-  test('its processes go on on the new schema', { timeout: 120_000 }, async () => {
+  test('its processes go on on the new schema', { timeout: 240_000 }, async () => {
     const checkout = await givenPreviousVersion(previous.commit ?? '')
     const service = await startService({ queue: 'postgres', apis: 1, workers: 0, dispatchers: 0 })
     onTestFinished(() => service.stop())
@@ -136,7 +136,7 @@ describe.runIf(previous.commit)(`the version before the newest migration ${with_
     for (const ended of await untilAllEnded(now, history)) expect(ended.status).toBe('succeeded')
   })
 
-  test('its data folder is taken over', { timeout: 120_000 }, async () => {
+  test('its data folder is taken over', { timeout: 240_000 }, async () => {
     const checkout = await givenPreviousVersion(previous.commit ?? '')
     const dataDir = await freshDataDir()
     onTestFinished(() => dataDir.remove())
