@@ -2,6 +2,7 @@ import type { Scenario } from './scenario.ts'
 import { clockSkew } from './scenarios/clock-skew.ts'
 import { crashModel } from './scenarios/crash-model.ts'
 import { endlessAnswers } from './scenarios/endless-answers.ts'
+import { fullDisk } from './scenarios/full-disk.ts'
 import { hangingReceiver } from './scenarios/hanging-receiver.ts'
 import { killApi } from './scenarios/kill-api.ts'
 import { killBeforeRing } from './scenarios/kill-before-ring.ts'
@@ -38,6 +39,7 @@ export const scenarios: Scenario[] = [
   postgresRestarts,
   ...slowPostgres,
   lostAnswers,
+  fullDisk,
   stoppedWorker,
   clockSkew,
 ]

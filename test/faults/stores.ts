@@ -5,17 +5,24 @@ import { connect as openSocket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { startEmbeddedPostgres } from '@millrace/standalone/embedded-postgres'
 import { freePort } from '@millrace/standalone/ports'
+import { findPostgresHome } from '@millrace/standalone/postgres-home'
 import { Redis } from 'ioredis'
 import { until } from '../harness/wait.ts'
 import type { Leash } from './leash.ts'
+import { mountSmallDisk, type SmallDisk } from './small-disk.ts'
 
-/** A PostgreSQL that nobody else uses, so that it may be brought down. It comes back by itself, as under any supervisor. */
-export async function startPostgres(folder: string): Promise<FaultyPostgres> {
+/**
+ * A PostgreSQL that nobody else uses, so that it may be brought down. It comes back by itself, as under any supervisor.
+ * With `diskMegabytes` it has a disk of its own that can be full, for which one must be root.
+ */
+export async function startPostgres(folder: string, diskMegabytes?: number): Promise<FaultyPostgres> {
+  const disk = diskMegabytes === undefined ? undefined : await diskOf(folder, diskMegabytes)
   const server = await startEmbeddedPostgres({ dataDir: folder })
   const postmaster = async () =>
     Number.parseInt(await readFile(join(server.folder, 'postmaster.pid'), 'utf8'), 10)
   return {
     url: server.url,
+    disk,
     async restart(how) {
       const pid = await postmaster()
       process.kill(pid, how === 'fast' ? 'SIGINT' : 'SIGQUIT')
@@ -26,10 +33,17 @@ export async function startPostgres(folder: string): Promise<FaultyPostgres> {
     },
     async stop() {
       await server.stop({ hurry: true })
+      await disk?.unmount()
       if (!server.folder.startsWith(folder))
         await rm(dirname(server.folder), { recursive: true, force: true })
     },
   }
+}
+
+/** Where root's databases lie, which is not in their data folder. */
+async function diskOf(dataDir: string, megabytes: number): Promise<SmallDisk> {
+  const { folder } = await findPostgresHome(dataDir)
+  return mountSmallDisk(dirname(folder), megabytes)
 }
 
 /** A Redis that nobody else uses. It keeps nothing on disk: stopped and started again it is empty. */
@@ -91,6 +105,8 @@ async function accepts(url: string): Promise<boolean> {
 export interface FaultyPostgres {
   /** Past every proxy. */
   url: string
+  /** Where it was given one of its own. */
+  disk: SmallDisk | undefined
   /** `fast` rolls back and closes, `immediate` is a crash. Resolves when it accepts connections again. */
   restart(how: 'fast' | 'immediate'): Promise<void>
   stop(): Promise<void>

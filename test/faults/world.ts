@@ -34,7 +34,10 @@ export async function startWorld({ queue, seed, shape = {}, folder }: WorldOptio
   const leash = startLeash(own)
   const history = openHistory(join(folder, 'history.ndjson'))
   const random = seeded(seed)
-  const [postgres, redis] = await Promise.all([startPostgres(own), startRedis(own, leash)])
+  const [postgres, redis] = await Promise.all([
+    startPostgres(own, shape.diskMegabytes),
+    startRedis(own, leash),
+  ])
   const { db, account, secrets } = await prepareDatabase(postgres)
   const watch = await listenToRedis(redis.url, secrets)
   const receiver = await startRecording(history, account.signingSecret)
@@ -195,6 +198,8 @@ export interface Shape {
   workers?: number
   dispatchers?: number
   env?: Environment
+  /** Puts the database on a disk of its own, which can be full. */
+  diskMegabytes?: number
 }
 
 export interface World {
