@@ -259,6 +259,10 @@ describe('no promise is broken by', () => {
       row: { deleted: true },
       without: (entry) => isAbout('msg_1')(entry) || isAbout('msg_2')(entry),
     }),
+    'a row that was purged with its webhooks, since it was deleted': history({
+      seen: [happened({ is: 'delete', asked: 150, id: 'pred_1', status: 0 }, 151)],
+      without: ({ is }) => is === 'prediction' || is === 'status-event' || is === 'delivery',
+    }),
     'a walk that was broken off before the row': history({ seen: [walk(['pred_3'], { whole: false })] }),
   }
   test.each(Object.entries(sound))('%s', (_what, entries) => {

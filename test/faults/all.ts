@@ -1,4 +1,5 @@
 import type { Scenario } from './scenario.ts'
+import { cancelAnywhere } from './scenarios/cancel-anywhere.ts'
 import { clockSkew } from './scenarios/clock-skew.ts'
 import { crashModel } from './scenarios/crash-model.ts'
 import { endlessAnswers } from './scenarios/endless-answers.ts'
@@ -14,10 +15,12 @@ import { postgresRestarts } from './scenarios/postgres-restarts.ts'
 import { receivers } from './scenarios/receivers.ts'
 import { redisOutages } from './scenarios/redis-outages.ts'
 import { rollingRestart } from './scenarios/rolling-restart.ts'
+import { sameKey } from './scenarios/same-key.ts'
 import { secrets } from './scenarios/secrets.ts'
 import { slowPostgres } from './scenarios/slow-postgres.ts'
 import { stoppedWorker } from './scenarios/stopped-worker.ts'
 import { termWorker } from './scenarios/term-worker.ts'
+import { walkWhileWriting } from './scenarios/walk-while-writing.ts'
 import { workerCutFromQueue } from './scenarios/worker-cut-from-queue.ts'
 
 /** Every fault, in the order of docs/guarantees.md. */
@@ -42,4 +45,7 @@ export const scenarios: Scenario[] = [
   fullDisk,
   stoppedWorker,
   clockSkew,
+  cancelAnywhere,
+  sameKey,
+  walkWhileWriting,
 ]

@@ -59,8 +59,8 @@ export type Happening =
   | { is: 'delete'; asked: number; id: string; status: number }
   /** A walk through the list by its cursor, to its end or, where it was not `whole`, to the last of `ids`. */
   | { is: 'list'; asked: number; ids: string[]; whole: boolean }
-  /** One that arrived: the digest of its body, whether its signature is right, and what it is answered with; 0 is nothing. */
-  | { is: 'webhook'; id: string; body: string; sound: boolean; answer: number }
+  /** One that arrived: whose it is, the digest of its body, whether its signature is right, and what it is answered with; 0 is nothing. */
+  | { is: 'webhook'; id: string; prediction?: string; body: string; sound: boolean; answer: number }
   | { is: 'fault'; what: string }
   | { is: 'exit'; process: string; how: string; meant: boolean }
   /** The rows as they stand when all is quiet. */

@@ -14,8 +14,10 @@ export async function startRecording(
     (next: Answering) =>
     (request: ReceivedRequest, nth: number): Answer => {
       const answer = typeof next === 'function' ? next(request, nth) : next
+      const [prediction] = /pred_[0-9a-z]{26}/.exec(request.body) ?? []
       history.record({
         is: 'webhook',
+        ...(prediction && { prediction }),
         id: String(request.headers['webhook-id']),
         body: createHash('sha256').update(request.body).digest('hex'),
         sound: verifies(webhook, request),

@@ -1,10 +1,17 @@
-import type { Database } from '@millrace/database/connect'
+import { type Connection, type Database, transaction } from '@millrace/database/connect'
 import { toTypeId } from '@millrace/database/ids'
 import type { History } from './history.ts'
 
-/** Puts on record what the database holds now that all is quiet. */
+/** Puts on record what the database holds now that all is quiet, as of one moment: what was deleted may go meanwhile. */
 export async function recordRows(db: Database, history: History): Promise<void> {
-  const predictions = await db.pool.query(
+  await transaction(db, async (client) => {
+    await client.query('set transaction isolation level repeatable read, read only')
+    await recordFrom(client, history)
+  })
+}
+
+async function recordFrom(client: Connection, history: History): Promise<void> {
+  const predictions = await client.query(
     `select p.id, k.key, p.status, p.attempt, p.error_id, p.webhook::json -> 'events' as webhook, p.deleted_at is not null as deleted,
             extract(epoch from p.created_at)::float8 as created, extract(epoch from p.started_at)::float8 as started,
             extract(epoch from p.completed_at)::float8 as completed,
@@ -14,20 +21,20 @@ export async function recordRows(db: Database, history: History): Promise<void> 
   for (const { error_id: errorId, ...row } of predictions.rows) {
     history.record({ is: 'prediction', row: { ...row, errorId, id: toTypeId('pred', row.id) } })
   }
-  const events = await db.pool.query(
+  const events = await client.query(
     `select prediction_id as id, seq, attempt, data::json ->> 'status' as status from prediction_events where kind = 'status'`,
   )
   for (const row of events.rows) {
     history.record({ is: 'status-event', ...row, id: toTypeId('pred', row.id) })
   }
-  const deliveries = await db.pool.query(
+  const deliveries = await client.query(
     'select id, prediction_id as prediction, event, state, attempt, endpoint_id as endpoint, url from deliveries',
   )
   for (const row of deliveries.rows) {
     const prediction = toTypeId('pred', row.prediction)
     history.record({ is: 'delivery', row: { ...row, id: toTypeId('msg', row.id), prediction } })
   }
-  const { rows: left } = await db.pool.query('select prediction_id as id, worker, attempt from runs')
+  const { rows: left } = await client.query('select prediction_id as id, worker, attempt from runs')
   for (const { id, worker, attempt } of left) {
     const what = `${toTypeId('pred', id)} still has a run at attempt ${attempt}, of ${worker ?? 'nobody'}`
     history.record({ is: 'leftover', what })

@@ -18,6 +18,7 @@ import { judge } from './judge.ts'
 import { listenToRedis, recordLeaks, type Secrets } from './leaks.ts'
 import { startLeash } from './leash.ts'
 import type { Client } from './load.ts'
+import { startReader } from './reader.ts'
 import { startRecording } from './recording.ts'
 import { isQuiet, recordRows } from './rows.ts'
 import { type Random, seeded } from './seeded.ts'
@@ -78,6 +79,7 @@ export async function startWorld({ queue, seed, shape = {}, folder }: WorldOptio
     ...named('dispatcher', shape.dispatchers ?? 1).map((name) => open('dispatcher', name, {})),
   ])
   const client: Client = { urls, apiKey: account.apiKey, history, random }
+  const reader = startReader({ ...client, random: seeded(seed + 1) })
 
   const world: World = {
     queue,
@@ -118,7 +120,7 @@ export async function startWorld({ queue, seed, shape = {}, folder }: WorldOptio
     },
 
     async close() {
-      await Promise.all(slots.map((slot) => slot.close()))
+      await Promise.all([reader.stop(), ...slots.map((slot) => slot.close())])
       await Promise.all(slots.map((slot) => writeFile(join(folder, `${slot.name}.log`), slot.log())))
       watch.stop()
       await Promise.all(receivers.map((one) => one.close()))

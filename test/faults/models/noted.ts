@@ -15,6 +15,7 @@ const noted: PlainModel = {
       notes: { type: 'string', title: 'The file for its notes' },
       name: { type: 'string', title: 'What it is called in them' },
       delay_ms: { type: 'integer', minimum: 0 },
+      file: { type: 'string', format: 'uri', title: 'A file to wait for before it begins' },
       again_ms: { type: 'integer', minimum: 0, title: 'How long every run but the first takes' },
     },
   },
