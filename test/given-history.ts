@@ -65,7 +65,16 @@ export function walk(ids: string[], { asked = 99, at = 100, whole = true } = {})
 }
 
 export function webhook(id: string, change: Partial<Extract<Happening, { is: 'webhook' }>> = {}): Entry {
-  return { is: 'webhook', at: 60, id, prediction: 'pred_1', body: 'digest', sound: true, answer: 200, ...change }
+  return {
+    is: 'webhook',
+    at: 60,
+    id,
+    prediction: 'pred_1',
+    body: 'digest',
+    sound: true,
+    answer: 200,
+    ...change,
+  }
 }
 
 export function statusEvent(seq: number, status: Status, attempt: number, id = 'pred_1'): Entry {
