@@ -3,6 +3,7 @@ import { pathToFileURL } from 'node:url'
 import { readConfig } from '@millrace/dispatcher/config'
 import { openQueue } from '@millrace/queue/open-queue'
 import { afterEach, beforeEach, expect, inject, test } from 'vitest'
+import { startProxy } from './faults/tcp-proxy.ts'
 import { deliveriesOf, givenAccount, givenPrediction, masterKey } from './given-webhooks.ts'
 import { type FreshDatabase, freshDatabase } from './harness/database.ts'
 import { type RunningProcess, startProcess } from './harness/processes.ts'
@@ -54,6 +55,21 @@ test.each(['redis', 'postgres'] as const)(
     await queue.close()
   },
 )
+
+test('a dispatcher whose Redis is gone ends all the same when it is told to', async () => {
+  const { hostname, port } = new URL(inject('redisUrl'))
+  const proxy = await startProxy({ host: hostname, port: Number(port) })
+  const dispatcher = await start({
+    REDIS_URL: `redis://127.0.0.1:${proxy.port}`,
+    QUEUE_PREFIX: `test-${account}`,
+  })
+  proxy.set('refused')
+  proxy.cut('reset')
+
+  expect(await dispatcher.stop()).toBe(0)
+
+  await proxy.close()
+})
 
 test('a dispatcher killed between claim and result: another one sends the same id and body', async () => {
   receiver.answerWith({ afterMs: 60_000 })

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { measureClock } from '@millrace/database/clock'
 import { connect } from '@millrace/database/connect'
 import { assertMigrated } from '@millrace/database/migrations'
@@ -61,10 +62,16 @@ const reason = await stopped
 log.info({ reason }, 'draining')
 draining = true
 clearInterval(clock)
-await Promise.all([dispatch.stop(10_000), sweeping.stop()])
-await queue.close()
-await health?.close()
-await db.close()
+// What cannot be reached does not hold the process: everything is found again by whoever comes next.
+await Promise.race([Promise.all([dispatch.stop(10_000), sweeping.stop()]), delay(15_000)])
+await Promise.race([close(), delay(4_000)])
+process.exit(0)
+
+async function close(): Promise<void> {
+  await queue.close()
+  await health?.close()
+  await db.close()
+}
 
 async function ready(): Promise<boolean> {
   if (draining) return false
