@@ -52,8 +52,8 @@ test('a secret in the metrics is found', async () => {
 })
 
 test('a secret in an error is found', async () => {
-  const create = { is: 'create', key: 'key-1', asked: 1, body: '{}', status: 500, ms: 1 } as const
-  history.record({ ...create, error: `{"detail":${JSON.stringify(secret)}}` })
+  const create = { is: 'create', key: 'key-1', asked: 1, body: '{}', status: 503, ms: 1 } as const
+  history.record({ ...create, retryAfter: true, error: `{"detail":${JSON.stringify(secret)}}` })
   expect(await breaches({})).toEqual([found('an error')])
 })
 

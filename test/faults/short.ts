@@ -18,7 +18,10 @@ export function testFaults(queue: QueueKind): void {
   })
   afterAll(() => world?.close())
 
-  const here = scenarios.filter(({ queues, longOnly }) => !longOnly && (queues?.includes(queue) ?? true))
+  const here = scenarios.filter(
+    ({ queues, anyQueue, longOnly }) =>
+      !longOnly && (queues?.includes(queue) ?? true) && !(anyQueue && queue === 'redis'),
+  )
   test.each(here)('$fault: $outcome', { timeout: 120_000 }, async (scenario) => {
     const outcome = scenario.shape
       ? await play(scenario, { queue, seed, size, folder })
