@@ -64,6 +64,7 @@ test.each([
   ['57P01', 'unreachable'],
   ['08006', 'unreachable'],
   ['53300', 'unreachable'],
+  ['25P03', 'unreachable'],
   ['ENOSPC', 'other'],
   ['EACCES', 'other'],
   ['ENOENT', 'other'],

@@ -70,7 +70,14 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
 }
 
 async function openWorker(config: Config, log: Log): Promise<Worker> {
-  const db = connect({ url: config.databaseUrl, max: 8, name: 'millrace-worker', patienceMs })
+  const db = connect({
+    url: config.databaseUrl,
+    max: 8,
+    name: 'millrace-worker',
+    patienceMs,
+    // A worker that is stopped in the middle of a save locks its runs no longer than it may hold them.
+    idleSeconds: Math.min(30, config.leaseSeconds),
+  })
   const queue = openQueue({
     databaseUrl: config.databaseUrl,
     redisUrl: config.redisUrl,

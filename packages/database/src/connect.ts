@@ -10,9 +10,11 @@ pg.types.setTypeParser(pg.types.builtins.INT8, Number)
  * Opens a pool on `url`. `max` is the number of connections, `name` shows in pg_stat_activity.
  * A connection that breaks while idle is dropped quietly: the next query opens another. One whose other end is gone
  * without a word is given up after `patienceMs` (`query_timeout` in the URL wins), and its statement counts as cut off;
- * TCP alone would wait for a quarter of an hour.
+ * TCP alone would wait for a quarter of an hour. The other way round, PostgreSQL takes back the locks of a transaction
+ * whose process has been silent for `idleSeconds`.
  */
-export function connect({ url, max = 10, name, patienceMs = 0 }: ConnectOptions): Database {
+export function connect({ url, max = 10, name, patienceMs = 0, idleSeconds = 30 }: ConnectOptions): Database {
+  const idleMs = Math.ceil(idleSeconds * 1000)
   const pool = new pg.Pool({
     connectionString: url,
     max,
@@ -21,8 +23,7 @@ export function connect({ url, max = 10, name, patienceMs = 0 }: ConnectOptions)
     query_timeout: patienceMs,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
-    options:
-      '-c timezone=UTC -c lock_timeout=1s -c statement_timeout=30s -c idle_in_transaction_session_timeout=30s',
+    options: `-c timezone=UTC -c lock_timeout=1s -c statement_timeout=30s -c idle_in_transaction_session_timeout=${idleMs}ms`,
   })
   pool.on('error', () => {})
   // A client that is checked out tells of a broken connection itself; unheard, that would end the process. Whoever uses
@@ -67,6 +68,8 @@ export interface ConnectOptions {
   name: string
   /** How long a statement may go without an answer; for ever unless it is given. */
   patienceMs?: number
+  /** How long a transaction may stand still; 30 s unless it is given. */
+  idleSeconds?: number
 }
 
 /** A pool and a typed query builder over the same connections. */

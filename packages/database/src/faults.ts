@@ -8,7 +8,7 @@ export function faultOf(error: unknown): Fault {
   if (code === '55P03') return 'locked'
   if (code === '23514' && /no partition of relation/.test(String(error))) return 'no-partition'
   if (/^(22|23|54)/.test(code)) return 'bad-row'
-  if (/^(08|57P|53|58)/.test(code) || socketCodes.has(code)) return 'unreachable'
+  if (/^(08|57P|53|58|25P03)/.test(code) || socketCodes.has(code)) return 'unreachable'
   return 'other'
 }
 

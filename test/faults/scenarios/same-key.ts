@@ -35,6 +35,7 @@ async function createAtOnce(world: World, { count, kill }: Burst): Promise<numbe
   })
   if (kill) await killOneApi(world)
   const answers = await Promise.all(sent)
+  for (const api of world.apis) await api.present()
 
   const wrong = answers.find((answer) => !isOfTheContract(answer, kill))
   if (wrong) throw new Error(`${key} was answered with ${wrong.status} ${wrong.error ?? ''}`)

@@ -11,9 +11,10 @@ export const walkWhileWriting: Scenario = {
   async run(world, { predictions, long }) {
     const before = world.history.entries.length
     let pages = 0
+    const pauseMs = long ? 500 : 10
     const readers = [
-      ...Array.from({ length: 3 }, () => repeat(0, () => walk(world.client))),
-      repeat(0, async () => {
+      ...Array.from({ length: 3 }, () => repeat(pauseMs, () => walk(world.client))),
+      repeat(pauseMs, async () => {
         pages += await walkByPage(world)
       }),
     ]
