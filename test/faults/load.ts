@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { isTerminal, type Status } from '@millrace/contract/statuses'
+import type { Status } from '@millrace/contract/statuses'
 import { type History, now } from './history.ts'
 import type { Random } from './seeded.ts'
 
@@ -71,19 +71,6 @@ export async function create(client: Client, body: CreateBody, key: string): Pro
     ...(outcome.status >= 400 || outcome.status === 0 ? { error: told } : {}),
   })
   return { status: outcome.status, retryAfter: outcome.retryAfter, ...(id ? { id } : { error: told }) }
-}
-
-/** Looks at predictions in turn until each was seen at its end; `stop` ends it early. */
-export async function watch(client: Client, ids: () => string[], stop: AbortSignal): Promise<void> {
-  const done = new Set<string>()
-  while (!stop.aborted) {
-    for (const id of ids().filter((one) => !done.has(one))) {
-      if (stop.aborted) return
-      const shown = await get(client, id)
-      if (shown && isTerminal(shown)) done.add(id)
-    }
-    await delay(20)
-  }
 }
 
 /** One look at a prediction. */
