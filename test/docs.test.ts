@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { errorsPage } from '@millrace/api/errors-page'
 import { newSecret, sign } from '@millrace/webhooks/sign'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { scenarios } from './faults/all.ts'
 import { givenClone, openTerminal, type } from './harness/clone.ts'
 import { until } from './harness/wait.ts'
 import { blocksOf, freePorts, givenModelServer, save } from './pages.ts'
@@ -143,12 +144,14 @@ test('docs/decisions/dependencies.md names every runtime dependency', async () =
 })
 
 test('every promise of docs/guarantees.md names a test that there is', async () => {
-  const page = await readFile(join(root, 'docs/guarantees.md'), 'utf8')
+  const guarantees = await readFile(join(root, 'docs/guarantees.md'), 'utf8')
+  const [page = '', faults = ''] = guarantees.split('## Under faults')
   const promises = [...page.matchAll(/\| `([\w-]+\.test\.ts)`: (.+) \|$/gm)]
   expect(promises.length).toBe(page.split('\n').filter((line) => line.startsWith('| ')).length - 1)
   for (const [, file = '', title = ''] of promises) {
     expect(await readFile(join(root, 'test', file), 'utf8'), `${file}: ${title}`).toContain(title)
   }
+  for (const { name, fault } of scenarios) expect(faults).toContain(`| ${fault} (\`${name}\`) |`)
 })
 
 test('every link leads to a file, and to a heading where it names one', async () => {
