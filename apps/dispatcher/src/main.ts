@@ -35,7 +35,7 @@ const queue = openQueue({
 })
 // File URLs inside webhook bodies live 7 days.
 const webhookFileSeconds = 7 * 86_400
-let draining = false
+let state: 'starting' | 'dispatching' | 'draining' = 'starting'
 
 const health =
   config.metricsPort === undefined
@@ -56,11 +56,12 @@ const dispatch = startDispatch({
 })
 await queue.listen('due', () => dispatch.wake())
 const sweeping = startSweeps(db, log, sweepsOf(config, queue, dispatch))
+state = 'dispatching'
 log.info({ queue: queue.kind, slots: config.slots }, 'dispatching')
 
 const reason = await stopped
 log.info({ reason }, 'draining')
-draining = true
+state = 'draining'
 clearInterval(clock)
 // What cannot be reached does not hold the process: everything is found again by whoever comes next.
 await Promise.race([Promise.all([dispatch.stop(10_000), sweeping.stop()]), delay(15_000)])
@@ -74,7 +75,7 @@ async function close(): Promise<void> {
 }
 
 async function ready(): Promise<boolean> {
-  if (draining) return false
+  if (state !== 'dispatching') return false
   await db.pool.query('select 1')
   return true
 }
