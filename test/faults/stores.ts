@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile, rm } from 'node:fs/promises'
-import { connect as openSocket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { startEmbeddedPostgres } from '@millrace/standalone/embedded-postgres'
 import { freePort } from '@millrace/standalone/ports'
 import { findPostgresHome } from '@millrace/standalone/postgres-home'
 import { Redis } from 'ioredis'
+import { accepts } from '../harness/accepts.ts'
 import { until } from '../harness/wait.ts'
 import type { Leash } from './leash.ts'
 import { mountSmallDisk, type SmallDisk } from './small-disk.ts'
@@ -26,10 +26,13 @@ export async function startPostgres(folder: string, diskMegabytes?: number): Pro
     async restart(how) {
       const pid = await postmaster()
       process.kill(pid, how === 'fast' ? 'SIGINT' : 'SIGQUIT')
-      await until(async () => (await postmaster()) !== pid && (await accepts(server.url)), {
-        within: 30_000,
-        what: 'PostgreSQL to be back',
-      })
+      await until(
+        async () => (await postmaster()) !== pid && (await accepts(Number(new URL(server.url).port))),
+        {
+          within: 30_000,
+          what: 'PostgreSQL to be back',
+        },
+      )
     },
     async stop() {
       await server.stop({ hurry: true })
@@ -85,21 +88,8 @@ async function launchRedis(port: number, folder: string, leash: Leash): Promise<
     leash.hold(pid)
     server.once('exit', () => leash.free(pid))
   }
-  await until(() => accepts(`redis://127.0.0.1:${port}`), { what: 'redis-server to accept connections' })
+  await until(() => accepts(port), { what: 'redis-server to accept connections' })
   return server
-}
-
-async function accepts(url: string): Promise<boolean> {
-  const { hostname, port } = new URL(url)
-  const socket = openSocket(Number(port), hostname)
-  try {
-    await once(socket, 'connect')
-    return true
-  } catch {
-    return false
-  } finally {
-    socket.destroy()
-  }
 }
 
 export interface FaultyPostgres {

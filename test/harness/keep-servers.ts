@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { migrate } from '@millrace/database/migrate'
 import { startEmbeddedPostgres } from '@millrace/standalone/embedded-postgres'
 import { freePort } from '@millrace/standalone/ports'
+import { accepts } from './accepts.ts'
 import type { Servers } from './servers.ts'
 import { until } from './wait.ts'
 
@@ -68,16 +68,4 @@ async function startRedis(): Promise<string> {
     await once(server, 'exit')
   })
   return `redis://127.0.0.1:${port}`
-}
-
-async function accepts(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1')
-  try {
-    await once(socket, 'connect')
-    return true
-  } catch {
-    return false
-  } finally {
-    socket.destroy()
-  }
 }
