@@ -1,5 +1,5 @@
 import { createBreaker } from '@millrace/dispatcher/breaker'
-import { type ClaimedDelivery, claimDue } from '@millrace/dispatcher/claim-due'
+import { type ClaimedDelivery, claimDue, slotsPerHost } from '@millrace/dispatcher/claim-due'
 import { createLoad } from '@millrace/dispatcher/load'
 import { beforeEach, expect, test } from 'vitest'
 import { givenAccount, givenPrediction } from './given-webhooks.ts'
@@ -61,6 +61,7 @@ test('a path that hangs costs its own account the host, not the others that shar
       slotsPerAccount: 16,
       leaseSeconds: 60,
       saturation,
+      wide: true,
     })
     for (const delivery of claimed) load.add(delivery)
     return claimed.map(({ account_id }) => account_id)
@@ -76,6 +77,30 @@ test('a path that hangs costs its own account the host, not the others that shar
   expect(await claim()).toEqual([hanging])
   expect(await claim()).toEqual([])
   await database.drop()
+})
+
+test('a long backlog of one account is looked behind', async () => {
+  const { db } = await freshDatabase()
+  const [busy, other] = [await givenAccount(db), await givenAccount(db)]
+  const url = 'http://busy.test/hook'
+  await givenPrediction(db, busy, { url })
+  await db.pool.query(
+    `insert into deliveries
+     select uuidv7(), account_id, uuidv7(), endpoint_id, url, host, event, seq, body_id, state, attempt, due_at, lease_until, created_at
+     from deliveries, generate_series(1, 1000)`,
+  )
+  await givenPrediction(db, other, { url })
+  const load = createLoad({ slots: 64, slotsPerAccount: 16, now: () => time })
+
+  const claimed = await claimDue(db, {
+    limit: 64,
+    slotsPerAccount: 16,
+    leaseSeconds: 60,
+    saturation: load.saturation(),
+    wide: true,
+  })
+  const of = (account: string) => claimed.filter(({ account_id }) => account_id === account).length
+  expect([of(busy), of(other)]).toEqual([slotsPerHost, 1])
 })
 
 test("what a host that hangs holds does not count in its account's share, but for one host only", () => {

@@ -25,6 +25,7 @@ export async function claimDue(db: Database, request: ClaimRequest): Promise<Cla
       saturation.probingPairs,
       JSON.stringify(saturation.inFlight),
       JSON.stringify(saturation.accounts),
+      request.wide ? looked.wide : looked.usual,
     ],
   })
   const ids = allowed.map(({ id }) => id)
@@ -36,15 +37,20 @@ export async function claimDue(db: Database, request: ClaimRequest): Promise<Cla
   return rows
 }
 
-/** Of what is due, the oldest so many are looked at in one claim: their look-ups cost 10 µs each. */
-const looked = 5_000
+/**
+ * Of what is due, the oldest so many are looked at in one claim: enough to fill every slot where nobody has a backlog.
+ * Behind somebody's backlog others wait until the wide look that comes `wideEveryMs` after the last one.
+ */
+const looked = { usual: 500, wide: 20_000 }
+export const wideEveryMs = 100
 
 /** How `account` and `host` are written as one text, here and in the statement. */
 export const pairOf = (account: string, host: string): string => `${account} ${host}`
 
 /**
- * Candidates are more than can be taken, since the caps thin them out; a target with a long backlog is full after the
- * first claim and then no candidate at all.
+ * Each account and host may fill the slots it has left. A target with a long backlog is full after the first claim and
+ * then no candidate at all; until then only as many of its deliveries are looked at as it may have, since each one's
+ * earlier events must be looked up.
  *
  * The earlier events are looked up by prediction: `state` says what `completed_at is null` would, which would let the
  * planner walk the whole backlog by its due index for each candidate (measured: 15 deliveries a second with 5,400 due).
@@ -54,14 +60,24 @@ export const pairOf = (account: string, host: string): string => `${account} ${h
  * the inner look-up skip the partitions that cannot hold it.
  */
 const lookStatement = `
-  with candidates as materialized (
-    select id, account_id, host, due_at from (
-      select * from deliveries
-      where completed_at is null and due_at <= clock_timestamp() and (state = 'due' or lease_until < clock_timestamp())
-        and account_id <> all($4::uuid[]) and account_id || ' ' || host <> all($5::text[])
-      order by due_at limit ${looked}
-    ) d
-    where not exists (
+  with due as materialized (
+    select id, account_id, host, due_at from deliveries
+    where completed_at is null and due_at <= clock_timestamp() and (state = 'due' or lease_until < clock_timestamp())
+      and account_id <> all($4::uuid[]) and account_id || ' ' || host <> all($5::text[])
+    order by due_at limit $9::integer
+  ), pairs as materialized (
+    select account_id, host, array_agg(id order by due_at, id) as ids from due group by account_id, host
+  ), allowed as (
+    select d.id, d.due_at, coalesce(a.count, 0) + row_number() over (partition by c.account_id order by d.due_at, d.id) as of_account
+    from pairs c
+    left join (select account, host, count from json_to_recordset($7) as f(account uuid, host text, count integer)) p
+      on p.account = c.account_id and p.host = c.host
+    left join (select account, count from json_to_recordset($8) as f(account uuid, count integer)) a
+      on a.account = c.account_id
+    cross join lateral (
+      select d.id, d.due_at
+      from unnest(c.ids) with ordinality as oldest(id, nth) join deliveries d on d.id = oldest.id
+      where not exists (
         select from deliveries e
         where e.prediction_id = d.prediction_id and e.seq < d.seq and e.state in ('due', 'sending')
           and e.endpoint_id is not distinct from d.endpoint_id and (d.endpoint_id is not null or e.url = d.url)
@@ -69,21 +85,11 @@ const lookStatement = `
           and e.id >= least(d.prediction_id, uuid_floor(d.created_at - interval '1 minute'))
           and e.id <= uuid_floor(d.created_at + interval '1 minute')
         offset 0)
-    order by due_at limit $1::integer + 256
-  ), ranked as (
-    select c.id, c.due_at,
-           coalesce(p.count, 0) + row_number() over (partition by c.account_id, c.host order by c.due_at, c.id) as of_pair,
-           coalesce(a.count, 0) + row_number() over (partition by c.account_id order by c.due_at, c.id) as of_account,
-           c.account_id || ' ' || c.host = any($6::text[]) as probing
-    from candidates c
-    left join (select account, host, count from json_to_recordset($7) as f(account uuid, host text, count integer)) p
-      on p.account = c.account_id and p.host = c.host
-    left join (select account, count from json_to_recordset($8) as f(account uuid, count integer)) a
-      on a.account = c.account_id
+      order by oldest.nth
+      limit greatest(0, case when c.account_id || ' ' || c.host = any($6::text[]) then 1 else $2::integer end - coalesce(p.count, 0))
+    ) d
   )
-  select id from ranked
-  where of_pair <= $2 and of_account <= $3 and (of_pair = 1 or not probing)
-  order by due_at, id limit $1::integer`
+  select id from allowed where of_account <= $3 order by due_at, id limit $1::integer`
 
 // A statement of its own, and without a join, for the reason that the lifecycle's hold-runs.ts gives. Another process may
 // have taken some of them since they were looked for.
@@ -113,4 +119,6 @@ export interface ClaimRequest {
   slotsPerAccount: number
   leaseSeconds: number
   saturation: Saturation
+  /** Looks behind a backlog, too. */
+  wide: boolean
 }

@@ -2,7 +2,7 @@ import type { Database } from '@millrace/database/connect'
 import type { Guard } from '@millrace/outbound/guard'
 import type { Log } from '@millrace/process/log'
 import { counter, histogram } from '@millrace/process/metrics'
-import { type ClaimedDelivery, claimDue } from './claim-due.ts'
+import { type ClaimedDelivery, claimDue, wideEveryMs } from './claim-due.ts'
 import { deliver, drop, type Report } from './deliver.ts'
 import { createLoad } from './load.ts'
 import { createPost } from './post.ts'
@@ -24,6 +24,7 @@ export function startDispatch(options: DispatchOptions): Dispatch {
   const underWay = new Set<Promise<void>>()
   const bell = createBell()
   let stopping = false
+  let lastWide = Number.NEGATIVE_INFINITY
 
   async function claimUntilStopped(): Promise<void> {
     while (!stopping) {
@@ -39,7 +40,10 @@ export function startDispatch(options: DispatchOptions): Dispatch {
     const limit = load.free()
     if (limit === 0) return 0
     const saturation = load.saturation()
-    const claimed = await claimDue(db, { limit, slotsPerAccount, leaseSeconds: leaseMs / 1000, saturation })
+    const wide = performance.now() - lastWide >= wideEveryMs
+    if (wide) lastWide = performance.now()
+    const leaseSeconds = leaseMs / 1000
+    const claimed = await claimDue(db, { limit, slotsPerAccount, leaseSeconds, saturation, wide })
     for (const delivery of claimed) load.add(delivery)
     if (claimed.length > 0) track(sendAll(claimed))
     return claimed.length
