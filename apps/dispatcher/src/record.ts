@@ -1,7 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { type Batcher, createBatcher } from '@millrace/database/batch'
 import { type Database, transaction } from '@millrace/database/connect'
-import { faultOf, isUnreachable, retryConflicts } from '@millrace/database/faults'
+import { faultOf, retryConflicts, untilReachable } from '@millrace/database/faults'
 import { rangeOf } from '@millrace/lifecycle/id-range'
 import type { ClaimedDelivery } from './claim-due.ts'
 import type { Answer } from './post.ts'
@@ -10,11 +9,12 @@ import { errorOf, type Verdict } from './verdict.ts'
 
 /**
  * Writes results many at a time: the attempt, and what becomes of the delivery. Answers for each whether the delivery
- * was still this process's; an attempt is kept either way, since it was made.
+ * was still this process's; an attempt is kept either way, since it was made. While the database is away a result waits
+ * for `leaseMs`, as long as it holds: lost, the receiver would get the event once more.
  */
-export function createResults(db: Database, patienceMs: number): Batcher<Recorded, boolean> {
+export function createResults(db: Database, leaseMs: number): Batcher<Recorded, boolean> {
   return createBatcher({
-    flush: (results) => untilReachable(() => recordAll(db, results), patienceMs),
+    flush: (results) => untilReachable(() => recordAll(db, results), leaseMs),
     maxSize: 200,
     weigh: ({ answer }) => (answer?.kind === 'answered' ? answer.response.length : 0),
     isPoison: (error) => faultOf(error) === 'bad-row',
@@ -37,19 +37,6 @@ async function recordAll(db: Database, results: Recorded[]): Promise<boolean[]> 
     }),
   )
   return results.map(({ delivery }) => held.has(delivery.id))
-}
-
-/** A result is worth waiting for as long as its lease holds: lost, the receiver would get the event once more. */
-async function untilReachable<T>(work: () => Promise<T>, patienceMs: number): Promise<T> {
-  const deadline = Date.now() + patienceMs
-  for (;;) {
-    try {
-      return await work()
-    } catch (error) {
-      if (!isUnreachable(error) || Date.now() > deadline) throw error
-      await delay(200)
-    }
-  }
 }
 
 function parameterOf({ delivery, answer, verdict }: Recorded): Record<string, unknown> {

@@ -34,6 +34,23 @@ export async function retryConflicts<T>(work: () => Promise<T>, times = 5): Prom
   }
 }
 
+/**
+ * Does `work` again until the database answers it or `patienceMs` have passed; then its last failure is thrown, and at
+ * once what the database refuses. `work` must be safe to repeat: the outcome of what failed may be unknown.
+ */
+export async function untilReachable<T>(work: () => Promise<T>, patienceMs: number): Promise<T> {
+  const deadline = performance.now() + patienceMs
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      const passing = isUnreachable(error) || faultOf(error) === 'locked'
+      if (!passing || performance.now() > deadline) throw error
+      await delay(100)
+    }
+  }
+}
+
 /** What a socket or a name look-up fails with. A file system's codes look alike and are no fault of the database. */
 const socketCodes = new Set([
   'ECONNREFUSED',

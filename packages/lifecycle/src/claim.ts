@@ -1,6 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { type Database, transaction } from '@millrace/database/connect'
-import { faultOf, isUnreachable, retryConflicts } from '@millrace/database/faults'
+import { isUnreachable, retryConflicts, untilReachable } from '@millrace/database/faults'
+import { isFree } from './free-runs.ts'
 import { rangeOf } from './id-range.ts'
 import { type Lifecycle, maxAttempts } from './lifecycle.ts'
 import { endpointsOf, type Moved, postEvents, type SubscribedEndpoint } from './outbox.ts'
@@ -54,18 +54,10 @@ async function findOurs(
   taken: ClaimedRow[],
   { worker, leaseSeconds }: ClaimRequest,
 ): Promise<ClaimedRow[]> {
-  const deadline = Date.now() + leaseSeconds * 1000
   const fences = taken.map(({ id, attempt }) => ({ id, attempt }))
-  for (;;) {
-    try {
-      const ours = await renew(db, { fences, worker, leaseSeconds })
-      return taken.filter(({ id }) => ours.has(id))
-    } catch (error) {
-      const passing = isUnreachable(error) || faultOf(error) === 'locked'
-      if (!passing || Date.now() > deadline) throw error
-      await delay(100)
-    }
-  }
+  const renewed = () => renew(db, { fences, worker, leaseSeconds })
+  const ours = await untilReachable(renewed, leaseSeconds * 1000)
+  return taken.filter(({ id }) => ours.has(id))
 }
 
 function moveOf(row: ClaimedRow): Moved {
@@ -76,8 +68,7 @@ function moveOf(row: ClaimedRow): Moved {
 // Picking is a statement of its own for the reason that ./hold-runs.ts gives.
 const pickStatement = `
   select prediction_id from runs
-  where model = $1 and worker is null and run_at <= clock_timestamp() and cancel_requested_at is null
-    and crashes < $3 and (start_by > clock_timestamp() or run_by is not null)
+  where model = $1 and run_at <= clock_timestamp() and ${isFree('$3')}
   order by prediction_id limit $2
   for update skip locked`
 

@@ -1,4 +1,5 @@
 import type { Database } from '@millrace/database/connect'
+import { isFree } from './free-runs.ts'
 import { maxAttempts } from './lifecycle.ts'
 
 /** Which of these models have a run that has been free to claim for `seconds`. Reads the front of each line only. */
@@ -15,7 +16,5 @@ const statement = `
   select m.model from unnest($1::text[]) as m(model)
   where exists (
     select from runs r
-    where r.model = m.model and r.worker is null and r.cancel_requested_at is null and r.crashes < $3
-      and r.run_at < clock_timestamp() - make_interval(secs => $2)
-      and (r.start_by > clock_timestamp() or r.run_by is not null)
+    where r.model = m.model and r.run_at < clock_timestamp() - make_interval(secs => $2) and ${isFree('$3')}
   )`

@@ -1,7 +1,6 @@
 import { finished, Readable } from 'node:stream'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Database } from '@millrace/database/connect'
-import { isUnreachable } from '@millrace/database/faults'
+import { isUnreachable, untilReachable } from '@millrace/database/faults'
 import { fromTypeId, newId, toTypeId } from '@millrace/database/ids'
 import { countCap, type Found, findPage, type Page } from '@millrace/database/page'
 import type { Tables } from '@millrace/database/tables'
@@ -40,20 +39,19 @@ export async function saveFile(db: Database, store: FileStore, file: NewFile): P
  * or 5 s have passed; once it is unknown the bytes stay. A row that is refused takes its bytes along.
  */
 async function insertSurely(db: Database, store: FileStore, row: NewRow): Promise<StoredFile> {
-  const deadline = performance.now() + 5_000
-  for (let lost = false; ; ) {
+  let lost = false
+  async function insert(): Promise<StoredFile> {
     try {
       const statement = db.kysely.insertInto('files').values(row)
       const again = statement.onConflict((on) => on.column('id').doUpdateSet({ bytes: row.bytes }))
       return present(await again.returningAll().executeTakeFirstOrThrow())
     } catch (error) {
-      const unknown = isUnreachable(error)
-      lost ||= unknown
+      lost ||= isUnreachable(error)
       if (!lost) await store.remove(toTypeId('file', row.id))
-      if (!unknown || performance.now() > deadline) throw error
-      await delay(100)
+      throw error
     }
   }
+  return untilReachable(insert, 5_000)
 }
 
 /** A file that has not expired. With `accountId`, only that account's: another's answers as one that never was. */

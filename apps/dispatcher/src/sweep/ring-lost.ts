@@ -1,4 +1,5 @@
 import type { Database } from '@millrace/database/connect'
+import { isFree } from '@millrace/lifecycle/free-runs'
 import { maxAttempts } from '@millrace/lifecycle/lifecycle'
 import type { SweepReport } from './sweep.ts'
 
@@ -28,9 +29,7 @@ const statement = `
   select late.pool, m.model, array_agg(late.prediction_id) as ids
   from models m, lateral (
     select r.prediction_id, r.pool from runs r
-    where r.model = m.model and r.worker is null and r.cancel_requested_at is null and r.crashes < $1
-      and r.run_at < clock_timestamp() - interval '1 second'
-      and (r.start_by > clock_timestamp() or r.run_by is not null)
+    where r.model = m.model and r.run_at < clock_timestamp() - interval '1 second' and ${isFree('$1')}
     order by r.prediction_id limit 100
   ) late
   group by late.pool, m.model`
