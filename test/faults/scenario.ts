@@ -10,8 +10,8 @@ export interface Scenario {
   outcome: string
   /** Where the fault needs one queue; both unless told otherwise. */
   queues?: readonly QueueKind[]
-  /** The queue has no part in it: the run of `npm test` tries it on one queue, the long one on both. */
-  anyQueue?: true
+  /** Where the queue has no part in it: on which the run of `npm test` tries it. The long run tries it on both. */
+  shortOn?: QueueKind
   /** A world of its own, other than the usual one. */
   shape?: Shape
   /** Too long, or too much for the machine, to be part of `npm test`; says why. */

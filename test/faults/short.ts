@@ -19,8 +19,8 @@ export function testFaults(queue: QueueKind): void {
   afterAll(() => world?.close())
 
   const here = scenarios.filter(
-    ({ queues, anyQueue, longOnly }) =>
-      !longOnly && (queues?.includes(queue) ?? true) && !(anyQueue && queue === 'redis'),
+    ({ queues, shortOn, longOnly }) =>
+      !longOnly && (queues?.includes(queue) ?? true) && (shortOn ?? queue) === queue,
   )
   test.each(here)('$fault: $outcome', { timeout: 120_000 }, async (scenario) => {
     const outcome = scenario.shape

@@ -4,7 +4,7 @@ import { ordinary, type World } from '../world.ts'
 
 export const endlessAnswers: Scenario = {
   name: 'endless-answers',
-  anyQueue: true,
+  shortOn: 'postgres',
   fault: 'a receiver that answers each webhook with 1 GB',
   outcome: 'the start of it is read and no more; memory stays flat',
   async run(world, { predictions, long }) {

@@ -8,7 +8,7 @@ import { ordinary, type World } from '../world.ts'
 /** All 100 belong to one account: it has the fewest slots to share. */
 export const hangingReceiver: Scenario = {
   name: 'hanging-receiver',
-  anyQueue: true,
+  shortOn: 'postgres',
   fault: 'one receiver of 100 hangs',
   outcome: 'the other 99 have as many slots as without it, and get theirs as fast',
   // It hangs for longer than the others need, so that no time-out gives back what it holds.

@@ -7,7 +7,7 @@ import { deliveriesAtOnce, ordinary, type World } from '../world.ts'
 
 export const killDispatcher: Scenario = {
   name: 'kill-dispatcher',
-  anyQueue: true,
+  shortOn: 'postgres',
   fault: 'kill -9 of the dispatcher with 64 deliveries in flight, sixteen times',
   outcome: 'all are delivered; no more come again than were in flight, with the same id and body',
   async run(world, { predictions, long }) {

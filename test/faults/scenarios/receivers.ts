@@ -14,7 +14,7 @@ import { type Behaviour, behaviours } from './receiver-behaviours.ts'
  */
 export const receivers: Scenario = {
   name: 'receivers',
-  anyQueue: true,
+  shortOn: 'postgres',
   fault:
     'receivers that answer 500 three times, hang, send elsewhere, are gone, ask for patience or are dead for a day',
   outcome: 'each is tried again by the schedule, with the same id and body, signed anew',

@@ -6,7 +6,7 @@ import { ordinary, type World } from '../world.ts'
 
 export const sameKey: Scenario = {
   name: 'same-key',
-  anyQueue: true,
+  shortOn: 'postgres',
   fault: '100 concurrent creates with one idempotency key, some with another body, an api killed in between',
   outcome:
     'one prediction a key, the answers of the contract, and an order of the calls that explains them all',

@@ -7,7 +7,7 @@ import { ordinary, type World } from '../world.ts'
 /** The judge looks for them after every scenario; this one sees to it that all of them are in use when things fail. */
 export const secrets: Scenario = {
   name: 'secrets',
-  anyQueue: true,
+  shortOn: 'redis',
   fault: 'secrets in inputs and in headers of webhooks, while runs fail and processes die',
   outcome: 'they reach whom they are for, and nobody else',
   async run(world, { predictions, long }) {

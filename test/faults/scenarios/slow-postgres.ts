@@ -30,7 +30,7 @@ function network({ name, fault, seconds, faults }: Network): Scenario {
   return {
     name,
     fault,
-    anyQueue: true,
+    shortOn: 'redis',
     outcome: 'besides 2xx only 503 with Retry-After, and all is over without a hand',
     async run(world, { predictions, long }) {
       const lasts = long ? seconds.long : seconds.short

@@ -5,7 +5,7 @@ import { ordinary, type World } from '../world.ts'
 
 export const walkWhileWriting: Scenario = {
   name: 'walk-while-writing',
-  anyQueue: true,
+  shortOn: 'postgres',
   fault: 'clients walk the list by cursor and by page while others create and delete',
   outcome: 'by cursor every row that existed throughout comes exactly once, by page no page repeats one',
   async run(world, { predictions, long }) {
