@@ -14,9 +14,9 @@ export const killWorker: Scenario = {
       world.fault(`kill -9 ${victim.name}`)
       await victim.kill()
     })
-    const body = () => ordinary(world, { delay_ms: 100 + world.random.below(400) })
+    const body = () => ordinary(world, { delay_ms: 20 + world.random.below(100) })
     const ids = await createMany(world.client, { count: predictions, body })
-    await world.untilQuiet(120_000)
+    await world.untilQuiet(240_000).finally(() => killing.stop())
     const kills = await killing.stop()
 
     const { rows } = await world.db.pool.query<{ reruns: number }>(

@@ -22,8 +22,8 @@ export const workerCutFromQueue: Scenario = {
     const held = new Set<string>()
     const load = {
       count: predictions,
-      perSecond: long ? 40 : 12,
-      body: () => ordinary(world, { delay_ms: 100 + world.random.below(500) }),
+      perSecond: long ? 80 : 12,
+      body: () => ordinary(world, { delay_ms: 50 + world.random.below(long ? 200 : 500) }),
     }
     const { ids, recoveryMs } = await underLoad(world, load, async ({ over }) => {
       for (const [nth, worker] of workers.entries()) {
