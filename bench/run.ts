@@ -1,0 +1,67 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { cpus, totalmem } from 'node:os'
+import { parseArgs } from 'node:util'
+import { startStores } from './stores.ts'
+import { summarise, tableOf } from './table.ts'
+import { type Figures, works } from './work.ts'
+
+// `npm run bench`: every contender does the same work in turn, several rounds of it, so that a machine whose speed
+// drifts drifts for all of them. `--only accept,life`, `--against plain,raw` (parts of names), `--rounds`, `--seconds`,
+// `--count`.
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    against: { type: 'string' },
+    rounds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '10' },
+    count: { type: 'string', default: '5000' },
+  },
+})
+const size = { seconds: Number(values.seconds), count: Number(values.count) }
+const names = values.only?.split(',')
+const wanted = works.filter(({ name }) => names?.includes(name) ?? true)
+const parts = values.against?.split(',').map((part) => part.toLowerCase())
+const takesPart = (name: string) => parts?.some((part) => name.toLowerCase().includes(part)) ?? true
+
+const stores = await startStores()
+const measured: Measured[] = []
+try {
+  for (let round = 1; round <= Number(values.rounds); round++) {
+    for (const work of wanted) {
+      for (const contender of work.contenders.filter(({ name }) => takesPart(name))) {
+        const figures = await work.measure(contender, stores, size)
+        measured.push({ work: work.name, contender: contender.name, round, figures })
+        console.log(`${round} ${work.name}  ${contender.name}  ${inWords(figures)}`)
+      }
+    }
+  }
+} finally {
+  await stores.stop()
+}
+
+const results = summarise(wanted, measured)
+console.log(`\n${tableOf(results)}`)
+const machine = {
+  cores: cpus().length,
+  processor: cpus()[0]?.model,
+  memory: totalmem(),
+  node: process.version,
+}
+const folder = new URL('results/', import.meta.url)
+await mkdir(folder, { recursive: true })
+const file = new URL(`${new Date().toISOString().slice(0, 10)}.json`, folder)
+await writeFile(file, `${JSON.stringify({ machine, size, results, measured }, null, 2)}\n`)
+process.exit()
+
+function inWords(figures: Figures): string {
+  return Object.entries(figures)
+    .map(([name, value]) => `${name} ${value.toFixed(value < 100 ? 1 : 0)}`)
+    .join(', ')
+}
+
+export interface Measured {
+  work: string
+  contender: string
+  round: number
+  figures: Figures
+}
