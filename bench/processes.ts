@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 export async function startProcess(file: string, { env, readyUrl }: ProcessOptions): Promise<RunningProcess> {
   const child = spawn(
     process.execPath,
-    ['--disable-warning=ExperimentalWarning', fileURLToPath(new URL(file, root))],
+    [...profiling(), '--disable-warning=ExperimentalWarning', fileURLToPath(new URL(file, root))],
     {
       env: { PATH: process.execPath.replace(/\/[^/]*$/, ''), NODE_ENV: 'production', ...env },
       stdio: ['pipe', 'ignore', 'pipe'],
@@ -26,11 +26,20 @@ export async function startProcess(file: string, { env, readyUrl }: ProcessOptio
   return {
     pid: child.pid ?? 0,
     async stop() {
-      child.kill('SIGKILL')
+      child.kill(profileFolder === undefined ? 'SIGKILL' : 'SIGTERM')
       await exited
     },
   }
 }
+
+/** Has every process that is started from now on write a CPU profile into this folder when it ends. */
+export function profileInto(folder: string): void {
+  profileFolder = folder
+}
+
+let profileFolder: string | undefined
+
+const profiling = () => (profileFolder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`])
 
 async function untilReady(child: ChildProcess, url: string): Promise<void> {
   for (let waited = 0; waited < 30_000; waited += 50) {
@@ -58,6 +67,6 @@ interface ProcessOptions {
 
 export interface RunningProcess {
   pid: number
-  /** kill -9: what is measured is over. */
+  /** kill -9, since what is measured is over; in order where a profile is still to be written. */
   stop(): Promise<void>
 }

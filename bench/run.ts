@@ -1,13 +1,15 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { cpus, totalmem } from 'node:os'
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { profileInto } from './processes.ts'
 import { startStores } from './stores.ts'
 import { summarise, tableOf } from './table.ts'
 import { type Figures, works } from './work.ts'
 
 // `npm run bench`: every contender does the same work in turn, several rounds of it, so that a machine whose speed
 // drifts drifts for all of them. `--only accept,life`, `--against plain,raw` (parts of names), `--rounds`, `--seconds`,
-// `--count`.
+// `--count`; `--profile <folder>` keeps a CPU profile of every process.
 const { values } = parseArgs({
   options: {
     only: { type: 'string' },
@@ -15,8 +17,10 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '10' },
     count: { type: 'string', default: '5000' },
+    profile: { type: 'string' },
   },
 })
+if (values.profile !== undefined) profileInto(resolve(values.profile))
 const size = { seconds: Number(values.seconds), count: Number(values.count) }
 const names = values.only?.split(',')
 const wanted = works.filter(({ name }) => names?.includes(name) ?? true)

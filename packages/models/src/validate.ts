@@ -1,10 +1,10 @@
-import { type ErrorObject, Ajv2020 as Validator } from 'ajv/dist/2020.js'
+import { type ErrorObject, type ValidateFunction, Ajv2020 as Validator } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
 import type { ModelDescription } from './description.ts'
 
 /** Checks inputs of one model: every wrong field is named, defaults are applied on a copy. Compile once per model. */
 export function createValidator({ input_schema }: Pick<ModelDescription, 'input_schema'>): InputValidator {
-  const validate = newAjv({ useDefaults: true, isFile: isUrl }).compile(input_schema)
+  const validate = compile(input_schema, { useDefaults: true, isFile: isUrl })
   return (input) => {
     const copy: unknown = structuredClone(input)
     if (validate(copy) && isRecord(copy)) {
@@ -18,18 +18,23 @@ export function createValidator({ input_schema }: Pick<ModelDescription, 'input_
 export function createOutputValidator({
   output_schema,
 }: Pick<ModelDescription, 'output_schema'>): OutputValidator {
-  const validate = newAjv({ useDefaults: false, isFile }).compile(output_schema)
+  const validate = compile(output_schema, { useDefaults: false, isFile })
   return (output) => (validate(output) ? [] : fieldErrors(validate.errors ?? []))
 }
 
-function newAjv({ useDefaults, isFile }: Options): Validator {
+/** In an instance of its own: what one model calls its schemas (`$id`) is no other model's business. */
+function compile(schema: Record<string, unknown>, { useDefaults, isFile }: Options): ValidateFunction {
+  metaschema.validateSchema(schema, true)
   // Schemas come from models: words unknown to us (`x-order`) are theirs to use.
-  const ajv = new Validator({ useDefaults, allErrors: true, strict: false })
+  const ajv = new Validator({ useDefaults, allErrors: true, strict: false, validateSchema: false })
   formats.default(ajv)
   ajv.addFormat('uri', { type: 'string', validate: isFile })
   ajv.addFormat('password', true)
-  return ajv
+  return ajv.compile(schema)
 }
+
+/** Compiling the schema of schemas takes longer than all of the models' own together, so there is one. */
+const metaschema = new Validator({ allErrors: true, strict: false })
 
 // `format: uri` marks a file. Only its start is looked at: a data URL may be megabytes long.
 
