@@ -14,15 +14,18 @@ export async function renew(db: Database, request: RenewRequest): Promise<Map<st
   return new Map(rows.map(({ prediction_id, cancel }) => [prediction_id, { cancel }]))
 }
 
-// A lease that was released but not claimed again is still nobody else's: the worker takes it back.
+// A lease that was released but not claimed again is still nobody else's: the worker takes it back, and the crash that
+// the release counted was none.
 const statement = `
   with held as materialized (
-    select r.prediction_id from runs r
+    select r.prediction_id, r.worker is null as released from runs r
     join json_to_recordset($1) as i(id uuid, attempt integer) on r.prediction_id = i.id and r.attempt = i.attempt
     where r.worker is null or r.worker = $2
     order by r.prediction_id for update of r
   )
-  update runs r set worker = $2, lease_until = clock_timestamp() + make_interval(secs => $3)
+  update runs r
+  set worker = $2, lease_until = clock_timestamp() + make_interval(secs => $3),
+      crashes = greatest(0, r.crashes - held.released::integer)
   from held where r.prediction_id = held.prediction_id
   returning r.prediction_id, r.cancel_requested_at is not null as cancel`
 
