@@ -7,7 +7,7 @@ import { type Dump, dumpDatabase } from '@millrace/database/dump'
 import { loadDatabase } from '@millrace/database/load'
 import { freePort } from '@millrace/standalone/ports'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { callerOf } from './api-caller.ts'
+import { type ApiCaller, callerOf } from './api-caller.ts'
 import { emptyDatabase } from './harness/database.ts'
 import { findPreviousVersion, givenPreviousVersion } from './harness/previous-version.ts'
 import { type App, type Environment, startProcess } from './harness/processes.ts'
@@ -106,13 +106,17 @@ test('processes go on while a later release adds a column to every table', { tim
   onTestFinished(() => service.stop())
   const receiver = await givenReceiver()
   const call = callerOf(service.url, service.apiKey)
+  // By now their connections have prepared what they say.
+  await useAllConnections(call)
   const underWay = await call('POST /v1/predictions', { body: { model: 'echo', input: { delay_ms: 1_500 } } })
 
   await addColumns(service.db)
 
+  await useAllConnections(call)
   const history = await givenHistory(call, receiver.url)
   expect((await call(`GET /v1/predictions/${underWay.body.id}`)).body.status).toBe('succeeded')
   for (const ended of await untilAllEnded(call, history)) expect(ended.status).toBe('succeeded')
+  for (const { app, log } of service.processes) expect(log(), app).not.toContain('cached plan')
 })
 
 const previous = await findPreviousVersion()
@@ -210,6 +214,17 @@ async function startAll(environment: Environment, checkout?: string): Promise<vo
   onTestFinished(async () => {
     await Promise.all(started.map((running) => running.stop()))
   })
+}
+
+/** Creates, runs, shows and lists so many predictions at once that it takes all connections of an api. */
+async function useAllConnections(call: ApiCaller): Promise<void> {
+  const times = Array.from({ length: 20 })
+  const body = { model: 'echo', input: {}, await: true }
+  const created = await Promise.all(times.map(() => call('POST /v1/predictions', { body })))
+  expect(created.map((reply) => reply.body.status)).toEqual(times.map(() => 'succeeded'))
+  const shown = await Promise.all(created.map((reply) => call(`GET /v1/predictions/${reply.body.id}`)))
+  const listed = await Promise.all(times.map(() => call('GET /v1/predictions')))
+  expect(new Set([...shown, ...listed].map(({ status }) => status))).toEqual(new Set([200]))
 }
 
 async function addColumns({ pool }: Database): Promise<void> {

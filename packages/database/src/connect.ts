@@ -1,6 +1,6 @@
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
-import { isUnreachable } from './faults.ts'
+import { isStalePlan, isUnreachable } from './faults.ts'
 import type { Tables } from './tables.ts'
 
 // json and jsonb come back as text's own parse; int8 (bytes of files, counts) fits a double by far.
@@ -29,6 +29,7 @@ export function connect({ url, max = 10, name, patienceMs = 0, idleSeconds = 30 
   // A client that is checked out tells of a broken connection itself; unheard, that would end the process. Whoever uses
   // the client learns it from the query that fails.
   pool.on('connect', (client) => client.on('error', () => {}))
+  prepareAnew(pool)
   const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
   return {
     kysely,
@@ -38,6 +39,24 @@ export function connect({ url, max = 10, name, patienceMs = 0, idleSeconds = 30 
       if (!pool.ended) await pool.end()
     },
   }
+}
+
+/**
+ * A query of the pool that fails takes its connection out of the pool. So what a connection refuses because a migration
+ * changed the statement's columns goes again, each time on another one, until it is on a new one at the latest.
+ */
+function prepareAnew(pool: pg.Pool): void {
+  const query = pool.query.bind(pool) as (...given: unknown[]) => Promise<unknown>
+  async function patiently(...given: unknown[]): Promise<unknown> {
+    for (let tried = 1; ; tried++) {
+      try {
+        return await query(...given)
+      } catch (error) {
+        if (!isStalePlan(error) || tried > pool.options.max) throw error
+      }
+    }
+  }
+  pool.query = patiently as typeof pool.query
 }
 
 /** Runs `work` in one transaction; rolls back and rethrows when it throws. */
@@ -52,10 +71,12 @@ export async function transaction<T>(db: Database, work: (client: pg.PoolClient)
   } catch (error) {
     // What got no answer would not answer a rollback either, and closing the connection is one.
     if (isUnreachable(error)) broken = error
-    else
+    else {
+      if (isStalePlan(error)) broken = error
       await client.query('rollback').catch((lost) => {
         broken = lost
       })
+    }
     throw error
   } finally {
     client.release(broken !== undefined)

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 export function faultOf(error: unknown): Fault {
   const code = codeOf(error)
   if (code === undefined) return 'other'
-  if (code === '40P01' || code === '40001') return 'conflict'
+  if (code === '40P01' || code === '40001' || code === stalePlan) return 'conflict'
   if (code === '55P03') return 'locked'
   if (code === '23514' && /no partition of relation/.test(String(error))) return 'no-partition'
   if (/^(22|23|54)/.test(code)) return 'bad-row'
@@ -22,7 +22,18 @@ export function isUnreachable(error: unknown): boolean {
   )
 }
 
-/** Runs `work` again while it loses a deadlock or serialization race (40P01, 40001), at most `times` times. */
+/**
+ * Whether a statement that was prepared on this connection answers another shape by now, as `select *` does once a
+ * migration added a column. Nothing was done; the connection refuses it for good, and another prepares it anew.
+ */
+export function isStalePlan(error: unknown): boolean {
+  return codeOf(error) === stalePlan
+}
+
+/**
+ * Runs `work` again while it loses a deadlock or serialization race (40P01, 40001) or meets a statement of an older
+ * schema (0A000), at most `times` times.
+ */
 export async function retryConflicts<T>(work: () => Promise<T>, times = 5): Promise<T> {
   for (let tried = 1; ; tried++) {
     try {
@@ -50,6 +61,8 @@ export async function untilReachable<T>(work: () => Promise<T>, patienceMs: numb
     }
   }
 }
+
+const stalePlan = '0A000'
 
 /** What a socket or a name look-up fails with. A file system's codes look alike and are no fault of the database. */
 const socketCodes = new Set([

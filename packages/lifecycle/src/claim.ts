@@ -1,5 +1,6 @@
 import { type Database, transaction } from '@millrace/database/connect'
 import { isUnreachable, retryConflicts, untilReachable } from '@millrace/database/faults'
+import { columnsOf } from './columns.ts'
 import { isFree } from './free-runs.ts'
 import { rangeOf } from './id-range.ts'
 import { type Lifecycle, maxAttempts } from './lifecycle.ts'
@@ -87,7 +88,7 @@ const claimStatement = `
         updated_at = greatest(clock_timestamp(), p.updated_at)
     from held
     where p.id = held.prediction_id and p.id between $2 and $3
-    returning p.*, held.event_seq, held.start_by, held.crashes, p.started_at is null and held.attempt = 1 as first
+    returning ${columnsOf('p')}, held.event_seq, held.start_by, held.crashes, p.started_at is null and held.attempt = 1 as first
   ), told as (
     insert into prediction_events (prediction_id, seq, kind, attempt, data, created_at)
     select id, event_seq, 'status', attempt, json_build_object('status', status)::text, updated_at from moved

@@ -1,4 +1,5 @@
 import type { Database } from '@millrace/database/connect'
+import { columnsOf } from './columns.ts'
 import type { PredictionRow } from './present.ts'
 
 /** One prediction of an account, with its run's progress; undefined when there is none, or it was deleted. */
@@ -9,7 +10,7 @@ export async function findPrediction(
 ): Promise<PredictionRow | undefined> {
   const { rows } = await db.pool.query<PredictionRow>({
     name: 'find-prediction',
-    text: `select p.*, r.progress from predictions p left join runs r on r.prediction_id = p.id
+    text: `select ${columnsOf('p')}, r.progress from predictions p left join runs r on r.prediction_id = p.id
            where p.id = $2 and p.account_id = $1 and p.deleted_at is null`,
     values: [accountId, id],
   })
