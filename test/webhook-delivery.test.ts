@@ -1,4 +1,6 @@
 import { readSecrets } from '@millrace/accounts/signing-secrets'
+import { claimDue } from '@millrace/dispatcher/claim-due'
+import { createLoad } from '@millrace/dispatcher/load'
 import { Webhook } from 'standardwebhooks'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import {
@@ -177,6 +179,25 @@ test('a delivery whose dispatcher died is sent again with the same id and body',
   expect(delivery).toMatchObject({ state: 'delivered', attempt: 2 })
 })
 
+test('a dispatcher that dies again and again before it sends uses up nothing of the schedule', async () => {
+  const receiver = await now.receiving({ status: 500 })
+  const id = await givenPrediction(now.db, account, { url: receiver.url })
+  for (let crashes = 0; crashes < 9; crashes++) await claimAndDie(id)
+  const dispatch = now.sending()
+
+  const [first] = await now.state(id, (one) => one?.attempts.length === 1 && one.state !== 'sending')
+  expect(first).toMatchObject({ state: 'due', attempt: 10 })
+  expect(secondsUntilDue(first)).toBeGreaterThan(3)
+  expect(secondsUntilDue(first)).toBeLessThan(7)
+
+  await makeDue(now.db, id)
+  dispatch.wake()
+  const [second] = await now.state(id, (one) => one?.attempts.length === 2 && one.state !== 'sending')
+  expect(second?.state).toBe('due')
+  expect(secondsUntilDue(second)).toBeGreaterThan(235)
+  expect(secondsUntilDue(second)).toBeLessThan(365)
+})
+
 test('stopping finishes what is under way and leaves the rest due', async () => {
   const receiver = await now.receiving({ afterMs: 300 })
   const ids = await Promise.all(
@@ -191,6 +212,14 @@ test('stopping finishes what is under way and leaves the rest due', async () => 
   expect(states.filter((one) => one === 'delivered')).toHaveLength(8)
   expect(states.filter((one) => one === 'due')).toHaveLength(4)
 })
+
+/** What a dispatcher leaves that is killed between its claim and its request, once the lease has run out. */
+async function claimAndDie(id: string): Promise<void> {
+  const saturation = createLoad({ slots: 64, slotsPerAccount: 16 }).saturation()
+  const request = { limit: 64, slotsPerAccount: 16, leaseSeconds: 0, saturation, wide: true }
+  const claimed = await claimDue(now.db, request)
+  expect(claimed).toMatchObject([{ prediction_id: id }])
+}
 
 function secondsUntilDue(delivery: Deliveries[number] | undefined): number {
   const last = delivery?.attempts.at(-1)

@@ -24,8 +24,9 @@ export async function drop(context: DeliverContext, { delivery }: UnwantedDelive
 
 async function postPrepared(post: Post, prepared: PreparedDelivery): Promise<PostedDelivery> {
   const { delivery, body, secrets } = prepared
-  if (secrets.length === 0) return { delivery, answer: unsigned() }
-  return { delivery, answer: await post.post(delivery.url, requestHeaders(prepared), body) }
+  const made = prepared.made + 1
+  if (secrets.length === 0) return { delivery, made, answer: unsigned() }
+  return { delivery, made, answer: await post.post(delivery.url, requestHeaders(prepared), body) }
 }
 
 function unsigned(): Answer {
@@ -41,6 +42,8 @@ export interface DeliverContext {
 /** A delivery whose request was made, and what came of it. */
 export interface PostedDelivery {
   delivery: ClaimedDelivery
+  /** The attempts made, this one among them: the step of the schedule. */
+  made: number
   answer: Answer
 }
 

@@ -29,8 +29,8 @@ export async function prepare(
     const row = byId.get(delivery.id)
     if (row === undefined) return []
     if (!row.wanted || row.body === null) return [{ kind: 'unwanted', delivery }]
-    const { body, headers, sealed } = row
-    return [{ kind: 'prepared', delivery, body, headers, secrets: unsealAll(sealed, sealingKeys) }]
+    const { body, headers, sealed, made } = row
+    return [{ kind: 'prepared', delivery, body, headers, secrets: unsealAll(sealed, sealingKeys), made }]
   })
 }
 
@@ -50,6 +50,7 @@ const statement = `
           where s.account_id = d.account_id and s.endpoint_id is not distinct from d.endpoint_id
             and (s.retires_at is null or s.retires_at > clock_timestamp())
           order by s.retires_at desc nulls first) as sealed,
+    (select count(*)::integer from delivery_attempts a where a.delivery_id = d.id and a.delivery_id between $2 and $3) as made,
     case when d.endpoint_id is not null then coalesce(w.active, false)
          else not exists (
            select from deliveries e
@@ -72,6 +73,8 @@ export interface PreparedDelivery {
   headers: Record<string, string>
   /** The current one first; empty when they cannot be read. */
   secrets: string[]
+  /** The attempts made before this one. `delivery.attempt` counts claims, also of dispatchers that died before they sent. */
+  made: number
 }
 
 /** A claimed delivery that nobody wants any more. */
@@ -85,5 +88,6 @@ interface MessageRow {
   body: string | null
   headers: Record<string, string>
   sealed: Buffer[]
+  made: number
   wanted: boolean
 }

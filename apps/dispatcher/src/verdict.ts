@@ -3,12 +3,12 @@ import type { PostedDelivery } from './deliver.ts'
 import type { Answer } from './post.ts'
 
 /** What an answer means for its delivery: any 2xx is success, 410 ends the target, all else waits for its next attempt. */
-export function judge({ delivery, answer }: PostedDelivery): Verdict {
+export function judge({ made, answer }: PostedDelivery): Verdict {
   if (answer.kind === 'answered') {
     if (answer.statusCode >= 200 && answer.statusCode < 300) return { state: 'delivered' }
     if (answer.statusCode === 410) return { state: 'dropped', gone: true }
   }
-  const waitSeconds = nextAttempt(delivery.attempt, { retryAfterSeconds: retryAfterOf(answer) })
+  const waitSeconds = nextAttempt(made, { retryAfterSeconds: retryAfterOf(answer) })
   return waitSeconds === undefined ? { state: 'exhausted' } : { state: 'due', waitSeconds }
 }
 
