@@ -28,6 +28,7 @@ export async function describeApps(config: Config, { databaseUrl, masterKey }: F
         METRICS_PORT: String(apiHealth),
         METRICS_HOST: '127.0.0.1',
       },
+      drainSeconds: 30,
       readyUrl: `http://${reachable(config.host)}:${config.port}/readyz`,
       metricsUrl: `http://127.0.0.1:${apiHealth}/metrics`,
     },
@@ -35,6 +36,7 @@ export async function describeApps(config: Config, { databaseUrl, masterKey }: F
       name: 'worker',
       main: mainOf('worker'),
       env: { ...shared, HOST: '127.0.0.1', METRICS_PORT: String(workerHealth) },
+      drainSeconds: config.drainSeconds + config.cancelGraceSeconds + closingSeconds,
       readyUrl: `http://127.0.0.1:${workerHealth}/readyz`,
       metricsUrl: `http://127.0.0.1:${workerHealth}/metrics`,
     },
@@ -42,11 +44,15 @@ export async function describeApps(config: Config, { databaseUrl, masterKey }: F
       name: 'dispatcher',
       main: mainOf('dispatcher'),
       env: { ...shared, HOST: '127.0.0.1', METRICS_PORT: String(dispatcherHealth) },
+      drainSeconds: 30,
       readyUrl: `http://127.0.0.1:${dispatcherHealth}/readyz`,
       metricsUrl: `http://127.0.0.1:${dispatcherHealth}/metrics`,
     },
   ]
 }
+
+/** What a worker takes besides for its bells, for handing back and for closing: 15 s at most, and a busy machine's share. */
+const closingSeconds = 20
 
 function mainOf(app: AppProcess['name']): string {
   return fileURLToPath(new URL(`../../${app}/src/main.ts`, import.meta.url))
@@ -56,6 +62,8 @@ export interface AppProcess {
   name: 'api' | 'worker' | 'dispatcher'
   main: string
   env: Record<string, string | undefined>
+  /** It is killed when its drain takes longer. */
+  drainSeconds: number
   readyUrl: string
   metricsUrl: string
 }

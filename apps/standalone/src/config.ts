@@ -30,6 +30,8 @@ export function readConfig(environment: Environment = process.env): Config {
     adminApiKey: settings.ADMIN_API_KEY,
     storageUrl: settings.STORAGE_URL ?? pathToFileURL(resolve(dataDir, 'files')).href,
     outboundLoopback: settings.OUTBOUND_LOOPBACK ?? isLoopback(HOST),
+    drainSeconds: settings.DRAIN_SECONDS,
+    cancelGraceSeconds: settings.CANCEL_GRACE_SECONDS,
     metricsPort: settings.METRICS_PORT,
     logLevel: settings.LOG_LEVEL,
     workerName: `${hostname()}-${randomBytes(4).toString('hex')}`,
@@ -56,6 +58,8 @@ const port = z.coerce
   .min(1)
   .max(65_535, 'must be a port number, 1 to 65535')
 
+const seconds = z.coerce.number('must be a number of seconds').positive()
+
 const schema = z
   .object({
     HOST: z.string().default('127.0.0.1'),
@@ -78,6 +82,8 @@ const schema = z
       .optional(),
     STORAGE_URL: z.url({ protocol: /^(file|s3)$/, error: 'must be a file:// or s3:// URL' }).optional(),
     OUTBOUND_LOOPBACK: z.stringbool('must be true or false').optional(),
+    DRAIN_SECONDS: seconds.default(30),
+    CANCEL_GRACE_SECONDS: seconds.default(10),
     METRICS_PORT: port.optional(),
     LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   })
@@ -102,6 +108,9 @@ export interface Config {
   storageUrl: string
   /** Whoever reaches this only from this machine may aim webhooks at this machine. */
   outboundLoopback: boolean
+  /** The worker's, which is not killed before they are over. */
+  drainSeconds: number
+  cancelGraceSeconds: number
   metricsPort: number | undefined
   logLevel: string
   /** New for each run: a killed run's worker may still be draining under its own name. */

@@ -55,7 +55,7 @@ export async function startStandalone(
     const secrets = await prepareDatabase(config, databaseUrl, terminal)
     signal.throwIfAborted()
 
-    const db = connect({ url: databaseUrl, max: 2, name: 'millrace-standalone' })
+    const db = connect({ url: databaseUrl, max: 2, name: 'millrace-standalone', patienceMs: 5_000 })
     parts.push({ stop: () => db.close() })
     // The killed run's worker lost its database with it, so nothing of its is still going on.
     if (claimed.killedRun && !config.databaseUrl) await releaseWorker(db, claimed.killedRun.workerName)
@@ -66,8 +66,9 @@ export async function startStandalone(
     const supervisor = supervise(apps, {
       log,
       lifeline,
-      async onDeath(app) {
+      async onGone(app) {
         if (app !== 'worker') return
+        // Nothing after a drain in order. What a killed one leaves would wait for its lease otherwise.
         const released = await releaseWorker(db, config.workerName).catch(() => 0)
         if (released > 0) terminal.step(`${released} unfinished predictions go to the next worker at once`)
       },

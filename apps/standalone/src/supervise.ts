@@ -25,7 +25,7 @@ export function supervise(apps: AppProcess[], options: SuperviseOptions): Superv
   }
 }
 
-function keepRunning(app: AppProcess, { log, lifeline, onDeath }: SuperviseOptions): Supervised {
+function keepRunning(app: AppProcess, { log, lifeline, onGone }: SuperviseOptions): Supervised {
   const stopping = new AbortController()
   let child = launch(app, log, lifeline)
   let everReady = false
@@ -49,7 +49,7 @@ function keepRunning(app: AppProcess, { log, lifeline, onDeath }: SuperviseOptio
         `the ${app.name} died (${describeExit(child)}); it is started again in ${pause} ms`,
       )
       killGroup(child) // what it had started must not go on without it
-      await onDeath(app.name)
+      await onGone(app.name)
       await delay(pause, undefined, { signal: stopping.signal }).catch(() => {})
       if (stopping.signal.aborted) return
       child = launch(app, log, lifeline)
@@ -69,19 +69,17 @@ function keepRunning(app: AppProcess, { log, lifeline, onDeath }: SuperviseOptio
     async stop() {
       stopping.abort()
       if (isAlive(child)) child.kill('SIGTERM')
-      const timer = setTimeout(() => killGroup(child), drainMs)
+      const timer = setTimeout(() => killGroup(child), app.drainSeconds * 1000)
       await over
       clearTimeout(timer)
       killGroup(child)
+      await onGone(app.name)
     },
     kill() {
       killGroup(child)
     },
   }
 }
-
-/** As long as a drain may take; then the leases bring unfinished work back at the next start. */
-const drainMs = 30_000
 
 function launch({ name, main, env }: AppProcess, log: LogFile, lifeline?: Stream): ChildProcess {
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main], {
@@ -152,6 +150,6 @@ interface SuperviseOptions {
   log: LogFile
   /** Held by each process as long as it lives. */
   lifeline: Stream | undefined
-  /** Waited for before the process is started again. */
-  onDeath: (app: AppProcess['name']) => Promise<void>
+  /** Waited for once the process and all that it started are gone, for good or until it is started again. */
+  onGone: (app: AppProcess['name']) => Promise<void>
 }
