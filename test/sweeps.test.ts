@@ -275,7 +275,8 @@ test('a sweep that fails is tried again, stops no other, and of two processes on
       },
     },
   ]
-  const [one, two] = [startSweeps(database.db, log, sweeps), startSweeps(database.db, log, sweeps)]
+  const sweeper = { db: database.db, log, leaseSeconds: 15 }
+  const [one, two] = [startSweeps(sweeper, sweeps), startSweeps(sweeper, sweeps)]
 
   await until(() => failed > 3 && done > 3, { what: 'both sweeps to have run' })
 
@@ -295,9 +296,10 @@ test('a sweep whose connection is cut off runs again', async () => {
     return undefined
   }
 
-  const sweeping = startSweeps(cut, createLog({ name: 'test', level: 'silent' }), [
-    { name: 'cut off', everySeconds: 0.01, run },
-  ])
+  const sweeping = startSweeps(
+    { db: cut, log: createLog({ name: 'test', level: 'silent' }), leaseSeconds: 15 },
+    [{ name: 'cut off', everySeconds: 0.01, run }],
+  )
 
   await until(() => runs > 2, { what: 'the sweep to run again' })
   await sweeping.stop()

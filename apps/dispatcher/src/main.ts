@@ -55,7 +55,10 @@ const dispatch = startDispatch({
   timeoutMs: config.timeoutSeconds * 1000,
 })
 await queue.listen('due', () => dispatch.wake())
-const sweeping = startSweeps(db, log, sweepsOf(config, queue, dispatch))
+const sweeping = startSweeps(
+  { db, log, leaseSeconds: config.leaseSeconds },
+  sweepsOf(config, queue, dispatch),
+)
 state = 'dispatching'
 log.info({ queue: queue.kind, slots: config.slots }, 'dispatching')
 

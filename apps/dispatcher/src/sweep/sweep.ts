@@ -1,17 +1,17 @@
-import type { Database } from '@millrace/database/connect'
+import { type Database, transaction } from '@millrace/database/connect'
 import type { Log } from '@millrace/process/log'
 
 /**
  * Runs every sweep again and again, each on a timer of its own: a slow one holds no other up, and one that fails is
  * logged and tried again. Of all dispatchers only one runs a given sweep at a time (advisory lock); the others skip it.
  */
-export function startSweeps(db: Database, log: Log, sweeps: Sweep[]): Sweeping {
+export function startSweeps({ db, log, leaseSeconds }: Sweeper, sweeps: Sweep[]): Sweeping {
   const stop = new AbortController()
   const loops = sweeps.map((sweep) => repeat(sweep, stop.signal))
 
   async function repeat(sweep: Sweep, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await once(db, sweep).then(
+      await once(db, sweep, leaseSeconds).then(
         (done) => done && log.info({ sweep: sweep.name, ...done }, 'swept'),
         (error: unknown) => {
           sweep.failed?.()
@@ -30,28 +30,34 @@ export function startSweeps(db: Database, log: Log, sweeps: Sweep[]): Sweeping {
   }
 }
 
-/** Runs a sweep unless another process is at it. Answers what it did, undefined when there was nothing to do. */
-export async function once(db: Database, sweep: Sweep): Promise<SweepReport | undefined> {
-  const client = await db.pool.connect()
-  const lock = `millrace sweep ${sweep.name}`
-  let broken = false
-  try {
+/**
+ * Runs a sweep unless another process is at it. Answers what it did, undefined when there was nothing to do.
+ *
+ * The lock is held by a transaction, in which the process shows that it lives while the sweep works on other
+ * connections. PostgreSQL ends the transaction of one that was stopped or cut off in the middle, after a lease without
+ * a word. A lock of the session would outlast it for as long as TCP does, two hours by default, and for good when the
+ * process is only frozen.
+ */
+export async function once(
+  db: Database,
+  sweep: Sweep,
+  leaseSeconds: number,
+): Promise<SweepReport | undefined> {
+  return transaction(db, async (client) => {
     const { rows } = await client.query<{ mine: boolean }>(
-      'select pg_try_advisory_lock(hashtext($1)) as mine',
-      [lock],
+      `select pg_try_advisory_xact_lock(hashtext($1)) as mine,
+              set_config('idle_in_transaction_session_timeout', $2, true)`,
+      [`millrace sweep ${sweep.name}`, `${Math.ceil(leaseSeconds * 1000)}ms`],
     )
     if (!rows[0]?.mine) return undefined
+    // Should one fail, the end of the transaction will tell.
+    const alive = setInterval(() => void client.query('select').catch(() => {}), (leaseSeconds * 1000) / 4)
     try {
       return await sweep.run()
     } finally {
-      await client.query('select pg_advisory_unlock(hashtext($1))', [lock]).catch(() => {
-        broken = true
-      })
+      clearInterval(alive)
     }
-  } finally {
-    // A connection that could not unlock is closed, which unlocks.
-    client.release(broken)
-  }
+  })
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {
@@ -65,6 +71,12 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
     const timer = setTimeout(done, ms)
     signal.addEventListener('abort', done)
   })
+}
+
+interface Sweeper {
+  db: Database
+  log: Log
+  leaseSeconds: number
 }
 
 export interface Sweeping {
