@@ -77,7 +77,9 @@ function outage({ name, fault, seconds, begin }: Outage): Scenario {
     async run(world, size) {
       const lasts = size.long ? seconds.long : seconds.short
       const body = () => ordinary(world, { delay_ms: 20 + world.random.below(80) })
-      const load = { count: size.predictions, perSecond: size.predictions / (lasts + 3), body }
+      // No more than two cores can run, so that the recovery is one from the outage, not from the load.
+      const perSecond = Math.min(size.predictions / (lasts + 3), 60)
+      const load = { count: size.predictions, perSecond, body }
       let firstEndMs = 0
       const { answers, recoveryMs } = await underLoad(world, load, async (creating) => {
         await until(() => creating.ids.length > 0, { what: 'the first create' })
