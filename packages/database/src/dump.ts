@@ -7,7 +7,7 @@ import pg from 'pg'
 import { copyOut } from './copy-rows.ts'
 import { timeOfId } from './ids.ts'
 import { appliedMigrations } from './migrations.ts'
-import { partitionedTables } from './partitions.ts'
+import { partitionedTables, partitionKeys, partitionName } from './partitions.ts'
 
 /**
  * Writes every row of the database into `folder`, as of one moment, while others go on writing: a file per table in the
@@ -61,8 +61,9 @@ async function findTables(client: pg.Client): Promise<Omit<DumpedTable, 'rows'>[
      from pg_class c
      join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
      where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
-       and c.relname <> 'migrations'
+       and c.relname <> 'migrations' and c.relname !~ $1
      group by c.oid, c.relname order by c.oid`,
+    [partitionName],
   )
   return rows
 }
@@ -87,18 +88,10 @@ async function dumpTable(
 /** When the oldest row of a partitioned table was made: the partitions must reach back to it. */
 async function firstMoment(client: pg.Client): Promise<string | null> {
   const { rows } = await client.query<{ id: string | null }>(
-    `select least(${partitionedTables.map((table) => `(select ${keyOf[table]} from ${table} order by 1 limit 1)`).join(', ')}) as id`,
+    `select least(${partitionedTables.map((table) => `(select ${partitionKeys[table]} from ${table} order by 1 limit 1)`).join(', ')}) as id`,
   )
   const id = rows[0]?.id
   return id ? new Date(timeOfId(id)).toISOString() : null
-}
-
-const keyOf: Record<(typeof partitionedTables)[number], string> = {
-  predictions: 'id',
-  prediction_events: 'prediction_id',
-  webhook_bodies: 'id',
-  deliveries: 'id',
-  delivery_attempts: 'delivery_id',
 }
 
 export interface Dump {

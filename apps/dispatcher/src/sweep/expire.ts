@@ -54,7 +54,8 @@ async function markExpired(db: Database, ids: string[]): Promise<void> {
   )
 }
 
-const filesAtOnce = 100
+/** So many go in one call of expireFiles. */
+export const filesAtOnce = 100
 
 const datingStatement = `
   update files f set expires_at = clock_timestamp()

@@ -1,31 +1,80 @@
+import { databaseNow } from '@millrace/database/clock'
 import type { Database } from '@millrace/database/connect'
+import { idFloor } from '@millrace/database/ids'
 import type { FileStore } from '@millrace/storage/store'
 import type { Retention } from '../config.ts'
-import { expireFiles, expireValues, startOfWalk } from './expire.ts'
+import { createPartitionDrop } from './drop-partitions.ts'
+import { expireFiles, expireValues, filesAtOnce, startOfWalk } from './expire.ts'
 import { purgePredictions } from './purge-predictions.ts'
 import type { SweepReport } from './sweep.ts'
 
 /**
- * Removes what was deleted and what is too old, in small batches: the rest waits for the next turn. Every step may be
- * cut off anywhere and is then done again.
+ * Removes what was deleted and what is too old, in small batches. What fills its batch gets another one, turn about with
+ * the others, until the turn is over; the rest waits for the next one. Every step may be cut off anywhere and is then done
+ * again.
  */
 export function createPurge(context: PurgeContext): () => Promise<SweepReport | undefined> {
-  // Lost at a restart, which costs one more walk.
-  let walked = startOfWalk
+  const { db, retention, turnMs = 2_000 } = context
+  const dropPartitions = createPartitionDrop(context)
+  const chores: Record<string, Chore> = {
+    values: valueWalk(context),
+    deleted: batches(atOnce, () => purgePredictions(context, deletedStatement, [])),
+    aged: batches(atOnce, () => purgePredictions(context, agedStatement, [retention.rowDays])),
+    files: batches(filesAtOnce, () => expireFiles(context)),
+    keys: batches(keysAtOnce, () => count(db, keysStatement)),
+    secrets: batches(Number.POSITIVE_INFINITY, () => count(db, secretsStatement)),
+  }
 
   return async () => {
-    const { db, retention } = context
-    const values = await expireValues(context, walked)
-    walked = values.next
-    const done = {
-      deleted: await purgePredictions(context, deletedStatement, []),
-      aged: await purgePredictions(context, agedStatement, [retention.rowDays]),
-      files: await expireFiles(context),
-      values: values.emptied,
-      keys: await count(db, keysStatement),
-      secrets: await count(db, secretsStatement),
+    const endsAt = performance.now() + turnMs
+    const done: Record<string, number> = {}
+    for (let full = Object.keys(chores); full.length > 0; ) {
+      full = await oneRound(chores, full, done)
+      if (performance.now() >= endsAt) break
     }
+    done.partitions = await dropPartitions(endsAt)
     return Object.values(done).some((number) => number > 0) ? done : undefined
+  }
+}
+
+/** A batch of each of these chores. Answers those that have more to do. */
+async function oneRound(
+  chores: Record<string, Chore>,
+  names: string[],
+  done: Record<string, number>,
+): Promise<string[]> {
+  const full: string[] = []
+  for (const name of names) {
+    const batch = await chores[name]?.()
+    done[name] = (done[name] ?? 0) + (batch?.done ?? 0)
+    if (batch?.full) full.push(name)
+  }
+  return full
+}
+
+function batches(size: number, work: () => Promise<number>): Chore {
+  return async () => {
+    const done = await work()
+    return { done, full: done >= size }
+  }
+}
+
+/**
+ * The first walk is over everything, and lost at a restart. Later ones are a minute apart and leave out what was old long
+ * before: all of it had ended, and was emptied.
+ */
+function valueWalk(context: PurgeContext): Chore {
+  let after = startOfWalk
+  let restsUntil = 0
+  return async () => {
+    if (performance.now() < restsUntil) return { done: 0, full: false }
+    const { emptied, next } = await expireValues(context, after)
+    const full = next !== startOfWalk
+    if (!full) restsUntil = performance.now() + 60_000
+    after = full
+      ? next
+      : idFloor(Math.max(0, databaseNow() - (context.retention.valueDays + 14) * 86_400_000))
+    return { done: emptied, full }
   }
 }
 
@@ -34,6 +83,10 @@ async function count(db: Database, statement: string): Promise<number> {
   return rowCount ?? 0
 }
 
+/** A batch of each takes well under a second. */
+const atOnce = 200
+const keysAtOnce = 1000
+
 // Only what is over: no run, and no webhook still to be sent.
 const over = `
   not exists (select from runs r where r.prediction_id = p.id)
@@ -41,17 +94,17 @@ const over = `
                   where d.prediction_id = p.id and d.completed_at is null
                     and d.id >= uuid_floor(p.created_at - interval '1 minute') offset 0)`
 
-const deletedStatement = `select p.id from predictions p where p.deleted_at is not null and ${over} limit 50`
+const deletedStatement = `select p.id from predictions p where p.deleted_at is not null and ${over} limit ${atOnce}`
 
 // No id is of a time before 1970, and uuid_floor makes a high one of it.
 const agedStatement = `
   select p.id from predictions p
-  where p.id < uuid_floor(greatest(to_timestamp(0), clock_timestamp() - make_interval(days => $1::integer))) and ${over} order by p.id limit 50`
+  where p.id < uuid_floor(greatest(to_timestamp(0), clock_timestamp() - make_interval(days => $1::integer))) and ${over} order by p.id limit ${atOnce}`
 
 const keysStatement = `
   delete from idempotency_keys k using (
     select account_id, key from idempotency_keys where created_at < clock_timestamp() - interval '24 hours'
-    order by created_at limit 1000
+    order by created_at limit ${keysAtOnce}
   ) old
   where k.account_id = old.account_id and k.key = old.key and k.created_at < clock_timestamp() - interval '24 hours'`
 
@@ -61,4 +114,9 @@ export interface PurgeContext {
   db: Database
   store: FileStore
   retention: Retention
+  /** After so long no further batch is begun. */
+  turnMs?: number
 }
+
+/** Does one batch of its work. */
+type Chore = () => Promise<{ done: number; full: boolean }>
