@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os'
 import { pathToFileURL } from 'node:url'
-import { once } from '@millrace/dispatcher/sweep/sweep'
+import { once, type Turns } from '@millrace/dispatcher/sweep/sweep'
+import { watchPresence } from '@millrace/dispatcher/sweep/watch-presence'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type FaultProxy, startProxy } from './faults/tcp-proxy.ts'
 import { masterKey } from './given-webhooks.ts'
@@ -50,8 +51,8 @@ test.each([
 
   let swept = 0
   const sweep = { name: 'ring-lost', everySeconds: 1, run: async () => ({ swept: ++swept }) }
-  expect(await once(database.db, sweep, 15)).toBeUndefined()
-  await until(() => once(database.db, sweep, 15), { what: 'another to sweep' })
+  expect(await once(turns(15), sweep)).toBeUndefined()
+  await until(() => once(turns(15), sweep), { what: 'another to sweep' })
 })
 
 test('a sweep that takes longer than a lease keeps its lock', async () => {
@@ -62,12 +63,16 @@ test('a sweep that takes longer than a lease keeps its lock', async () => {
     everySeconds: 1,
     async run() {
       const begun = performance.now()
-      const tries = async () => performance.now() - begun > 1_000 || (await once(database.db, other, 0.2))
+      const tries = async () => performance.now() - begun > 1_000 || (await once(turns(0.2), other))
       await until(tries, { what: 'the other to try for a second' })
       return { done: 1 }
     },
   }
 
-  expect(await once(database.db, long, 0.2)).toEqual({ done: 1 })
+  expect(await once(turns(0.2), long)).toEqual({ done: 1 })
   expect(others).toBe(0)
 })
+
+function turns(leaseSeconds: number): Turns {
+  return { db: database.db, leaseSeconds, presence: watchPresence({ leaseSeconds, everySeconds: 1 }) }
+}

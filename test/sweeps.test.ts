@@ -6,10 +6,11 @@ import { connect } from '@millrace/database/connect'
 import { fromTypeId, newId } from '@millrace/database/ids'
 import { endLate } from '@millrace/dispatcher/sweep/end-overdue'
 import { createPurge } from '@millrace/dispatcher/sweep/purge'
-import { createRelease } from '@millrace/dispatcher/sweep/release-expired'
+import { releaseDead } from '@millrace/dispatcher/sweep/release-expired'
 import { ringLost } from '@millrace/dispatcher/sweep/ring-lost'
 import { startSweeps } from '@millrace/dispatcher/sweep/sweep'
 import { findPrediction } from '@millrace/lifecycle/find'
+import { alwaysThere } from '@millrace/lifecycle/presence'
 import { hide } from '@millrace/lifecycle/remove'
 import { createLog } from '@millrace/process/log'
 import { saveFile } from '@millrace/storage/files'
@@ -78,22 +79,10 @@ test('a run whose lease ran out is free again and rung for', async () => {
   await age('lease_until', `prediction_id = '${id}'`, '1 hour')
 
   // The grace after a start of the database counts from then, so a whole lease of nothing is used here.
-  expect(await createRelease(database.db, bells, 0).run()).toEqual({ released: 1 })
+  expect(await releaseDead(database.db, bells, 0, alwaysThere)).toEqual({ released: 1 })
 
   expect(rung).toEqual([{ pool: 'default', model: 'm', ids: [id] }])
   expect(await givenClaimed(database.db, 'm')).toEqual({ id, attempt: 2 })
-})
-
-test('when the database was away, leases that ran out meanwhile get their time again', async () => {
-  const id = await givenPrediction(database.db, account, { model: 'm' })
-  await givenClaimed(database.db, 'm')
-  await age('lease_until', 'true', '1 hour')
-  const release = createRelease(database.db, bells, 0.5)
-  release.failed?.()
-
-  expect(await release.run()).toBeUndefined()
-  await until(async () => (await release.run())?.released, { what: 'the lease to run out again' })
-  expect(rung).toEqual([{ pool: 'default', model: 'm', ids: [id] }])
 })
 
 test('what ran out of time to start fails, and those who wait are told', async () => {
@@ -257,10 +246,8 @@ test('a sweep that fails is tried again, stops no other, and of two processes on
       name: 'broken',
       everySeconds: 0.01,
       run: async () => {
-        throw new Error('broken')
-      },
-      failed: () => {
         failed++
+        throw new Error('broken')
       },
     },
     {

@@ -17,7 +17,7 @@ import { type Config, readConfig } from './config.ts'
 import { type Dispatch, startDispatch } from './dispatch.ts'
 import { endLate } from './sweep/end-overdue.ts'
 import { createPurge } from './sweep/purge.ts'
-import { createRelease } from './sweep/release-expired.ts'
+import { releaseDead } from './sweep/release-expired.ts'
 import { createStrayRemoval } from './sweep/remove-strays.ts'
 import { ringLost } from './sweep/ring-lost.ts'
 import { type Sweep, startSweeps } from './sweep/sweep.ts'
@@ -98,7 +98,11 @@ function sweepsOf(settings: Config, bells: Queue, sending: Dispatch): Sweep[] {
   }
   return [
     { name: 'ring-lost', everySeconds: sweepSeconds, run: () => ringLost(db, bells) },
-    { name: 'release-expired', everySeconds: sweepSeconds, ...createRelease(db, bells, leaseSeconds) },
+    {
+      name: 'release-expired',
+      everySeconds: sweepSeconds,
+      run: (presence) => releaseDead(db, bells, leaseSeconds, presence),
+    },
     {
       name: 'end-overdue',
       everySeconds: sweepSeconds,

@@ -1,5 +1,6 @@
 import type { Database } from '@millrace/database/connect'
 import type { Fence } from './claim.ts'
+import { alwaysThere, isPresent, type Presence } from './presence.ts'
 
 /**
  * A worker gives runs back: while it drains, or (with `crashed`) because the model's process died under them, which
@@ -33,25 +34,27 @@ export async function releaseWorker(db: Database, worker: string): Promise<numbe
 }
 
 /**
- * Frees the runs whose lease ran out, as the database's clock has it. A database that was restarted gives everybody a
- * whole lease again, since nobody could renew meanwhile. Returns the freed runs' models.
+ * Frees the runs whose lease ran out, as the database's clock has it. A database that was away, or restarted, gives
+ * everybody a whole lease again, since nobody could renew meanwhile. Returns the freed runs' models.
  */
 export async function releaseExpired(
   db: Database,
   leaseSeconds: number,
+  { since, asked }: Presence = alwaysThere,
 ): Promise<{ id: string; model: string }[]> {
   const { rows } = await db.pool.query<{ id: string; model: string }>(
     `with expired as materialized (
        select prediction_id from runs
        where worker is not null
-         and clock_timestamp() > greatest(lease_until, pg_postmaster_start_time() + make_interval(secs => $1))
+         and clock_timestamp() > greatest(lease_until, pg_postmaster_start_time() + make_interval(secs => $1::float8))
+         and ${isPresent({ lease: '$1', since: '$2', asked: '$3' })}
        order by prediction_id limit 1000
        for update skip locked
      )
      update runs r set worker = null, lease_until = null, crashes = r.crashes + 1
      from expired where r.prediction_id = expired.prediction_id
      returning r.prediction_id as id, r.model`,
-    [leaseSeconds],
+    [leaseSeconds, since, asked],
   )
   return rows
 }

@@ -1,5 +1,7 @@
 import { type Database, transaction } from '@millrace/database/connect'
+import type { Presence } from '@millrace/lifecycle/presence'
 import type { Log } from '@millrace/process/log'
+import { type PresenceWatch, watchPresence } from './watch-presence.ts'
 
 /**
  * Runs every sweep again and again, each on a timer of its own: a slow one holds no other up, and one that fails is
@@ -7,16 +9,15 @@ import type { Log } from '@millrace/process/log'
  */
 export function startSweeps({ db, log, leaseSeconds }: Sweeper, sweeps: Sweep[]): Sweeping {
   const stop = new AbortController()
+  const everySeconds = Math.min(...sweeps.map((sweep) => sweep.everySeconds))
+  const turns: Turns = { db, leaseSeconds, presence: watchPresence({ leaseSeconds, everySeconds }) }
   const loops = sweeps.map((sweep) => repeat(sweep, stop.signal))
 
   async function repeat(sweep: Sweep, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await once(db, sweep, leaseSeconds).then(
+      await once(turns, sweep).then(
         (done) => done && log.info({ sweep: sweep.name, ...done }, 'swept'),
-        (error: unknown) => {
-          sweep.failed?.()
-          log.error({ sweep: sweep.name, err: error }, 'a sweep failed; it is tried again')
-        },
+        (error: unknown) => log.error({ sweep: sweep.name, err: error }, 'a sweep failed; it is tried again'),
       )
       await pause(sweep.everySeconds * 1000, signal)
     }
@@ -38,27 +39,38 @@ export function startSweeps({ db, log, leaseSeconds }: Sweeper, sweeps: Sweep[])
  * a word. A lock of the session would outlast it for as long as TCP does, two hours by default, and for good when the
  * process is only frozen.
  */
-export async function once(
-  db: Database,
-  sweep: Sweep,
-  leaseSeconds: number,
-): Promise<SweepReport | undefined> {
-  return transaction(db, async (client) => {
-    const { rows } = await client.query<{ mine: boolean }>(
-      `select pg_try_advisory_xact_lock(hashtext($1)) as mine,
-              set_config('idle_in_transaction_session_timeout', $2, true)`,
-      [`millrace sweep ${sweep.name}`, `${Math.ceil(leaseSeconds * 1000)}ms`],
-    )
-    if (!rows[0]?.mine) return undefined
-    // Should one fail, the end of the transaction will tell.
-    const alive = setInterval(() => void client.query('select').catch(() => {}), (leaseSeconds * 1000) / 4)
-    try {
-      return await sweep.run()
-    } finally {
-      clearInterval(alive)
-    }
-  })
+export async function once(turns: Turns, sweep: Sweep): Promise<SweepReport | undefined> {
+  const { db, leaseSeconds, presence } = turns
+  const begun = performance.now()
+  let asking = true
+  try {
+    return await transaction(db, async (client) => {
+      const { rows } = await client.query<{ mine: boolean; now: number }>(lockStatement, [
+        `millrace sweep ${sweep.name}`,
+        `${Math.ceil(leaseSeconds * 1000)}ms`,
+      ])
+      asking = false
+      const [answer] = rows
+      // Whoever skips the turn has heard from the database all the same.
+      const now = answer && presence.heard(answer.now, (performance.now() - begun) / 1000)
+      if (!answer?.mine || !now) return undefined
+      // Should one fail, the end of the transaction will tell.
+      const alive = setInterval(() => void client.query('select').catch(() => {}), (leaseSeconds * 1000) / 4)
+      try {
+        return await sweep.run(now)
+      } finally {
+        clearInterval(alive)
+      }
+    })
+  } catch (error) {
+    if (asking) presence.failed()
+    throw error
+  }
 }
+
+const lockStatement = `
+  select pg_try_advisory_xact_lock(hashtext($1)) as mine, extract(epoch from clock_timestamp())::float8 as now,
+         set_config('idle_in_transaction_session_timeout', $2, true)`
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve()
@@ -83,13 +95,18 @@ export interface Sweeping {
   stop(): Promise<void>
 }
 
-/** One chore, small enough to be done often. */
+/** One chore, small enough to be done often. `now` tells when the turn began and how long the database has been there. */
 export interface Sweep {
   name: string
   everySeconds: number
-  run(): Promise<SweepReport | undefined>
-  /** Told of each turn that failed, be it before `run` was called. */
-  failed?(): void
+  run(now: Presence): Promise<SweepReport | undefined>
+}
+
+/** What the sweeps of a process share. */
+export interface Turns {
+  db: Database
+  leaseSeconds: number
+  presence: PresenceWatch
 }
 
 /** What a sweep did, for the log. */
