@@ -90,7 +90,8 @@ test('what ran out of time to start fails, and those who wait are told', async (
   await age('start_by', 'true', '2 hours')
   const changed: string[] = []
 
-  await endLate(lifecycleOf(database.db), { graceSeconds: 10, changed: (ids) => changed.push(...ids) })
+  const options = { graceSeconds: 10, leaseSeconds: 15, changed: (ids: string[]) => changed.push(...ids) }
+  await endLate(lifecycleOf(database.db), options, alwaysThere)
 
   expect(changed).toEqual([id])
   expect(await findPrediction(database.db, account, id)).toMatchObject({

@@ -16,6 +16,7 @@ import { openStore } from '@millrace/storage/store'
 import { type Config, readConfig } from './config.ts'
 import { type Dispatch, startDispatch } from './dispatch.ts'
 import { endLate } from './sweep/end-overdue.ts'
+import { createProlonging } from './sweep/prolong-starts.ts'
 import { createPurge } from './sweep/purge.ts'
 import { releaseDead } from './sweep/release-expired.ts'
 import { createStrayRemoval } from './sweep/remove-strays.ts'
@@ -103,10 +104,12 @@ function sweepsOf(settings: Config, bells: Queue, sending: Dispatch): Sweep[] {
       everySeconds: sweepSeconds,
       run: (presence) => releaseDead(db, bells, leaseSeconds, presence),
     },
+    { name: 'prolong-starts', everySeconds: sweepSeconds, run: createProlonging(db, leaseSeconds) },
     {
       name: 'end-overdue',
       everySeconds: sweepSeconds,
-      run: () => endLate(lifecycle, { graceSeconds: cancelGraceSeconds, changed }),
+      run: (presence) =>
+        endLate(lifecycle, { graceSeconds: cancelGraceSeconds, leaseSeconds, changed }, presence),
     },
     { name: 'purge', everySeconds: sweepSeconds, run: createPurge({ db, store, retention }) },
     // A thousand parts: all of them in less than a day.

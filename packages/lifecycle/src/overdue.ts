@@ -1,33 +1,31 @@
 import { createBatcher } from '@millrace/database/batch'
+import type { Database } from '@millrace/database/connect'
 import { faultOf } from '@millrace/database/faults'
 import { type Lifecycle, maxAttempts } from './lifecycle.ts'
 import type { MovedRow } from './outbox.ts'
+import { alwaysThere, isPresent, type Presence } from './presence.ts'
 import { type Ending, settle } from './settle.ts'
 
 /**
  * Ends what nobody else will: runs past their time to start or to run, runs whose cancellation the worker did not
  * carry out within the grace, runs that lost too many workers, and cancelled runs that nobody holds. Returns the ids
  * it ended.
+ *
+ * A run's own time counts while a worker holds it: one that waits for another worker begins anew. No time limit ends
+ * anything before the database has been there for a lease, in which a worker saves what it finished meanwhile.
  */
-export async function endOverdue(lifecycle: Lifecycle, graceSeconds: number): Promise<string[]> {
-  const { rows } = await lifecycle.db.pool.query<OverdueRow>(
-    `select r.prediction_id as id, r.attempt,
-       case
-         when r.cancel_requested_at is not null
-          and (r.worker is null or r.cancel_requested_at + make_interval(secs => $1) < clock_timestamp()) then 'cancel'
-         when r.crashes >= $2 and r.worker is null then 'lost'
-         when r.run_by + make_interval(secs => $1) < clock_timestamp() then 'run'
-         when r.run_by is null and r.start_by < clock_timestamp() then 'start'
-       end as why
-     from runs r
-     where (r.cancel_requested_at is not null
-            and (r.worker is null or r.cancel_requested_at + make_interval(secs => $1) < clock_timestamp()))
-        or (r.crashes >= $2 and r.worker is null)
-        or r.run_by + make_interval(secs => $1) < clock_timestamp()
-        or (r.run_by is null and r.start_by < clock_timestamp())
-     order by r.prediction_id limit 500`,
-    [graceSeconds, maxAttempts],
-  )
+export async function endOverdue(
+  lifecycle: Lifecycle,
+  graceSeconds: number,
+  { leaseSeconds, presence: { since, asked } }: Judging = { leaseSeconds: 0, presence: alwaysThere },
+): Promise<string[]> {
+  const { rows } = await lifecycle.db.pool.query<OverdueRow>(statement, [
+    graceSeconds,
+    maxAttempts,
+    leaseSeconds,
+    since,
+    asked,
+  ])
   if (rows.length === 0) return []
   const batcher = createBatcher<Ending, MovedRow | undefined>({
     flush: (endings) => settle(lifecycle, endings),
@@ -38,6 +36,48 @@ export async function endOverdue(lifecycle: Lifecycle, graceSeconds: number): Pr
   if (failed?.status === 'rejected') throw failed.reason
   return settled.flatMap((one) => (one.status === 'fulfilled' && one.value ? [one.value.id] : []))
 }
+
+const statement = `
+  select * from (
+    select r.prediction_id as id, r.attempt,
+      case
+        when r.cancel_requested_at is not null
+         and (r.worker is null or r.cancel_requested_at + make_interval(secs => $1) < clock_timestamp()) then 'cancel'
+        when r.crashes >= $2 and r.worker is null then 'lost'
+        when not (${isPresent({ lease: '$3', since: '$4', asked: '$5' })}) then null
+        when r.worker is not null and r.run_by + make_interval(secs => $1) < clock_timestamp() then 'run'
+        when r.run_by is null and r.start_by < clock_timestamp() then 'start'
+      end as why
+    from runs r
+  ) judged
+  where why is not null order by id limit 500`
+
+/**
+ * The time that the database was away counts for nobody's start: what has not begun has as long again from when it is
+ * back, or a lease if that is longer. Said twice, or by two processes, it comes to the same.
+ */
+export async function prolongStarts(
+  { pool }: Database,
+  { leaseSeconds, presence: { since, missed } }: Judging,
+): Promise<number> {
+  let prolonged = 0
+  for (let batch = atOnce; batch === atOnce; prolonged += batch) {
+    const { rowCount } = await pool.query(prolongStatement, [since + Math.max(missed, leaseSeconds), atOnce])
+    batch = rowCount ?? 0
+  }
+  return prolonged
+}
+
+const atOnce = 5_000
+
+// Who holds a row is just moving it.
+const prolongStatement = `
+  with short as materialized (
+    select prediction_id from runs where run_by is null and start_by < to_timestamp($1::float8)
+    order by prediction_id limit $2
+    for update skip locked
+  )
+  update runs r set start_by = to_timestamp($1::float8) from short where r.prediction_id = short.prediction_id`
 
 function endingOf({ id, attempt, why }: OverdueRow): Ending {
   return why === 'cancel' ? { verb: 'cancel', id, attempt } : { verb: 'fail', id, attempt, ...reasons[why] }
@@ -58,6 +98,11 @@ const reasons = {
       'No worker began this prediction within its time to start. Raise timeouts.start, or try when the queue is shorter.',
   },
 } as const
+
+export interface Judging {
+  leaseSeconds: number
+  presence: Presence
+}
 
 interface OverdueRow {
   id: string
