@@ -91,7 +91,7 @@ export const refusedUrls: readonly (readonly [reason: Refusal['reason'], url: st
     'http://a b/',
     '',
   ],
-} satisfies Record<Refusal['reason'], string[]>).flatMap(([reason, urls]) =>
+} satisfies Record<Exclude<Refusal['reason'], 'unanswered'>, string[]>).flatMap(([reason, urls]) =>
   urls.map((url) => [reason as Refusal['reason'], url] as const),
 )
 

@@ -31,7 +31,7 @@ async function postPrepared(post: Post, prepared: PreparedDelivery): Promise<Pos
 
 function unsigned(): Answer {
   const error = 'There is no signing secret that can be read; nothing was sent'
-  return { kind: 'refused', error, at: new Date(), durationMs: 0 }
+  return { kind: 'unsigned', error, at: new Date(), durationMs: 0 }
 }
 
 export interface DeliverContext {

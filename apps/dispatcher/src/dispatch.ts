@@ -5,7 +5,7 @@ import { counter, histogram } from '@millrace/process/metrics'
 import { type ClaimedDelivery, claimDue, wideEveryMs } from './claim-due.ts'
 import { deliver, drop, type Report } from './deliver.ts'
 import { createLoad } from './load.ts'
-import { createPost } from './post.ts'
+import { type Answer, createPost } from './post.ts'
 import { type PreparedDelivery, prepare, type UnwantedDelivery } from './prepare.ts'
 import { createResults } from './record.ts'
 
@@ -71,7 +71,7 @@ export function startDispatch(options: DispatchOptions): Dispatch {
       if (one.kind === 'unwanted') await drop({ post, results }, one)
       else {
         const report = await deliver({ post, results }, one)
-        if (report.answer.kind !== 'refused') answered = report.answer.kind === 'answered'
+        answered = isAnswered(report.answer)
         observe(log, report)
       }
     } catch (error) {
@@ -104,6 +104,14 @@ export function startDispatch(options: DispatchOptions): Dispatch {
       await drained
     },
   }
+}
+
+/**
+ * What the breaker hears. A refused target counts like a silent one: its name would be looked up each time in vain, and
+ * how soon it is tried again must not tell whether it exists.
+ */
+function isAnswered({ kind }: Answer): boolean | undefined {
+  return kind === 'unsigned' ? undefined : kind === 'answered'
 }
 
 async function empty(work: Set<Promise<void>>): Promise<void> {

@@ -1,5 +1,6 @@
 import { sanitiseText } from '@millrace/database/sanitise'
-import { type Guard, RefusedTargetError } from '@millrace/outbound/guard'
+import { type Guard, type Refusal, RefusedTargetError } from '@millrace/outbound/guard'
+import { untilAborted } from '@millrace/outbound/until-aborted'
 import { Agent, type Dispatcher, request } from 'undici'
 
 /**
@@ -18,7 +19,7 @@ export function createPost({ guard, timeoutMs }: PostOptions): Post {
     maxHeaderSize: 16 * 1024,
     allowH2: false,
   })
-  const isRefused = rememberOrigins(guard)
+  const refusalOf = rememberOrigins(guard)
 
   async function post(url: string, headers: Record<string, string>, body: string): Promise<Answer> {
     const at = new Date()
@@ -29,7 +30,8 @@ export function createPost({ guard, timeoutMs }: PostOptions): Post {
   }
 
   async function send(url: string, headers: Record<string, string>, body: string, signal: AbortSignal) {
-    if (await isRefused(url)) return refused
+    const refusal = await untilAborted(signal, refusalOf(url))
+    if (refusal) return explainRefusal(refusal)
     const {
       statusCode,
       headers: answered,
@@ -56,16 +58,17 @@ export function createPost({ guard, timeoutMs }: PostOptions): Post {
  * The guard looks at the URL's own address and shape here, where no look-up happens at connect; a name is judged again
  * at every connect, so that a good judgement of an origin may be kept for a while.
  */
-function rememberOrigins(guard: Guard): (url: string) => Promise<boolean> {
+function rememberOrigins(guard: Guard): (url: string) => Promise<Refusal | undefined> {
   const permitted = new Map<string, number>()
   return async (url) => {
     const { origin, username, password } = new URL(url)
     const plain = username === '' && password === ''
-    if (plain && (permitted.get(origin) ?? 0) > Date.now()) return false
-    if (await guard.check(url)) return true
+    if (plain && (permitted.get(origin) ?? 0) > Date.now()) return undefined
+    const refusal = await guard.check(url)
+    if (refusal) return refusal
     if (permitted.size >= 10_000) permitted.clear()
     if (plain) permitted.set(origin, Date.now() + 60_000)
-    return false
+    return undefined
   }
 }
 
@@ -94,9 +97,9 @@ function secondsOf(retryAfter: string | string[] | undefined): number | undefine
 
 function failed(error: unknown, signal: AbortSignal): Refused | Silent {
   for (let at = error; at instanceof Error; at = at.cause) {
-    if (at instanceof RefusedTargetError) return refused
-    if (at instanceof AggregateError && at.errors.some((one) => one instanceof RefusedTargetError))
-      return refused
+    const all: unknown[] = at instanceof AggregateError ? at.errors : [at]
+    const refused = all.find((one) => one instanceof RefusedTargetError)
+    if (refused) return explainRefusal(refused.refusal)
   }
   if (signal.aborted) return { kind: 'silent', error: 'There was no answer in time' }
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
@@ -104,7 +107,10 @@ function failed(error: unknown, signal: AbortSignal): Refused | Silent {
 }
 
 // One text for every refusal: it must not tell whether the name exists or anything listens there.
-const refused: Refused = { kind: 'refused', error: 'The target may not be called by this service' }
+function explainRefusal({ reason }: Refusal): Refused | Silent {
+  if (reason === 'unanswered') return { kind: 'silent', error: 'The name of the host could not be looked up' }
+  return { kind: 'refused', error: 'The target may not be called by this service' }
+}
 
 const explanations: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'The connection was refused',
@@ -126,7 +132,7 @@ export interface Post {
 }
 
 /** What came of one request. */
-export type Answer = (Answered | Silent | Refused) & { at: Date; durationMs: number }
+export type Answer = (Answered | Silent | Refused | Unsigned) & { at: Date; durationMs: number }
 
 interface Answered {
   kind: 'answered'
@@ -144,6 +150,12 @@ interface Silent {
 /** The guard did not let the request out. */
 interface Refused {
   kind: 'refused'
+  error: string
+}
+
+/** Nothing was tried: there is no secret to sign with. */
+interface Unsigned {
+  kind: 'unsigned'
   error: string
 }
 

@@ -78,4 +78,7 @@ export type AddressOptions = {
   loopback: boolean
 }
 
+/** What a name stands for. */
+export type ResolvedAddress = { address: string; family: number }
+
 type Range = [Address, number]

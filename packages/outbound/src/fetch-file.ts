@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import got, { HTTPError, type PlainResponse } from 'got'
 import { byteLimit, TooLargeError } from './byte-limit.ts'
 import { type Guard, RefusedTargetError } from './guard.ts'
+import { untilAborted } from './until-aborted.ts'
 
 /**
  * Downloads a file that a user named into `into`, which is left behind only when all of it has arrived.
@@ -29,7 +30,7 @@ export async function fetchFile(
 }
 
 async function download(guard: Guard, url: string, { maxBytes, signal }: Download, into: string) {
-  await refuseClosed(guard, url)
+  await untilAborted(signal, refuseClosed(guard, url))
   const request = got.stream(url, {
     dnsLookup: guard.lookup,
     agent: directAgents,
@@ -78,7 +79,10 @@ function nameFrom(url: string): string {
 
 function explain(error: unknown, timedOut: boolean): FetchFileError {
   const refused = causeOf(error, RefusedTargetError)
-  if (refused) return new FetchFileError('refused', refused.message, error)
+  if (refused) {
+    const reason = refused.refusal.reason === 'unanswered' ? 'unreachable' : 'refused'
+    return new FetchFileError(reason, refused.message, error)
+  }
   const tooLarge = causeOf(error, TooLargeError)
   if (tooLarge) return new FetchFileError('too-large', tooLarge.message, error)
   if (timedOut) return new FetchFileError('timeout', 'The file did not arrive in time', error)

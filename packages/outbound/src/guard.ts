@@ -1,20 +1,30 @@
-import { lookup as systemLookup } from 'node:dns/promises'
 import { isIP, type LookupFunction } from 'node:net'
-import { type AddressOptions, createAddressRule } from './addresses.ts'
+import { type AddressOptions, createAddressRule, type ResolvedAddress } from './addresses.ts'
+import { createNameLookup, type NameLookup, UnansweredNameError } from './name-lookup.ts'
+import { untilAborted } from './until-aborted.ts'
 
 /**
  * The one guard for every outbound call that a user can aim: webhook URLs, input files, images in chat.
  *
  * A caller needs both halves. `check` looks at the URL and is due before every request and every redirect hop: a host
  * that is an address is never looked up. `lookup` goes to the socket, which then connects to the addresses judged
- * there and no others, so a name that changes its mind after `check` gains nothing.
+ * there and no others, so a name that changes its mind after `check` gains nothing. Neither waits for a name longer than
+ * `lookupMs`.
  */
-export function createGuard({ closedPorts = [], resolve = resolveName, ...options }: GuardOptions): Guard {
+export function createGuard(options: GuardOptions): Guard {
+  const { closedPorts = [], resolve = createNameLookup(), lookupMs = 5_000 } = options
   const permits = createAddressRule(options)
 
-  async function resolvePermitted(host: string): Promise<ResolvedAddress[] | undefined> {
-    const found = await resolve(host).catch(() => [])
-    return found.length > 0 && found.every(({ address }) => permits(address)) ? found : undefined
+  async function judgeName(host: string): Promise<Judged> {
+    const signal = AbortSignal.timeout(lookupMs)
+    try {
+      const addresses = await untilAborted(signal, resolve(host))
+      const open = addresses.length > 0 && addresses.every(({ address }) => permits(address))
+      return open ? { addresses } : { refusal: refuse('address') }
+    } catch (error) {
+      const unanswered = signal.aborted || error instanceof UnansweredNameError
+      return { refusal: refuse(unanswered ? 'unanswered' : 'address') }
+    }
   }
 
   async function check(text: string): Promise<Refusal | undefined> {
@@ -26,15 +36,14 @@ export function createGuard({ closedPorts = [], resolve = resolveName, ...option
 
     // URL has already turned 0x7f.1, 017700000001 and 2130706433 into 127.0.0.1.
     const host = url.hostname.replace(/^\[|\]$/g, '')
-    const allowed = isIP(host) > 0 ? permits(host) : await resolvePermitted(host)
-    return allowed ? undefined : refuse('address')
+    if (isIP(host) > 0) return permits(host) ? undefined : refuse('address')
+    return (await judgeName(host)).refusal
   }
 
   const lookup: LookupFunction = (host, { all }, done) => {
-    resolvePermitted(host).then((found) => {
-      const [first] = found ?? []
-      if (!found || !first) done(new RefusedTargetError(refuse('address')), '')
-      else if (all) done(null, found)
+    judgeName(host).then(({ addresses: [first, ...rest] = [], refusal = refuse('address') }) => {
+      if (!first) done(new RefusedTargetError(refusal), '')
+      else if (all) done(null, [first, ...rest])
       else done(null, first.address, first.family)
     })
   }
@@ -61,6 +70,7 @@ const messages = {
   credentials: 'The URL must not carry a user name or password',
   port: 'The URL points at a host that this service may not call',
   address: 'The URL points at a host that this service may not call',
+  unanswered: 'The name of the host in the URL could not be looked up; try again later',
 } as const
 
 function refuse(reason: keyof typeof messages): Refusal {
@@ -70,10 +80,6 @@ function refuse(reason: keyof typeof messages): Refusal {
 function portOf(url: URL): number {
   if (url.port !== '') return Number(url.port)
   return url.protocol === 'https:' ? 443 : 80
-}
-
-function resolveName(host: string): Promise<ResolvedAddress[]> {
-  return systemLookup(host, { all: true })
 }
 
 export type Guard = {
@@ -89,8 +95,14 @@ export type Refusal = { reason: keyof typeof messages; message: string }
 export type GuardOptions = AddressOptions & {
   /** Ports of our own Postgres and Redis, closed on every host: a port is in the URL, so no name server can move it. */
   closedPorts?: readonly number[]
-  /** In place of the system's resolver. */
-  resolve?: (host: string) => Promise<ResolvedAddress[]>
+  /** In place of this machine's names and name servers. */
+  resolve?: NameLookup
+  /** How long the look-up of a name may take. Milliseconds. */
+  lookupMs?: number
 }
 
-export type ResolvedAddress = { address: string; family: number }
+type Judged =
+  | { addresses: ResolvedAddress[]; refusal?: undefined }
+  | { refusal: Refusal; addresses?: undefined }
+
+export type { ResolvedAddress }
