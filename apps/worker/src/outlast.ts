@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { faultOf, isUnreachable } from '@millrace/database/faults'
+import { isPassing } from '@millrace/database/faults'
 import type { Log } from '@millrace/process/log'
 
 /**
@@ -7,22 +7,22 @@ import type { Log } from '@millrace/process/log'
  * the fence sorts out what happened meanwhile. `work` must be safe to repeat. What the database refuses is thrown, and
  * so is the last failure once `isLost` says that the run is somebody else's.
  */
-export async function outlast<T>(log: Log, work: () => Promise<T>, isLost = () => false): Promise<T> {
+export async function outlast<T>(
+  log: Log,
+  work: () => Promise<T>,
+  isLost = () => false,
+  isWorthRepeating = isPassing,
+): Promise<T> {
   for (let tried = 0; ; tried++) {
     try {
       return await work()
     } catch (error) {
-      if (!isPassing(error) || isLost()) throw error
+      if (!isWorthRepeating(error) || isLost()) throw error
       if (tried === 0)
         log.warn({ err: error }, 'a statement failed and is repeated until the database answers')
       await delay(Math.min(50 * 2 ** tried, longestPauseMs) * (0.5 + Math.random() / 2))
     }
   }
-}
-
-function isPassing(error: unknown): boolean {
-  const fault = faultOf(error)
-  return fault === 'locked' || fault === 'conflict' || isUnreachable(error)
 }
 
 const longestPauseMs = 2_000

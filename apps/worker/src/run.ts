@@ -1,6 +1,8 @@
+import { faultOf } from '@millrace/database/faults'
 import type { Claim } from '@millrace/lifecycle/claim'
 import type { RunEvents } from './event-buffer.ts'
 import type { Hold } from './lease.ts'
+import { outlast } from './outlast.ts'
 import type { ServedModel, Worker } from './worker.ts'
 
 /** One attempt at one prediction, from its claim to its end. */
@@ -15,12 +17,28 @@ export interface Run {
 }
 
 /** The model is ready: starting becomes processing. Once per attempt, however often it is called. */
-export function begin({ beginning, queue }: Worker, run: Run): Promise<void> {
+export function begin(worker: Worker, run: Run): Promise<void> {
+  const { beginning, queue } = worker
   const { id, attempt } = run.claim
-  run.begun ??= beginning.add({ id, attempt }).then((row) => {
+  run.begun ??= insist(worker, run, () => beginning.add({ id, attempt })).then((row) => {
     if (!row) run.hold.stop('lost')
     queue.signal('changed', [id])
     queue.signal('due', [id])
   })
   return run.begun
+}
+
+/**
+ * Saves what a run came to, a step that `work` adds to a batch. The batch waits by itself until the database answers;
+ * what is refused for any other reason is repeated run by run, since only a bad row stays bad: somebody may grant the
+ * permission or mend the index while the model's work is still here. The lease is held meanwhile. A run that was told
+ * to stop has nothing to keep, so that its slot is soon free.
+ */
+export async function insist<T>({ log }: Worker, { hold }: Run, work: () => Promise<T>): Promise<T> {
+  return outlast(
+    log,
+    work,
+    () => hold.stopped() !== undefined,
+    (error) => faultOf(error) !== 'bad-row',
+  )
 }

@@ -10,7 +10,7 @@ import type { Outcome } from '@millrace/providers/provider'
 import { isLost } from './lease.ts'
 import { outlast } from './outlast.ts'
 import { keepOutput, OutputError, StorageError } from './outputs.ts'
-import { begin, type Run } from './run.ts'
+import { begin, insist, type Run } from './run.ts'
 import type { Worker } from './worker.ts'
 
 /** Spends an outcome: ends the prediction, gives the run back, or leaves it to whoever holds it now. */
@@ -51,7 +51,7 @@ async function settleAborted(worker: Worker, run: Run): Promise<Settlement> {
   const reason = run.hold.stopped()
   switch (reason) {
     case 'cancel':
-      return end(worker, { verb: 'cancel', id, attempt })
+      return end(worker, run, { verb: 'cancel', id, attempt })
     case 'start-timeout': {
       const text = `The model was not ready within the ${row.timeouts.start} s this prediction had to start. Raise timeouts.start.`
       return fail(worker, run, 'START_TIMEOUT', text)
@@ -75,7 +75,7 @@ async function succeed(worker: Worker, run: Run, raw: unknown): Promise<Settleme
   try {
     await begin(worker, run)
     const kept = await keepOutput(worker, run, raw)
-    return await end(worker, { verb: 'succeed', id, attempt, ...kept })
+    return await end(worker, run, { verb: 'succeed', id, attempt, ...kept })
   } catch (error) {
     if (isLost(run.hold)) return { result: 'superseded' }
     if (error instanceof StorageError) {
@@ -88,13 +88,14 @@ async function succeed(worker: Worker, run: Run, raw: unknown): Promise<Settleme
   }
 }
 
-function fail(worker: Worker, { claim }: Run, errorId: PredictionErrorId, text: string): Promise<Settlement> {
+function fail(worker: Worker, run: Run, errorId: PredictionErrorId, text: string): Promise<Settlement> {
+  const { id, attempt } = run.claim
   const error = sanitiseText(text.slice(0, maxErrorLength)) || 'The model failed and did not say why.'
-  return end(worker, { verb: 'fail', id: claim.id, attempt: claim.attempt, error, errorId })
+  return end(worker, run, { verb: 'fail', id, attempt, error, errorId })
 }
 
-async function end(worker: Worker, ending: Ending): Promise<Settlement> {
-  const row = await worker.settling.add(ending)
+async function end(worker: Worker, run: Run, ending: Ending): Promise<Settlement> {
+  const row = await insist(worker, run, () => worker.settling.add(ending))
   // Also when the fence no longer held: after a cut connection that may be this very ending.
   worker.queue.signal('changed', [ending.id])
   worker.queue.signal('due', [ending.id])

@@ -3,7 +3,6 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { createBatcher } from '@millrace/database/batch'
 import { measureClock } from '@millrace/database/clock'
 import { connect } from '@millrace/database/connect'
-import { faultOf } from '@millrace/database/faults'
 import { assertMigrated } from '@millrace/database/migrations'
 import { deriveKeys } from '@millrace/keys/derive'
 import { begin } from '@millrace/lifecycle/begin'
@@ -128,13 +127,17 @@ async function openWorker(config: Config, log: Log): Promise<Worker> {
   }
 }
 
+/** What the database refuses once it answers is one run's, not its neighbours'. */
 function moves(lifecycle: Lifecycle, log: Log): Pick<Worker, 'beginning' | 'settling'> {
   return {
-    beginning: createBatcher({ flush: (fences) => outlast(log, () => begin(lifecycle, fences)) }),
+    beginning: createBatcher({
+      flush: (fences) => outlast(log, () => begin(lifecycle, fences)),
+      isPoison: () => true,
+    }),
     settling: createBatcher({
       flush: (endings) => outlast(log, () => settle(lifecycle, endings)),
       weigh: (ending) => (ending.verb === 'succeed' ? ending.output.length : 0),
-      isPoison: (error) => faultOf(error) === 'bad-row',
+      isPoison: () => true,
     }),
   }
 }

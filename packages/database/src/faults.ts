@@ -1,25 +1,30 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** What a failed statement tells: whether its row was at fault, another transaction, or the database itself. */
+/**
+ * What a failed statement tells: whether its row was at fault, another transaction, or the database itself. A database
+ * that is read-only is the old primary of a failover: the one that can be written to is not reached. A statement that
+ * was stopped (57014), by an operator or for taking too long, was cut off like one whose connection broke.
+ */
 export function faultOf(error: unknown): Fault {
   const code = codeOf(error)
-  if (code === undefined) return 'other'
+  if (code === undefined) return wordsOfTheDriver.test(String(error)) ? 'unreachable' : 'other'
   if (code === '40P01' || code === '40001' || code === stalePlan) return 'conflict'
   if (code === '55P03') return 'locked'
   if (code === '23514' && /no partition of relation/.test(String(error))) return 'no-partition'
   if (/^(22|23|54)/.test(code)) return 'bad-row'
-  if (/^(08|57P|53|58|25P03)/.test(code) || socketCodes.has(code)) return 'unreachable'
+  if (/^(08|57|53|58|25P03|25006)/.test(code) || socketCodes.has(code)) return 'unreachable'
   return 'other'
 }
 
 /** Whether the database could not be reached or was cut off: the statement's outcome may be unknown. */
 export function isUnreachable(error: unknown): boolean {
-  return (
-    faultOf(error) === 'unreachable' ||
-    /Connection terminated|timeout exceeded when trying to connect|Query read timeout|not queryable/.test(
-      String(error),
-    )
-  )
+  return faultOf(error) === 'unreachable'
+}
+
+/** Whether the same statement may well be done a little later, by whatever the database is busy with now. */
+export function isPassing(error: unknown): boolean {
+  const fault = faultOf(error)
+  return fault === 'unreachable' || fault === 'locked' || fault === 'conflict'
 }
 
 /**
@@ -55,14 +60,17 @@ export async function untilReachable<T>(work: () => Promise<T>, patienceMs: numb
     try {
       return await work()
     } catch (error) {
-      const passing = isUnreachable(error) || faultOf(error) === 'locked'
-      if (!passing || performance.now() > deadline) throw error
+      if (!isPassing(error) || performance.now() > deadline) throw error
       await delay(100)
     }
   }
 }
 
 const stalePlan = '0A000'
+
+/** What the driver says by itself of a connection comes without a code. */
+const wordsOfTheDriver =
+  /Connection terminated|timeout exceeded when trying to connect|Query read timeout|not queryable/
 
 /** What a socket or a name look-up fails with. A file system's codes look alike and are no fault of the database. */
 const socketCodes = new Set([
