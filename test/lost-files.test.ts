@@ -71,6 +71,21 @@ test('a row that the database refuses leaves no bytes', async () => {
   expect(await storedNames()).toEqual([])
 })
 
+test('a row that is stored after it was refused for a while has its bytes', async () => {
+  await database.db.pool.query(`
+    create sequence refusals;
+    create function refuse() returns trigger language plpgsql as $$
+    begin
+      if nextval('refusals') <= 2 then raise 'locked for a test' using errcode = '55P03'; end if;
+      return new;
+    end $$;
+    create trigger refuse before insert on files for each row execute function refuse()`)
+
+  const saved = await saveFile(farDb, store, fileOf(newId()))
+
+  expect(await bytesOf(saved.id)).toBe('bytes')
+})
+
 test('a file whose removal was cut off before its bytes went is gone for everybody, and swept later', async () => {
   const accountId = newId()
   const { id } = await saveFile(farDb, store, fileOf(accountId))

@@ -1,6 +1,6 @@
 import { finished, Readable } from 'node:stream'
 import type { Database } from '@millrace/database/connect'
-import { isUnreachable, untilReachable } from '@millrace/database/faults'
+import { isPassing, untilReachable } from '@millrace/database/faults'
 import { fromTypeId, newId, toTypeId } from '@millrace/database/ids'
 import { countCap, type Found, findPage, type Page } from '@millrace/database/page'
 import type { Tables } from '@millrace/database/tables'
@@ -36,18 +36,18 @@ export async function saveFile(db: Database, store: FileStore, file: NewFile): P
 
 /**
  * A row whose answer is lost may be there all the same. It goes again, which stores nothing twice, until that is known
- * or 5 s have passed; once it is unknown the bytes stay. A row that is refused takes its bytes along.
+ * or 5 s have passed; once it went again the bytes stay. A row that is refused at once takes its bytes along.
  */
 async function insertSurely(db: Database, store: FileStore, row: NewRow): Promise<StoredFile> {
-  let lost = false
+  let repeated = false
   async function insert(): Promise<StoredFile> {
     try {
       const statement = db.kysely.insertInto('files').values(row)
       const again = statement.onConflict((on) => on.column('id').doUpdateSet({ bytes: row.bytes }))
       return present(await again.returningAll().executeTakeFirstOrThrow())
     } catch (error) {
-      lost ||= isUnreachable(error)
-      if (!lost) await store.remove(toTypeId('file', row.id))
+      repeated ||= isPassing(error)
+      if (!repeated) await store.remove(toTypeId('file', row.id))
       throw error
     }
   }
