@@ -1,4 +1,7 @@
 import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Environment } from './processes.ts'
 
 /** Whether this machine can give a process another time; `npm test` says how to get what is missing. */
@@ -19,6 +22,20 @@ export function wrongClock(offset: string): Environment {
   )
 }
 
+/** A clock that is right at first and set while its process runs: `+1h`, then `-1h`. */
+export function steppingClock(): SteppingClock {
+  const { FAKETIME: _, ...environment } = wrongClock('+0')
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-clock-'))
+  const file = join(folder, 'offset')
+  const set = (offset: string) => writeFileSync(file, offset)
+  set('+0')
+  return {
+    environment: { ...environment, FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: '1' },
+    set,
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  }
+}
+
 function hasFaketime(): boolean {
   try {
     execFileSync('faketime', ['--version'], { stdio: 'ignore' })
@@ -26,4 +43,11 @@ function hasFaketime(): boolean {
   } catch {
     return false
   }
+}
+
+export interface SteppingClock {
+  /** For the process that is to have it. */
+  environment: Environment
+  set(offset: string): void
+  remove(): void
 }

@@ -1,7 +1,6 @@
 import type { Caller } from '@millrace/accounts/api-keys'
 import type { CreatePrediction } from '@millrace/contract/create-prediction'
-import { databaseNow } from '@millrace/database/clock'
-import { newId } from '@millrace/database/ids'
+import { newId, timeOfId } from '@millrace/database/ids'
 import { seal } from '@millrace/keys/seal'
 import type { Draft } from '@millrace/lifecycle/accept'
 import type { ModelDescription } from '@millrace/models/description'
@@ -26,8 +25,9 @@ export async function draftPrediction(
   const input = validInput(context, model, request.input)
   const { shown, sealedInput } = sealSecrets(context, model, input)
   const { input: stored, files } = await takeFiles(context, caller.accountId, model, shown)
+  const id = newId()
   return {
-    id: newId(),
+    id,
     accountId: caller.accountId,
     model: request.model,
     modelType: model.type,
@@ -40,7 +40,7 @@ export async function draftPrediction(
     tags: request.tags ?? {},
     files,
     timeouts: timeoutsOf(model, request.timeouts),
-    createdAt: new Date(databaseNow()),
+    createdAt: new Date(timeOfId(id)),
     idempotency: null,
   }
 }

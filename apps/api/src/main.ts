@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
-import { measureClock } from '@millrace/database/clock'
+import { keepClock, measureClock } from '@millrace/database/clock'
 import { assertMigrated } from '@millrace/database/migrations'
 import { ensurePartitions } from '@millrace/database/partitions'
 import { serveHealth } from '@millrace/process/health-server'
@@ -20,7 +20,7 @@ const context = await openContext(config, log)
 await assertMigrated(context.db.pool).catch(sayAndExit)
 await ensurePartitions(context.db.pool, config.PARTITIONS)
 await measureClock(context.db.pool)
-const clock = setInterval(() => void measureClock(context.db.pool).catch(() => {}), 60_000)
+const clock = keepClock(context.db.pool)
 
 const server = createHttpServer(createApp(context))
 const stopped = untilSignal({ supervised: config.SUPERVISED === '1' })

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { measureClock } from '@millrace/database/clock'
+import { keepClock, measureClock } from '@millrace/database/clock'
 import { connect } from '@millrace/database/connect'
 import { assertMigrated } from '@millrace/database/migrations'
 import { ensurePartitions } from '@millrace/database/partitions'
@@ -45,7 +45,7 @@ const health =
 
 await assertMigrated(db.pool).catch(sayAndExit)
 await measureClock(db.pool)
-const clock = setInterval(() => void measureClock(db.pool).catch(() => {}), 60_000)
+const clock = keepClock(db.pool)
 
 const dispatch = startDispatch({
   db,

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createBatcher } from '@millrace/database/batch'
-import { measureClock } from '@millrace/database/clock'
+import { keepClock, measureClock } from '@millrace/database/clock'
 import { connect } from '@millrace/database/connect'
 import { assertMigrated } from '@millrace/database/migrations'
 import { deriveKeys } from '@millrace/keys/derive'
@@ -41,7 +41,7 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
   // A broadcast that is lost is found by the next renewal.
   queue.listen('cancel', lease.cancel).catch((err: unknown) => log.warn({ err }, 'cancels are not heard'))
   const timers = [
-    setInterval(() => void measureClock(db.pool).catch(() => undefined), 60_000),
+    keepClock(db.pool),
     // With the queue away no bell rings.
     setInterval(() => void (queue.ready() || wakeAll()), 1_000),
   ]

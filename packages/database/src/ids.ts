@@ -2,13 +2,24 @@ import { TypeID } from 'typeid-js'
 import { v7 as uuidv7 } from 'uuid'
 import { databaseNow } from './clock.ts'
 
-/** A new UUIDv7, rising within this process, dated by the database's clock (see clock.ts). */
+/**
+ * A new UUIDv7, dated by the database's clock (see clock.ts). Those of one process rise, also when its idea of that
+ * clock is corrected backwards by a little; when the database's clock is set back they follow it.
+ */
 export function newId(): string {
   const now = databaseNow()
-  // The clock's offset may be corrected backwards; ids of one process rise all the same.
-  sequence = now > newest ? Math.floor(Math.random() * 2 ** 24) : sequence + 1
-  newest = Math.max(now, newest)
+  const rises = now <= newest && now > newest - correctedMs
+  sequence = rises ? sequence + 1 : Math.floor(Math.random() * 2 ** 24)
+  newest = rises ? newest : now
   return uuidv7({ msecs: newest, seq: sequence })
+}
+
+/**
+ * A new UUIDv7 of a moment that the database has told, for what is looked up within bounds around that moment. It is
+ * greater than what `newId` makes in the same millisecond.
+ */
+export function newIdAt(moment: Date): string {
+  return uuidv7({ msecs: moment.getTime(), seq: 2 ** 31 + Math.floor(Math.random() * 2 ** 31) })
 }
 
 /** The public spelling of an id: `pred_01h455vb4pex5vsknk084sn02q`. */
@@ -36,6 +47,9 @@ export function idFloor(milliseconds: number): string {
   const hex = Math.floor(milliseconds).toString(16).padStart(12, '0')
   return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`
 }
+
+/** More than a measurement of the clock is wrong by. */
+const correctedMs = 1_000
 
 let newest = 0
 let sequence = 0

@@ -139,7 +139,8 @@ const statement = `
     select a.* from accepted a join stored using (id)
   ), started as (
     insert into runs (prediction_id, account_id, model, pool, run_at, start_by)
-    select id, account_id, model, pool, created_at, created_at + make_interval(secs => start_seconds) from fresh
+    select id, account_id, model, pool, clock_timestamp(), clock_timestamp() + make_interval(secs => start_seconds)
+    from fresh
   ), opened as (
     insert into prediction_events (prediction_id, seq, kind, attempt, data, created_at)
     select id, 1, 'status', 0, '{"status":"pending"}', created_at from fresh
@@ -153,7 +154,7 @@ const statement = `
                    join fresh on fresh.id = d.prediction_id)
   ), owed as (
     insert into deliveries (id, account_id, prediction_id, endpoint_id, url, host, event, seq, body_id, due_at, created_at)
-    select d.id, d.account_id, d.prediction_id, d.endpoint_id, d.url, d.host, d.event, d.seq, d.body_id, d.created_at, d.created_at
+    select d.id, d.account_id, d.prediction_id, d.endpoint_id, d.url, d.host, d.event, d.seq, d.body_id, clock_timestamp(), d.created_at
     from json_to_recordset($3) as d(id uuid, account_id uuid, prediction_id uuid, endpoint_id uuid, url text, host text,
                                     event text, seq integer, body_id uuid, created_at timestamptz)
     join fresh on fresh.id = d.prediction_id

@@ -17,6 +17,7 @@ import { transitions } from './transitions.ts'
 export async function claim(lifecycle: Lifecycle, request: ClaimRequest): Promise<Claim[]> {
   const { model, limit, worker, leaseSeconds } = request
   let taken: ClaimedRow[] = []
+  let answeredAt = 0
   const rows = await retryConflicts(() =>
     transaction(lifecycle.db, async (client) => {
       taken = []
@@ -29,6 +30,7 @@ export async function claim(lifecycle: Lifecycle, request: ClaimRequest): Promis
       if (ids.length === 0) return []
       const values = [ids, ...rangeOf(ids), worker, leaseSeconds]
       const { rows } = await client.query<ClaimedRow>({ name: 'claim', text: claimStatement, values })
+      answeredAt = performance.now()
       await postEvents(client, lifecycle.links, rows.map(moveOf))
       taken = rows
       return rows
@@ -41,7 +43,7 @@ export async function claim(lifecycle: Lifecycle, request: ClaimRequest): Promis
     row,
     id: row.id,
     attempt: row.attempt,
-    startBy: row.start_by,
+    startBy: answeredAt + row.start_seconds * 1000,
     crashes: row.crashes,
   }))
 }
@@ -81,14 +83,15 @@ const claimStatement = `
         -- it has begun before, and gets a new deadline when it begins again
         run_by = case when r.run_by is not null then 'infinity'::timestamptz end
     where r.prediction_id = any($1::uuid[])
-    returning r.prediction_id, r.attempt, r.event_seq, r.start_by, r.crashes
+    returning r.prediction_id, r.attempt, r.event_seq, r.crashes,
+      extract(epoch from r.start_by - clock_timestamp())::float8 as start_seconds
   ), moved as (
     update predictions p
     set status = case p.status when 'pending' then 'starting' else p.status end, attempt = held.attempt,
         updated_at = greatest(clock_timestamp(), p.updated_at)
     from held
     where p.id = held.prediction_id and p.id between $2 and $3
-    returning ${columnsOf('p')}, held.event_seq, held.start_by, held.crashes, p.started_at is null and held.attempt = 1 as first
+    returning ${columnsOf('p')}, held.event_seq, held.start_seconds, held.crashes, p.started_at is null and held.attempt = 1 as first
   ), told as (
     insert into prediction_events (prediction_id, seq, kind, attempt, data, created_at)
     select id, event_seq, 'status', attempt, json_build_object('status', status)::text, updated_at from moved
@@ -105,7 +108,8 @@ export interface ClaimRequest {
 /** A run that this worker holds. Every later write names `id` and `attempt`: that is the fence. */
 export interface Claim extends Fence {
   row: PredictionRow
-  startBy: Date
+  /** When its time to start ends: what the database said is left, on this process's `performance.now()`. */
+  startBy: number
   crashes: number
 }
 
@@ -116,7 +120,7 @@ export interface Fence {
 
 type ClaimedRow = PredictionRow & {
   event_seq: number
-  start_by: Date
+  start_seconds: number
   crashes: number
   first: boolean
   endpoints: SubscribedEndpoint[] | null

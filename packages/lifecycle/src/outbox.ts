@@ -1,7 +1,7 @@
 import { type BodyFormat, bodyFormats, maxBodyBytes, webhookBody } from '@millrace/contract/webhook-body'
 import { type PredictionEventName, subscribes } from '@millrace/contract/webhook-events'
 import type { Connection } from '@millrace/database/connect'
-import { newId } from '@millrace/database/ids'
+import { newIdAt } from '@millrace/database/ids'
 import { type Links, type PredictionRow, present } from './present.ts'
 
 /**
@@ -17,7 +17,7 @@ export async function postEvents(connection: Connection, links: Links, moves: Mo
        insert into webhook_bodies (id, body) select id, body from json_to_recordset($1) as b(id uuid, body text)
      )
      insert into deliveries (id, account_id, prediction_id, endpoint_id, url, host, event, seq, body_id, due_at, created_at)
-     select id, account_id, prediction_id, endpoint_id, url, host, event, seq, body_id, created_at, created_at
+     select id, account_id, prediction_id, endpoint_id, url, host, event, seq, body_id, clock_timestamp(), created_at
      from json_to_recordset($2) as d(id uuid, account_id uuid, prediction_id uuid, endpoint_id uuid, url text, host text,
                                      event text, seq integer, body_id uuid, created_at timestamptz)`,
     [JSON.stringify(bodies), JSON.stringify(deliveries)],
@@ -47,14 +47,14 @@ function addFormat(
   format: BodyFormat,
   targets: Target[],
 ): void {
-  const bodyId = newId()
+  const bodyId = newIdAt(row.updated_at)
   rows.bodies.push({
     id: bodyId,
     body: webhookBody(format, event, row.updated_at, present(row, links), row.oversized),
   })
   for (const target of targets) {
     rows.deliveries.push({
-      id: newId(),
+      id: newIdAt(row.updated_at),
       account_id: row.account_id,
       prediction_id: row.id,
       endpoint_id: target.endpointId,
