@@ -1,10 +1,12 @@
-import type { Database } from '@millrace/database/connect'
+import { connect, type Database, transaction } from '@millrace/database/connect'
+import { begin } from '@millrace/lifecycle/begin'
 import { requestCancel } from '@millrace/lifecycle/cancel'
 import { hide } from '@millrace/lifecycle/remove'
 import { settle } from '@millrace/lifecycle/settle'
 import { expect, test } from 'vitest'
 import { endings, givenPrediction, lifecycleOn } from './given-predictions.ts'
 import { freshDatabase } from './harness/database.ts'
+import { until } from './harness/wait.ts'
 
 test('a prediction that ends while it is deleted is in no list', async () => {
   const { db, drop } = await freshDatabase()
@@ -65,6 +67,63 @@ test('an ending that waits for a cancellation ends the prediction once, and the 
   expect(await postgresStart(db)).toEqual(startedAt)
   await drop()
 })
+
+test.each([
+  { what: 'an ending', status: 'processing' },
+  { what: 'a begin', status: 'starting' },
+] as const)(
+  '$what that waits for a deletion is done after it, and the database stays up',
+  async ({ status }) => {
+    const { db, url, drop } = await freshDatabase()
+    await db.pool.query(`do $$ begin execute format('alter database %I set plan_cache_mode = force_generic_plan',
+                                                  current_database()); end $$`)
+    const patient = connect({
+      url: `${url}?options=-c%20lock_timeout%3D30s`,
+      max: 5,
+      name: 'millrace-patient',
+    })
+    const startedAt = await postgresStart(db)
+    for (let race = 0; race < 20; race++) {
+      const given = await givenPrediction(patient, status, { tags: { team: 'red' } })
+      const { succeeded } = endings(given)
+      const move = () =>
+        status === 'starting'
+          ? begin(lifecycleOn(patient), [given])
+          : settle(lifecycleOn(patient), succeeded ? [succeeded] : [])
+      // The deletion stands still after its first step, until the other one waits for it.
+      const [hidden, moved] = await transaction(db, async (client) => {
+        await client.query('select from prediction_tags where prediction_id = $1 for update', [given.id])
+        const hiding = hide(patient, given.draft.accountId, given.id)
+        await untilWaiting(db, 1)
+        const moving = move()
+        const waiting = await untilWaiting(db, 2)
+        // Not in the statement that moves it: that would have to re-check the row.
+        expect(waiting.at(-1)).toMatch(/^select from runs /)
+        return [hiding, moving] as const
+      }).then((both) => Promise.all(both))
+
+      expect(hidden).toBe(true)
+      expect(moved).toMatchObject([{ id: given.id, deleted_at: expect.any(Date) }])
+    }
+    expect(await postgresStart(db)).toEqual(startedAt)
+    await patient.close()
+    await drop()
+  },
+)
+
+/** Until so many connections wait for a lock: what they say, the last one last. */
+async function untilWaiting({ pool }: Database, count: number): Promise<string[]> {
+  return await until(
+    async () => {
+      const { rows } = await pool.query<{ query: string }>(
+        `select query from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+         order by query_start`,
+      )
+      return rows.length === count && rows.map(({ query }) => query)
+    },
+    { what: `${count} connections to wait` },
+  )
+}
 
 /** When the server last began to serve; a crash of one backend moves it. */
 async function postgresStart(db: Database): Promise<unknown> {

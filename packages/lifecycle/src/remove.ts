@@ -1,4 +1,5 @@
 import { type Database, transaction } from '@millrace/database/connect'
+import { holdRuns } from './hold-runs.ts'
 
 /**
  * Hides a prediction at once: get, list and stream no longer know it. Its row, events and bytes are purged by the
@@ -6,6 +7,8 @@ import { type Database, transaction } from '@millrace/database/connect'
  */
 export async function hide(db: Database, accountId: string, id: string): Promise<boolean> {
   return transaction(db, async (client) => {
+    // First, as everybody does who moves a prediction: see ./hold-runs.ts for what a re-check of its row may do.
+    await holdRuns(client, [id])
     const { rowCount } = await client.query(
       `update predictions set deleted_at = clock_timestamp() where id = $2 and account_id = $1 and deleted_at is null`,
       [accountId, id],
