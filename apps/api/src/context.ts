@@ -41,8 +41,8 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
     'file-urls',
   )
   const fileUrls = createFileUrls({ publicUrl: config.PUBLIC_URL, key, previousKeys })
-  const links = linksFor(config.PUBLIC_URL, fileUrls, replyUrlSeconds)
-  const webhookLinks = linksFor(config.PUBLIC_URL, fileUrls, webhookUrlSeconds)
+  const links = linksFor(config, fileUrls, replyUrlSeconds)
+  const webhookLinks = linksFor(config, fileUrls, webhookUrlSeconds)
   const lifecycle = { db, links: webhookLinks, partitions: config.PARTITIONS }
   const changes = await watchChanges(db, queue, log)
   return {
@@ -74,8 +74,9 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
   }
 }
 
-function linksFor(publicUrl: string, fileUrls: FileUrls, seconds: number): Links {
-  return { publicUrl, file: ({ id, name }) => fileUrls.sign(id, name, seconds) }
+function linksFor(config: Config, fileUrls: FileUrls, seconds: number): Links {
+  const { PUBLIC_URL: publicUrl, RETENTION_FILES_DAYS: fileDays } = config
+  return { publicUrl, fileDays, file: ({ id, name }) => fileUrls.sign(id, name, seconds) }
 }
 
 /** A statement without an answer for so long is answered with 503: sooner than most clients give up. */

@@ -91,7 +91,11 @@ function sweepsOf(settings: Config, bells: Queue, sending: Dispatch): Sweep[] {
   const urls = createFileUrls({ publicUrl, key })
   const lifecycle: Lifecycle = {
     db,
-    links: { publicUrl, file: ({ id, name }) => urls.sign(id, name, webhookFileSeconds) },
+    links: {
+      publicUrl,
+      fileDays: retention.fileDays,
+      file: ({ id, name }) => urls.sign(id, name, webhookFileSeconds),
+    },
   }
   const changed = (ids: string[]) => {
     bells.signal('changed', ids)

@@ -39,6 +39,7 @@ export function readConfig(environment: Environment = process.env): Config {
       closedPorts: storePorts(settings.DATABASE_URL, settings.REDIS_URL),
     },
     maxFileBytes: settings.MAX_FILE_BYTES,
+    fileDays: settings.RETENTION_FILES_DAYS,
     host: settings.HOST,
     metricsPort: settings.METRICS_PORT,
     logLevel: settings.LOG_LEVEL,
@@ -83,6 +84,7 @@ const schema = z.object({
   // PUBLIC_URL tells nothing about this machine: behind a tunnel or a proxy a public service has a local one.
   OUTBOUND_LOOPBACK: z.stringbool().default(false),
   MAX_FILE_BYTES: count.default(256 * 1024 * 1024),
+  RETENTION_FILES_DAYS: count.max(365_000, 'must be at most 365000 days').default(7),
   HOST: z.string().default('127.0.0.1'),
   METRICS_PORT: z.coerce.number('must be a port number').int().min(0).max(65_535).optional(),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
@@ -117,6 +119,8 @@ export interface Config {
   cancelGraceSeconds: number
   outbound: { allow: string[]; loopback: boolean; closedPorts: number[] }
   maxFileBytes: number
+  /** How long the files of an output are kept. */
+  fileDays: number
   host: string
   metricsPort: number | undefined
   logLevel: string

@@ -4,7 +4,6 @@ import { databaseNow } from '@millrace/database/clock'
 import { newId } from '@millrace/database/ids'
 import { sanitise } from '@millrace/database/sanitise'
 import type { PredictionFile } from '@millrace/database/tables'
-import { fileRetentionDays } from '@millrace/lifecycle/present'
 import type { FileValue } from '@millrace/models/define-model'
 import type { ModelType } from '@millrace/models/model-types'
 import { TooLargeError } from '@millrace/outbound/byte-limit'
@@ -87,7 +86,7 @@ async function saveOutput(
         contentType,
         source: typeof source === 'string' ? createReadStream(source) : source,
         maxBytes: config.maxFileBytes,
-        expiresAt: new Date(databaseNow() + fileRetentionDays * 86_400_000),
+        expiresAt: new Date(databaseNow() + config.fileDays * 86_400_000),
       })
     const saved = await outlast(log, save, () => isLost(hold))
     return { id: saved.id, name: saved.name, type: saved.contentType, size: saved.bytes, role: 'output' }

@@ -29,7 +29,7 @@ export function present(row: Omit<PredictionRow, 'sealed_input'>, links: Links):
     model: { name: row.model, type: row.model_type },
     webhook: row.webhook ?? { url: null, events: [] },
     metrics: metricsOf(row),
-    metadata: metadataOf(row, urls),
+    metadata: metadataOf(row, urls, links.fileDays ?? fileRetentionDays),
     urls: predictionUrls(links.publicUrl, id),
   }
 }
@@ -57,8 +57,9 @@ function metricsOf(row: Omit<PredictionRow, 'sealed_input'>): Prediction['metric
 function metadataOf(
   row: Omit<PredictionRow, 'sealed_input'>,
   urls: Map<string, string>,
+  fileDays: number,
 ): Prediction['metadata'] {
-  const expiresAt = row.completed_at && new Date(row.completed_at.getTime() + fileRetentionDays * 86_400_000)
+  const expiresAt = row.completed_at && new Date(row.completed_at.getTime() + fileDays * 86_400_000)
   return {
     billing: { credits_used: 0 },
     storage: {
@@ -86,13 +87,14 @@ function seconds(from: Date, to: Date): number {
   return (to.getTime() - from.getTime()) / 1000
 }
 
-/** Files of a prediction live this long after it ends. */
-export const fileRetentionDays = 7
+/** Files of an output live this long unless `links` says otherwise. */
+const fileRetentionDays = 7
 
-/** How links are written: the public URL, and a signed URL for each file. */
+/** How links are written: the public URL, and a signed URL for each file; with them, for how many days there is one. */
 export interface Links {
   publicUrl: string
   file(file: Pick<PredictionFile, 'id' | 'name'>): string
+  fileDays?: number
 }
 
 /** A row of `predictions`, with the progress of its run where it was read along. */
