@@ -1,4 +1,4 @@
-import type { Database } from '@millrace/database/connect'
+import { connect } from '@millrace/database/connect'
 import type { Fence } from '@millrace/lifecycle/claim'
 import { renew } from '@millrace/lifecycle/renew'
 
@@ -6,27 +6,38 @@ import { renew } from '@millrace/lifecycle/renew'
  * Keeps the leases of all runs of this process with one statement every third of a lease. A renewal that answers "not
  * yours" stops its run, one that carries the cancel flag too. While the database cannot be asked nothing is stopped: a
  * run goes on and its result is held, since nobody else could have taken it.
+ *
+ * A renewal that failed, or has no answer yet, is followed by another one a sixth of a lease later, on a connection of
+ * its own: no other statement's connection, nor an earlier one that fell silent. Whichever is answered first counts.
+ * With a lease of 15 s, last renewed at 0, they leave at 5, 7.5, 10 and 12.5 s, with one of 2 s at 0.67, 1, 1.33 and
+ * 1.67 s: three connections in a row may be dead.
  */
-export function createLease({ db, worker, leaseSeconds, onError }: LeaseOptions): Lease {
+export function createLease({ databaseUrl, worker, leaseSeconds, onError }: LeaseOptions): Lease {
+  const beatMs = (leaseSeconds * 1000) / 6
+  // By then the others have said more than its answer could.
+  const patienceMs = triesAtOnce * beatMs
+  const db = connect({ url: databaseUrl, max: triesAtOnce, name: 'millrace-leases', patienceMs })
   const holds = new Map<string, Hold>()
-  let renewal: Promise<void> = Promise.resolve()
-  const timer = setInterval(renewInTurn, (leaseSeconds * 1000) / 3)
-  let underWay = false
+  const underWay = new Set<Renewal>()
+  /** When the newest renewal that was answered had left. */
+  let renewedAt = Number.NEGATIVE_INFINITY
+  const timer = setInterval(beat, beatMs)
 
-  function renewInTurn(): void {
-    if (underWay || holds.size === 0) return
-    underWay = true
-    renewal = renewAll()
-      .catch(onError)
-      .finally(() => {
-        underWay = false
-      })
+  function beat(): void {
+    if (holds.size === 0 || underWay.size === triesAtOnce) return
+    // Every second beat; timers may be a little early.
+    if (performance.now() - renewedAt < 1.5 * beatMs) return
+    const asked = new Set(holds.values())
+    const renewal: Renewal = { asked, done: renewAll(asked).catch(onError) }
+    underWay.add(renewal)
+    void renewal.done.finally(() => underWay.delete(renewal))
   }
 
-  async function renewAll(): Promise<void> {
-    const asked = [...holds.values()]
-    const fences = asked.map(({ fence }) => fence)
-    const ours = await renew(db, { fences, worker, leaseSeconds })
+  async function renewAll(asked: Set<Hold>): Promise<void> {
+    const leftAt = performance.now()
+    const fences = [...asked].map(({ fence }) => fence)
+    const ours = await renew(db, { fences, worker, leaseSeconds, patienceMs })
+    renewedAt = Math.max(renewedAt, leftAt)
     for (const hold of asked) {
       const answer = ours.get(hold.fence.id)
       if (!answer) hold.stop('lost')
@@ -46,7 +57,7 @@ export function createLease({ db, worker, leaseSeconds, onError }: LeaseOptions)
         stopped: () => (controller.signal.aborted ? (controller.signal.reason as StopReason) : undefined),
         async end() {
           if (holds.get(id) === hold) holds.delete(id)
-          await renewal
+          await Promise.all([...underWay].map(({ asked, done }) => asked.has(hold) && done))
         },
       }
       holds.set(id, hold)
@@ -58,9 +69,14 @@ export function createLease({ db, worker, leaseSeconds, onError }: LeaseOptions)
     stopAll(reason) {
       for (const hold of holds.values()) hold.stop(reason)
     },
-    close: () => clearInterval(timer),
+    async close() {
+      clearInterval(timer)
+      await db.close()
+    },
   }
 }
+
+const triesAtOnce = 4
 
 /** Whether somebody else has the run now: nothing that is still done for it counts. */
 export function isLost(hold: Hold): boolean {
@@ -77,7 +93,7 @@ export interface Hold {
   signal: AbortSignal
   stop(reason: StopReason): void
   stopped(): StopReason | undefined
-  /** Renews it no more. A renewal that is under way is waited for: it could take back a lease that is given up next. */
+  /** Renews it no more. Renewals of it that are under way are waited for: they could take back a lease that is given up next. */
   end(): Promise<void>
 }
 
@@ -85,11 +101,16 @@ export interface Lease {
   hold(fence: Fence): Hold
   cancel(ids: string[]): void
   stopAll(reason: StopReason): void
-  close(): void
+  close(): Promise<void>
+}
+
+interface Renewal {
+  asked: Set<Hold>
+  done: Promise<void>
 }
 
 interface LeaseOptions {
-  db: Database
+  databaseUrl: string
   worker: string
   leaseSeconds: number
   onError: (error: unknown) => void

@@ -98,7 +98,6 @@ async function openWorker(config: Config, log: Log): Promise<Worker> {
     db,
     links: {
       publicUrl: config.publicUrl,
-      fileDays: config.fileDays,
       file: ({ id, name }) => fileUrls.sign(id, name, webhookUrlSeconds),
     },
   }
@@ -114,7 +113,7 @@ async function openWorker(config: Config, log: Log): Promise<Worker> {
     sealingKeys: deriveKeys(config.masterKey, config.previousMasterKey, 'sealing'),
     models: await serveModels(config, log),
     lease: createLease({
-      db,
+      databaseUrl: config.databaseUrl,
       worker: config.name,
       leaseSeconds: config.leaseSeconds,
       onError: (err) => log.warn({ err }, 'leases could not be renewed; the runs go on'),
@@ -155,16 +154,15 @@ async function finish({ config, lease, log }: Worker, claimer: Claimer): Promise
 }
 
 async function close({ lease, models, queue, lifecycle, workFolder }: Worker): Promise<void> {
-  lease.close()
   await Promise.all([...models.values()].map(({ provider }) => provider.close()))
   await rm(workFolder, { recursive: true, force: true, maxRetries: 3 })
   await queue.close()
-  await lifecycle.db.close()
+  await Promise.all([lease.close(), lifecycle.db.close()])
 }
 
 const closeMs = 5_000
 
-/** A connection without an answer for so long is dead, and its statement is repeated on another: sooner than a lease ends. */
+/** A connection without an answer for so long is dead, and its statement is repeated on another. Renewals wait less. */
 const patienceMs = 10_000
 
 /** URLs inside webhook bodies work as long as the files live. */

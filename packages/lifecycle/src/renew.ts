@@ -6,11 +6,13 @@ import type { Fence } from './claim.ts'
  * whether their cancellation was asked for; an id that is missing was taken away: stop its model.
  */
 export async function renew(db: Database, request: RenewRequest): Promise<Map<string, { cancel: boolean }>> {
-  const { rows } = await db.pool.query<{ prediction_id: string; cancel: boolean }>({
+  const query = {
     name: 'renew',
     text: statement,
     values: [JSON.stringify(request.fences), request.worker, request.leaseSeconds],
-  })
+    query_timeout: request.patienceMs,
+  }
+  const { rows } = await db.pool.query<{ prediction_id: string; cancel: boolean }>(query)
   return new Map(rows.map(({ prediction_id, cancel }) => [prediction_id, { cancel }]))
 }
 
@@ -33,4 +35,6 @@ export interface RenewRequest {
   fences: Fence[]
   worker: string
   leaseSeconds: number
+  /** How long the statement may go without an answer, where that is not as long as any other's. */
+  patienceMs?: number
 }
