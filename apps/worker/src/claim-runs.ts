@@ -17,6 +17,7 @@ export function claimRuns(
   const slots = createModelSlots(config.concurrency, concurrency)
   const maybeWaiting = new Set<string>()
   const underWay = new Set<Promise<unknown>>()
+  const held = new Set<string>()
   let stopped = false
   let claimed = 0
 
@@ -42,7 +43,9 @@ export function claimRuns(
   async function tryClaim(model: string, limit: number): Promise<Claim[]> {
     const { name: holder, leaseSeconds } = config
     try {
-      const claims = await track(claim(lifecycle, { model, limit, worker: holder, leaseSeconds }))
+      const found = await track(claim(lifecycle, { model, limit, worker: holder, leaseSeconds }))
+      const claims = found.filter(isNew)
+      if (claims.length < found.length) maybeWaiting.add(model)
       const ids = claims.map(({ id }) => id)
       if (ids.length > 0) {
         queue.signal('changed', ids)
@@ -57,6 +60,17 @@ export function claimRuns(
     }
   }
 
+  /**
+   * A claim whose connection broke asks what is its own by now, and cannot tell that from what another claim of this
+   * process took meanwhile: the attempt is the same. One of the two runs it.
+   */
+  function isNew(taken: Claim): boolean {
+    const key = keyOf(taken)
+    const known = held.has(key)
+    held.add(key)
+    return !known
+  }
+
   async function giveBack(model: string, claims: Claim[]): Promise<void> {
     const fences = claims.map(({ id, attempt }) => ({ id, attempt }))
     await track(outlast(log, () => handBack(lifecycle.db, config.name, fences)))
@@ -69,6 +83,7 @@ export function claimRuns(
 
   async function run(taken: Claim, model: ServedModel): Promise<void> {
     await start(taken, model)
+    held.delete(keyOf(taken))
     slots.release(taken.row.model)
     void feed()
   }
@@ -100,6 +115,8 @@ export function claimRuns(
     },
   }
 }
+
+const keyOf = ({ id, attempt }: Claim): string => `${id} ${attempt}`
 
 const retryMs = 1_000
 
