@@ -6,7 +6,10 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { scenarios } from './faults/all.ts'
+import { inWords, type Result } from './faults/results.ts'
 import { until } from './harness/wait.ts'
+
+const aPass: Result = { breaches: [], figures: {}, history: '', seed: 1, seconds: 1 }
 
 let folder: string
 
@@ -36,14 +39,33 @@ test('a fault that is not known is answered with those that are', async () => {
 
 test('what has passed is not run again, and what is left is told', async () => {
   await mkdir(join(folder, '.faults'))
-  const passed = { breaches: [], figures: {}, history: '', seed: 1, seconds: 1 }
-  const results = { 'kill-worker (redis)': passed, 'receivers (redis)': { ...passed, breaches: ['one'] } }
+  const results = { 'kill-worker (redis)': aPass, 'receivers (redis)': { ...aPass, breaches: ['one'] } }
   await writeFile(join(folder, '.faults/results.json'), JSON.stringify(results))
   const { code, output } = await ended(start(['--minutes', '0', '--queue', 'redis']))
   const all = scenarios.filter(({ queues }) => queues?.includes('redis') ?? true).length
-  expect(output).toContain(`1 of ${all} passed before`)
+  expect(output).toContain(`1 of ${all} passed before, 1 of them at another commit; --fresh`)
   expect(output).toContain(`1 passed, 0 failed, ${all - 1} left: run it again to go on`)
   expect(code).toBe(1)
+})
+
+test('--fresh forgets what has passed', async () => {
+  await mkdir(join(folder, '.faults'))
+  await writeFile(
+    join(folder, '.faults/results.json'),
+    JSON.stringify({ 'kill-worker (redis)': { ...aPass, commit: 'abc1234' } }),
+  )
+  const { output } = await ended(start(['--minutes', '0', '--only', 'kill-worker', '--fresh']))
+  expect(output).toContain('0 passed, 0 failed, 2 left')
+})
+
+test.each([
+  ['this commit', 'abc1234', 'no breach, kills 3, 1 s'],
+  ['another commit', 'abc1235', 'no breach, kills 3, 1 s, at abc1235'],
+  ['this commit with changes in it', 'abc1234+', 'no breach, kills 3, 1 s, at abc1234+'],
+  ['nobody knows which commit', undefined, 'no breach, kills 3, 1 s, at an unknown commit'],
+])('a pass of %s is reported as such', (_whose, commit, words) => {
+  const result = { ...aPass, figures: { kills: 3 }, ...(commit && { commit }) }
+  expect(inWords(result, 'abc1234')).toBe(words)
 })
 
 test.skipIf(process.platform !== 'linux').each(['Ctrl-C', 'kill -9'])(

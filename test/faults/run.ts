@@ -1,7 +1,8 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { orExit } from '@millrace/process/or-exit'
-import { type Outcome, play } from './play.ts'
+import { play } from './play.ts'
+import { isOf, nameOf, type Result, readCommit, readResults, writeResults } from './results.ts'
 import type { QueueKind, Scenario } from './scenario.ts'
 import { readWanted } from './wanted.ts'
 
@@ -22,13 +23,18 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 
 if (wanted.fresh) await rm(folder, { recursive: true, force: true })
 await mkdir(folder, { recursive: true })
-const results = await readResults()
+const results = await readResults(resultsFile)
+const commit = await readCommit()
 const passedBefore = wanted.pairs.filter(([scenario, queue]) => !wanted.again && hasPassed(scenario, queue))
 console.log(
   `seed ${wanted.seed}, ${wanted.predictions} predictions a fault; histories of broken promises stay in ${folder}`,
 )
 if (passedBefore.length > 0) {
-  console.log(`${passedBefore.length} of ${wanted.pairs.length} passed before; --fresh runs them again`)
+  const older = passedBefore.filter(([scenario, queue]) => !isPassOfNow(scenario, queue)).length
+  const ofOthers = older > 0 ? `, ${older} of them at another commit` : ''
+  console.log(
+    `${passedBefore.length} of ${wanted.pairs.length} passed before${ofOthers}; --fresh runs them again`,
+  )
 }
 const counts = { passed: passedBefore.length, failed: 0, left: 0 }
 for (const pair of wanted.pairs) {
@@ -45,9 +51,14 @@ async function playOne(scenario: Scenario, queue: QueueKind): Promise<boolean> {
   const { seed, predictions } = wanted
   const begun = performance.now()
   const outcome = await play(scenario, { queue, seed, size: { predictions, long: true }, folder })
-  const result = { ...outcome, seed, seconds: Math.round((performance.now() - begun) / 1000) }
+  const result: Result = {
+    ...outcome,
+    seed,
+    seconds: Math.round((performance.now() - begun) / 1000),
+    ...(commit && { commit }),
+  }
   results[nameOf(scenario, queue)] = result
-  await writeFile(resultsFile, `${JSON.stringify(results, null, 2)}\n`)
+  await writeResults(resultsFile, results)
   const passed = hasPassed(scenario, queue)
   console.log(`${passed ? '✓' : '✗'} ${nameOf(scenario, queue)}  ${inWords(result)}`)
   for (const breach of outcome.breaches.slice(0, 20)) console.log(`    ${breach}`)
@@ -58,17 +69,12 @@ function hasPassed(scenario: Scenario, queue: QueueKind): boolean {
   return results[nameOf(scenario, queue)]?.breaches.length === 0
 }
 
-function nameOf(scenario: Scenario, queue: QueueKind): string {
-  return `${scenario.name} (${queue})`
+function isPassOfNow(scenario: Scenario, queue: QueueKind): boolean {
+  const result = results[nameOf(scenario, queue)]
+  return result !== undefined && isOf(result, commit)
 }
 
 function inWords({ seconds, figures, breaches, history }: Result): string {
   const measured = Object.entries(figures).map(([name, value]) => `${name} ${Math.round(value)}`)
   return [`${seconds} s`, ...measured, ...(breaches.length > 0 ? [history] : [])].join(', ')
 }
-
-async function readResults(): Promise<Record<string, Result>> {
-  return readFile(resultsFile, 'utf8').then(JSON.parse, () => ({}))
-}
-
-type Result = Outcome & { seed: number; seconds: number }
