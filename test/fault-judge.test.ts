@@ -6,15 +6,22 @@ import {
   created,
   delivery,
   ended,
+  endedAs,
+  failed,
   happened,
   history,
   isAbout,
   look,
+  lostWorker,
+  otherEvents,
   sent,
   statusEvent,
   tellsTheEnd,
+  unseen,
   walk,
   webhook,
+  wordless,
+  words,
 } from './given-history.ts'
 
 test('a history in which all promises held is judged sound', () => {
@@ -28,6 +35,22 @@ const breaches: Record<string, Record<string, Entry[]>> = {
     'an accepted create that names no prediction': history({
       seen: [sent({ status: 201, key: 'key-9' })],
     }),
+    'a missing row whose delete was refused': history({
+      seen: [
+        created({ id: 'pred_9', key: 'key-9' }),
+        happened({ is: 'delete', asked: 70, id: 'pred_9', status: 404 }, 71),
+      ],
+    }),
+    'a create without a key that was answered and has no row': history({
+      seen: [created({ id: 'pred_9', key: null, word: 'word-9' })],
+    }),
+    'two rows of one create without a key': history({
+      seen: [sent({ key: null, word: 'word-9' })],
+      stored: [
+        ...ended({ id: 'pred_2', key: null, ...words('word-9') }),
+        ...ended({ id: 'pred_3', key: null, ...words('word-9') }),
+      ],
+    }),
   },
   'one idempotency key is one prediction': {
     'two ids for one key': history({
@@ -37,6 +60,9 @@ const breaches: Record<string, Record<string, Entry[]>> = {
     'two rows for one key': history({ stored: ended({ id: 'pred_2' }) }),
     'a row for a key that nobody sent': history({ stored: ended({ id: 'pred_2', key: 'key-2' }) }),
     'a row without a key that nobody was told of': history({ stored: ended({ id: 'pred_2', key: null }) }),
+    'a row without a key for a word that only a key was sent with': history({
+      stored: ended({ id: 'pred_2', key: null, ...words('word-1') }),
+    }),
     'an answer with the prediction of another key': history({
       seen: [created({ key: 'key-2', asked: 40, at: 41, replayed: true }), sent({ key: 'key-2', asked: 30 })],
     }),
@@ -46,6 +72,17 @@ const breaches: Record<string, Record<string, Entry[]>> = {
       seen: [created({ asked: 1, at: 2, replayed: true })],
     }),
     'two first answers': history({ seen: [created({ asked: 30, at: 31 })] }),
+  },
+  'what was accepted can be read': {
+    'a look that finds nothing': history({ seen: [unseen('get', 404, { asked: 80, at: 81 })] }),
+    'a cancel that finds nothing': history({ seen: [unseen('cancel', 404, { asked: 80, at: 81 })] }),
+    'a look that finds nothing before it was deleted': history({
+      seen: [
+        unseen('get', 404, { asked: 80, at: 81 }),
+        happened({ is: 'delete', asked: 90, id: 'pred_1', status: 200 }, 91),
+      ],
+      row: { deleted: true },
+    }),
   },
   'statuses only move forward': {
     'a look that shows less than an earlier one': history({
@@ -73,27 +110,6 @@ const breaches: Record<string, Record<string, Entry[]>> = {
       seen: [cancelled('cancelled', { asked: 90, at: 91 })],
     }),
   },
-  'every prediction ends': {
-    'a prediction that goes on for ever': history({
-      row: { status: 'processing', completed: null, outcomes: 0 },
-      without: tellsTheEnd,
-    }),
-    'a run that was left over': history({
-      stored: [happened({ is: 'leftover', what: 'pred_1 still has a run' })],
-    }),
-  },
-  'there is one end, told once': {
-    'an end that was never told': history({
-      without: (entry) => entry.is === 'status-event' && entry.status === 'succeeded',
-    }),
-    'an end that was told twice': history({ stored: [statusEvent(5, 'failed', 1)] }),
-    'an end that was told of one that goes on': history({
-      row: { status: 'processing', completed: null, outcomes: 0 },
-      without: (entry) => entry.is !== 'status-event' && tellsTheEnd(entry),
-    }),
-    'no outcome': history({ row: { outcomes: 0 } }),
-    'two outcomes': history({ row: { outcomes: 2 } }),
-  },
   'attempts rise, and stale ones write nothing': {
     'an event of an earlier attempt after a later one': history({
       row: { attempt: 2 },
@@ -109,6 +125,16 @@ const breaches: Record<string, Record<string, Entry[]>> = {
       without: tellsTheEnd,
     }),
     'an end by an attempt that was over': history({ row: { attempt: 2 } }),
+    'an output of an earlier attempt after a later one': history({
+      row: { attempt: 2 },
+      stored: [
+        statusEvent(3.2, 'processing', 2),
+        otherEvents([3.1, 1, 'output'], [3.3, 1, 'output'], [3.4, 2, 'output']),
+        statusEvent(5, 'succeeded', 2),
+      ],
+      without: (entry) => entry.is === 'status-event' && entry.status === 'succeeded',
+    }),
+    'a log of a later attempt than the row knows': history({ stored: [otherEvents([5, 2, 'log'])] }),
     'an attempt that the row does not know': history({ row: { attempt: 0 } }),
   },
   'created, started and completed are in order': {
@@ -117,6 +143,64 @@ const breaches: Record<string, Record<string, Entry[]>> = {
     'completed before it was created, without a start': history({
       row: { started: null, completed: 9 },
     }),
+  },
+  'every prediction ends': {
+    'a prediction that goes on for ever': history({
+      row: { status: 'processing', completed: null, outcomes: 0 },
+      without: tellsTheEnd,
+    }),
+    'a run that was left over': history({
+      stored: [happened({ is: 'leftover', what: 'pred_1 still has a run' })],
+    }),
+  },
+  'nothing that could be run waits for long without an owner': {
+    'a run that nobody took': history({ seen: [happened({ is: 'ownerless', id: 'pred_1', ms: 8_000 })] }),
+  },
+  'there is one end, told once': {
+    'an end that was never told': history({
+      without: (entry) => entry.is === 'status-event' && entry.status === 'succeeded',
+    }),
+    'an end that was told twice': history({ stored: [statusEvent(5, 'failed', 1)] }),
+    'an end that was told of one that goes on': history({
+      row: { status: 'processing', completed: null, outcomes: 0 },
+      without: (entry) => entry.is !== 'status-event' && tellsTheEnd(entry),
+    }),
+    'no outcome': history({ row: { outcomes: 0 } }),
+    'two outcomes': history({ row: { outcomes: 2 } }),
+  },
+  'what can succeed succeeds': {
+    'a failure that nobody asked for': history(failed('MODEL_ERROR')),
+    'a time-out where the input left time enough': history(failed('RUN_TIMEOUT')),
+    'the loss of three workers where one was lost': history({
+      ...failed('WORKER_LOST'),
+      seen: [1, 2].map((nth) => lostWorker(11_000 + nth)),
+    }),
+    'the loss of workers before it was created': history({
+      ...failed('WORKER_LOST'),
+      seen: [1, 2, 3].map((nth) => lostWorker(9_000 + nth)),
+    }),
+    'a failure that was asked for under another key': history({
+      ...failed('MODEL_ERROR'),
+      seen: [sent({ key: 'key-2', mayFail: true })],
+    }),
+    'a cancel that nobody asked for': history(endedAs('cancelled')),
+    'a cancel although only a delete was asked for, and refused': history({
+      ...endedAs('cancelled'),
+      seen: [happened({ is: 'delete', asked: 70, id: 'pred_1', status: 404 }, 71)],
+    }),
+  },
+  'what comes out is what went in': {
+    'the output of another': history({ row: { outputWord: 'word-2' } }),
+    'no output': history({ row: { outputWord: null } }),
+    'the input of another': history({ row: words('word-2') }),
+    'an answer with the prediction of another': history({
+      seen: [created({ key: 'key-2', word: 'word-2' })],
+    }),
+    'a look at the output of another': history({
+      seen: [look('succeeded', { asked: 95, at: 96, word: 'word-2' })],
+    }),
+    'a look at no output': history({ seen: [unseen('get', 200, { asked: 95, at: 96 }, 'succeeded')] }),
+    'a webhook with the output of another': history({ seen: [webhook('msg_2', { word: 'word-2' })] }),
   },
   'every event that was asked for has its webhook': {
     'an end without a delivery': history({ without: isAbout('msg_2') }),
@@ -128,6 +212,23 @@ const breaches: Record<string, Record<string, Entry[]>> = {
     'an event that never happened': history({
       seen: [webhook('msg_9')],
       stored: [delivery('msg_9', 'prediction.failed')],
+    }),
+    'a create without a delivery, which was asked for': history({
+      row: { webhook: ['*', 'prediction.created'] },
+    }),
+    'a claim without a delivery, which was asked for': history({
+      row: { webhook: ['*', 'prediction.starting'] },
+    }),
+    'an event that the account asked for without a delivery': history({
+      seen: [happened({ is: 'endpoint', id: 'whe_1', events: ['prediction.created'] })],
+    }),
+    'two deliveries of an event that the account asked for': history({
+      seen: [
+        happened({ is: 'endpoint', id: 'whe_1', events: ['prediction.succeeded'] }),
+        webhook('msg_8'),
+        webhook('msg_9'),
+      ],
+      stored: ['msg_8', 'msg_9'].map((id) => delivery(id, 'prediction.succeeded', { endpoint: 'whe_1' })),
     }),
     'a delivery that waits': history({ stored: [delivery('msg_9', 'prediction.created', { state: 'due' })] }),
     'a delivery that is under way': history({
@@ -143,7 +244,7 @@ const breaches: Record<string, Record<string, Entry[]>> = {
       without: (entry) => entry.is === 'webhook' && entry.id === 'msg_2',
     }),
     'given up too early': history({
-      stored: [delivery('msg_9', 'prediction.created', { state: 'exhausted', attempt: 3 })],
+      stored: [delivery('msg_9', 'prediction.created', { state: 'exhausted', attempt: 10, tries: 3 })],
     }),
     'dropped although nobody said 410': history({
       stored: [delivery('msg_9', 'prediction.created', { state: 'dropped', attempt: 1 })],
@@ -167,6 +268,12 @@ const breaches: Record<string, Record<string, Entry[]>> = {
     'two bodies': history({ seen: [webhook('msg_2', { body: 'other' })] }),
     'a wrong signature': history({ seen: [webhook('msg_2', { sound: false })] }),
     'an id that no delivery has': history({ seen: [webhook('msg_9')] }),
+    'another event than the delivery has': history({
+      seen: [webhook('msg_2', { event: 'prediction.failed' })],
+    }),
+    'another prediction than the delivery has': history({
+      seen: [webhook('msg_2', { prediction: 'pred_2' })],
+    }),
   },
   'a walk through the list shows each row once': {
     'a row that is missing': history({ seen: [walk([])] }),
@@ -186,6 +293,14 @@ const breaches: Record<string, Record<string, Entry[]>> = {
   'what fails for now is a 503 that says when to ask again': {
     'a 503 without a time': history({ seen: [sent({ status: 503, retryAfter: false })] }),
     'a 500': history({ seen: [sent({ status: 500, retryAfter: true })] }),
+    'a look that is answered 500': history({ seen: [unseen('get', 500, { asked: 80, at: 81 })] }),
+    'a cancel that is answered 500': history({ seen: [unseen('cancel', 500, { asked: 80, at: 81 })] }),
+    'a delete that is answered 503 without a time': history({
+      seen: [happened({ is: 'delete', asked: 70, id: 'pred_1', status: 503, retryAfter: false }, 71)],
+    }),
+    'a page of the list that is answered 500': history({
+      seen: [happened({ is: 'list', asked: 70, ids: [], whole: false, status: 500, retryAfter: false }, 71)],
+    }),
   },
   'no secret is told': {
     'a secret in a log': history({
@@ -217,6 +332,71 @@ describe('no promise is broken by', () => {
       seen: [sent({ key: 'key-2' })],
       stored: ended({ id: 'pred_2', key: 'key-2' }),
     }),
+    'a create without a key that was answered, and one that made nothing': history({
+      seen: [
+        created({ id: 'pred_2', key: null, word: 'word-2', asked: 100, at: 105 }),
+        sent({ key: null, word: 'word-3' }),
+        sent({ key: null, word: 'word-4' }),
+      ],
+      stored: [
+        ...ended({ id: 'pred_2', key: null, ...words('word-2') }),
+        ...ended({ id: 'pred_4', key: null, ...words('word-4') }),
+      ],
+    }),
+    'an input without a word, from which nothing of the kind is made': history({
+      seen: [wordless({ id: 'pred_2', key: 'key-2', asked: 100, at: 105 })],
+      stored: ended({ id: 'pred_2', key: 'key-2', inputWord: null, outputWord: null }),
+    }),
+    'a failure that was asked for': history({
+      ...failed('MODEL_ERROR'),
+      seen: [created({ mayFail: true, replayed: true })],
+    }),
+    'a failure after three workers were lost': history({
+      ...failed('WORKER_LOST'),
+      seen: [
+        lostWorker(11_001),
+        happened({ is: 'fault', what: 'SIGSTOP worker-1' }, 11_002),
+        lostWorker(11_003),
+      ],
+    }),
+    'a cancel that was asked for': history({
+      ...endedAs('cancelled'),
+      seen: [unseen('cancel', 0, { asked: 80, at: 81 })],
+    }),
+    'a cancel by a delete': history({
+      ...endedAs('cancelled'),
+      seen: [happened({ is: 'delete', asked: 110, id: 'pred_1', status: 200 }, 111)],
+      row: { ...endedAs('cancelled').row, deleted: true },
+    }),
+    'a look that is told to come again, and a walk that was not answered': history({
+      seen: [
+        happened({ is: 'get', asked: 80, id: 'pred_1', status: 503, retryAfter: true }),
+        happened({ is: 'list', asked: 80, ids: [], whole: false, status: 0 }),
+      ],
+    }),
+    'a look that finds nothing after it was deleted': history({
+      seen: [
+        happened({ is: 'delete', asked: 99, id: 'pred_1', status: 0 }, 110),
+        unseen('get', 404, { asked: 120, at: 121 }),
+      ],
+      row: { deleted: true },
+    }),
+    'outputs and logs of one attempt after the other': history({
+      row: { attempt: 2 },
+      stored: [
+        otherEvents([3.1, 1, 'output'], [3.2, 1, 'log'], [3.4, 2, 'log'], [3.5, 2, 'output']),
+        statusEvent(3.3, 'processing', 2),
+        statusEvent(5, 'succeeded', 2),
+      ],
+      without: (entry) => entry.is === 'status-event' && entry.status === 'succeeded',
+    }),
+    'an endpoint that got what the account asked for': history({
+      seen: [
+        happened({ is: 'endpoint', id: 'whe_1', events: ['prediction.created', 'prediction.failed'] }),
+        webhook('msg_9', { event: 'prediction.created' }),
+      ],
+      stored: [delivery('msg_9', 'prediction.created', { endpoint: 'whe_1' })],
+    }),
     'a look that began before a later status was shown': history({
       seen: [look('succeeded', { asked: 50, at: 60 }), look('processing', { asked: 49, at: 61 })],
     }),
@@ -227,12 +407,12 @@ describe('no promise is broken by', () => {
     }),
     'a webhook that came again': history({ seen: [webhook('msg_2', { answer: 0 })] }),
     'a receiver that has gone': history({
-      seen: [webhook('msg_9', { answer: 410 })],
+      seen: [webhook('msg_9', { event: 'prediction.created', answer: 410 })],
       stored: [delivery('msg_9', 'prediction.created', { state: 'dropped' })],
     }),
     'a receiver that never answers': history({
-      seen: [webhook('msg_9', { answer: 0 })],
-      stored: [delivery('msg_9', 'prediction.created', { state: 'exhausted', attempt: 10 })],
+      seen: [webhook('msg_9', { event: 'prediction.created', answer: 0 })],
+      stored: [delivery('msg_9', 'prediction.created', { state: 'exhausted', attempt: 11, tries: 10 })],
     }),
     'a webhook that was asked for the end only': history({
       row: { webhook: ['completed'] },

@@ -7,7 +7,7 @@ export function history({ seen = [], stored = [], row = {}, without = () => fals
     sent({ asked: 10, at: 15 }),
     created({ asked: 20, at: 25, replayed: true }),
     look('pending', { asked: 26, at: 27 }),
-    webhook('msg_1'),
+    webhook('msg_1', { event: 'prediction.started' }),
     webhook('msg_2'),
     look('succeeded', { asked: 95, at: 96 }),
     walk(['pred_1'], { asked: 97, at: 98 }),
@@ -23,6 +23,8 @@ export function ended(change: Partial<PredictionRow> = {}): Entry[] {
   const row: PredictionRow = {
     id: 'pred_1',
     key: 'key-1',
+    inputWord: 'word-1',
+    outputWord: 'word-1',
     status: 'succeeded',
     attempt: 1,
     errorId: null,
@@ -45,23 +47,43 @@ export function ended(change: Partial<PredictionRow> = {}): Entry[] {
 
 /** A create that was sent and, unless told otherwise, never answered. */
 export function sent({ at = 45, ...change }: Partial<Extract<Entry, { is: 'create' }>> = {}): Entry {
-  return { is: 'create', key: 'key-1', asked: 40, body: 'digest', status: 0, ms: 5, ...change, at }
+  return {
+    is: 'create',
+    key: 'key-1',
+    word: 'word-1',
+    asked: 40,
+    body: 'digest',
+    status: 0,
+    ms: 5,
+    ...change,
+    at,
+  }
 }
 
 export function created(change: Partial<Extract<Entry, { is: 'create' }>> = {}): Entry {
   return sent({ status: 201, id: 'pred_1', ...change })
 }
 
-export function look(shown: Status, { asked, at }: Times): Entry {
-  return { is: 'get', asked, at, id: 'pred_1', status: 200, shown }
+/** A create whose input has no word. */
+export function wordless(change: Partial<Extract<Entry, { is: 'create' }>>): Entry {
+  return { is: 'create', asked: 40, at: 45, key: null, body: 'digest', status: 201, ms: 5, ...change }
+}
+
+export function look(shown: Status, { asked, at, word }: Times & { word?: string }): Entry {
+  return { is: 'get', asked, at, id: 'pred_1', status: 200, shown, ...wordOf(shown), ...(word && { word }) }
+}
+
+/** A look or a cancel whose answer shows no output. */
+export function unseen(is: 'get' | 'cancel', status: number, { asked, at }: Times, shown?: Status): Entry {
+  return { is, asked, at, id: 'pred_1', status, ms: at - asked, ...(shown && { shown }) }
 }
 
 export function cancelled(shown: Status, { asked, at }: Times): Entry {
-  return { is: 'cancel', asked, at, id: 'pred_1', status: 200, shown, ms: at - asked }
+  return { is: 'cancel', asked, at, id: 'pred_1', status: 200, shown, ...wordOf(shown), ms: at - asked }
 }
 
 export function walk(ids: string[], { asked = 99, at = 100, whole = true } = {}): Entry {
-  return { is: 'list', asked, at, ids, whole }
+  return { is: 'list', asked, at, ids, whole, status: 200 }
 }
 
 export function webhook(id: string, change: Partial<Extract<Happening, { is: 'webhook' }>> = {}): Entry {
@@ -70,6 +92,8 @@ export function webhook(id: string, change: Partial<Extract<Happening, { is: 'we
     at: 60,
     id,
     prediction: 'pred_1',
+    event: 'prediction.succeeded',
+    word: 'word-1',
     body: 'digest',
     sound: true,
     answer: 200,
@@ -81,6 +105,32 @@ export function statusEvent(seq: number, status: Status, attempt: number, id = '
   return happened({ is: 'status-event', id, seq, attempt, status })
 }
 
+export function otherEvents(...told: Extract<Happening, { is: 'other-events' }>['told']): Entry {
+  return happened({ is: 'other-events', id: 'pred_1', told })
+}
+
+export function words(word: string): Pick<PredictionRow, 'inputWord' | 'outputWord'> {
+  return { inputWord: word, outputWord: word }
+}
+
+export function lostWorker(at: number): Entry {
+  return happened({ is: 'exit', process: 'worker-1', how: 'SIGKILL', meant: true }, at)
+}
+
+/** The change that ends it otherwise, and before it was seen to end. */
+export function endedAs(status: 'failed' | 'cancelled'): Change & { row: Partial<PredictionRow> } {
+  return {
+    row: { status, outputWord: null, webhook: null },
+    stored: [statusEvent(4, status, 1)],
+    without: (entry) => tellsTheEnd(entry) || isAbout('msg_1')(entry),
+  }
+}
+
+export function failed(errorId: string): Change {
+  const { row, ...change } = endedAs('failed')
+  return { ...change, row: { ...row, errorId } }
+}
+
 export function delivery(id: string, event: string, change: Partial<DeliveryRow> = {}): Entry {
   const row = {
     id,
@@ -88,6 +138,7 @@ export function delivery(id: string, event: string, change: Partial<DeliveryRow>
     event,
     state: 'delivered',
     attempt: 1,
+    tries: 1,
     endpoint: null,
     url: 'http://here/',
   }
@@ -109,6 +160,11 @@ export function tellsTheEnd(entry: Entry): boolean {
     ((entry.is === 'status-event' || entry.is === 'get') &&
       'succeeded' === (entry.is === 'get' ? entry.shown : entry.status))
   )
+}
+
+/** An output is there once it has succeeded. */
+function wordOf(shown: Status): { word?: string } {
+  return shown === 'succeeded' ? { word: 'word-1' } : {}
 }
 
 interface Times {

@@ -15,6 +15,8 @@ export async function openEndpoint(
   const receiver = await world.receive(answer, String(secret))
   await call(world, 'PATCH', `/${made.id}`, { url: receiver.url, active: true })
   return {
+    id: String(made.id),
+    events,
     receiver,
     untilDisabled: () =>
       until(async () => (await call(world, 'GET', `/${made.id}`)).active === false, {
@@ -43,6 +45,8 @@ interface Wanted {
 }
 
 interface Opened {
+  id: string
+  events: string[]
   receiver: Receiver
   untilDisabled(): Promise<void>
   remove(): Promise<void>

@@ -38,12 +38,15 @@ export type Entry = Happening & { at: number }
 
 export type Happening =
   /**
-   * One request to create, and how it ended: `status` 0 is no answer. `asked` is when the request began, `body` the
-   * digest of what was sent, `replayed` whether the answer called itself one that was given before.
+   * One request to create, and how it ended: `status` 0 is no answer. `key` is null where it had none, `word` is what
+   * its input carries and no other's, `asked` is when the request began, `body` the digest of what was sent, `mayFail`
+   * whether that asks for a failure, `replayed` whether the answer called itself one that was given before.
    */
   | {
       is: 'create'
-      key: string
+      key: string | null
+      word?: string
+      mayFail?: boolean
       asked: number
       body: string
       status: number
@@ -53,26 +56,57 @@ export type Happening =
       error?: string
       retryAfter?: boolean
     }
-  /** A prediction as a client saw it; `asked` is when the request began. */
-  | { is: 'get'; asked: number; id: string; status: number; shown?: Status }
-  | { is: 'cancel'; asked: number; id: string; status: number; shown?: Status; ms: number }
-  | { is: 'delete'; asked: number; id: string; status: number }
-  /** A walk through the list by its cursor, to its end or, where it was not `whole`, to the last of `ids`. */
-  | { is: 'list'; asked: number; ids: string[]; whole: boolean }
-  /** One that arrived: whose it is, the digest of its body, whether its signature is right, and what it is answered with; 0 is nothing. */
-  | { is: 'webhook'; id: string; prediction?: string; body: string; sound: boolean; answer: number }
+  /** A prediction as a client saw it; `asked` is when the request began, `word` the one in the output of one that succeeded. */
+  | ({ is: 'get'; asked: number; id: string; shown?: Status; word?: string } & Answered)
+  | ({ is: 'cancel'; asked: number; id: string; shown?: Status; word?: string; ms: number } & Answered)
+  | ({ is: 'delete'; asked: number; id: string } & Answered)
+  /**
+   * A walk through the list by its cursor, to its end or, where it was not `whole`, to the last of `ids`: `status` is
+   * what its last page was answered with. Of walks by page only those pages are told that were not shown.
+   */
+  | ({ is: 'list'; asked: number; ids: string[]; whole: boolean } & Answered)
+  /**
+   * One that arrived: whose it is and what it tells, the digest of its body, the word in the output that it shows,
+   * whether its signature is right, and what it is answered with; 0 is nothing.
+   */
+  | {
+      is: 'webhook'
+      id: string
+      prediction?: string
+      event?: string
+      word?: string
+      body: string
+      sound: boolean
+      answer: number
+    }
   | { is: 'fault'; what: string }
   | { is: 'exit'; process: string; how: string; meant: boolean }
+  /** An account endpoint that stands from now on to the end. */
+  | { is: 'endpoint'; id: string; events: string[] }
+  /** Nobody took a run for so long although somebody could have; in milliseconds. */
+  | { is: 'ownerless'; id: string; ms: number }
   /** The rows as they stand when all is quiet. */
   | { is: 'prediction'; row: PredictionRow }
   | { is: 'status-event'; id: string; seq: number; attempt: number; status: Status }
+  /** Of which attempts the outputs and logs of a prediction are. */
+  | { is: 'other-events'; id: string; told: [seq: number, attempt: number, kind: string][] }
   | { is: 'delivery'; row: DeliveryRow }
   | { is: 'leftover'; what: string }
   | { is: 'leak'; where: string; secret: string }
 
+/** How a request was answered: `status` 0 is not at all; the rest is told of what failed. */
+export interface Answered {
+  status: number
+  retryAfter?: boolean
+  error?: string
+}
+
 export interface PredictionRow {
   id: string
   key: string | null
+  /** The words that its input and its output carry, where they do. */
+  inputWord: string | null
+  outputWord: string | null
   status: Status
   attempt: number
   errorId: string | null
@@ -91,6 +125,8 @@ export interface DeliveryRow {
   event: string
   state: string
   attempt: number
+  /** Of how many attempts it is known how they ended. */
+  tries: number
   /** The account endpoint it goes to; null for the prediction's own webhook. */
   endpoint: string | null
   url: string

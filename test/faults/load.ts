@@ -1,12 +1,14 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Status } from '@millrace/contract/statuses'
-import { type History, now } from './history.ts'
+import { type Answered, type History, now } from './history.ts'
 import type { Random } from './seeded.ts'
+import { wordIn } from './words.ts'
 
 /**
- * Clients of the service as their documentation tells them to behave: each create has a key of its own and is sent again
- * under it, to any api, until it is answered for good. Resolves when every create was answered and says their ids.
+ * Clients of the service as their documentation tells them to behave: a create has a key of its own and is sent again
+ * under it, to any api, until it is answered for good; one in eight has none, and is let be once it may have been made.
+ * Resolves when every create was answered and says their ids.
  */
 export async function createMany(client: Client, plan: CreatePlan): Promise<string[]> {
   const { count, perSecond, atOnce = 16 } = plan
@@ -18,7 +20,7 @@ export async function createMany(client: Client, plan: CreatePlan): Promise<stri
       const nth = next++
       if (nth >= count) return
       if (perSecond) await delay(Math.max(0, begun + (nth / perSecond) * 1000 - performance.now()))
-      const id = await createSurely(client, plan.body(nth), `key-${randomUUID()}`, plan.patienceMs)
+      const id = await createNth(client, plan, nth)
       if (id) {
         ids.push(id)
         plan.onCreated?.(id, nth)
@@ -29,16 +31,51 @@ export async function createMany(client: Client, plan: CreatePlan): Promise<stri
   return ids
 }
 
+/** What stands in no input with a word of its own has a key: without either nobody could tell whose a row is. */
+function createNth(client: Client, plan: CreatePlan, nth: number): Promise<string | undefined> {
+  const body = plan.body(nth)
+  const keyless = !plan.keyed && wordIn(body.input) !== undefined && client.random.below(8) === 0
+  return keyless
+    ? createWithoutKey(client, { body, another: () => plan.body(nth) }, plan.patienceMs)
+    : createSurely(client, body, `key-${randomUUID()}`, plan.patienceMs)
+}
+
 /** Sends one create again until it is answered for good. Answers its id; undefined when it was refused for good. */
 export async function createSurely(
   client: Client,
   body: CreateBody,
   key: string,
+  patienceMs?: number,
+): Promise<string | undefined> {
+  return untilForGood(client, () => create(client, body, key), patienceMs)
+}
+
+/**
+ * Without a key a create is sent again only where it is known that nothing was made. Else it is given up, and another
+ * one is sent in its place.
+ */
+function createWithoutKey(
+  client: Client,
+  { body, another }: { body: CreateBody; another(): CreateBody },
+  patienceMs?: number,
+): Promise<string | undefined> {
+  let next = body
+  const send = async () => {
+    const answer = await create(client, next, null)
+    if (answer.status === 0 || answer.status >= 500) next = another()
+    return answer
+  }
+  return untilForGood(client, send, patienceMs)
+}
+
+async function untilForGood(
+  client: Client,
+  send: () => Promise<Created>,
   patienceMs = 120_000,
 ): Promise<string | undefined> {
   const deadline = performance.now() + patienceMs
   for (;;) {
-    const { status, id } = await create(client, body, key)
+    const { status, id } = await send()
     if (status !== 0 && status < 500 && status !== 409 && status !== 429) return id
     if (performance.now() > deadline) throw new Error(`No api answered a create for good (last: ${status})`)
     await delay(50 + client.random.below(150))
@@ -46,21 +83,24 @@ export async function createSurely(
 }
 
 /** One request to create. `status` 0 is no answer. */
-export async function create(client: Client, body: CreateBody, key: string): Promise<Created> {
+export async function create(client: Client, body: CreateBody, key: string | null): Promise<Created> {
   const asked = Math.floor(now())
   const begun = performance.now()
   const url = client.random.pick(client.urls)
   const sent = JSON.stringify(body)
   const outcome = await call(client, `${url}/v1/predictions`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', 'idempotency-key': key },
+    headers: { 'content-type': 'application/json', ...(key !== null && { 'idempotency-key': key }) },
     body: sent,
   })
   const { id, error } = (outcome.json ?? {}) as { id?: string; error?: { error_id?: string } }
   const told = error?.error_id ?? outcome.text
+  const word = wordIn(body.input)
   client.history.record({
     is: 'create',
     key,
+    ...(word && { word }),
+    ...(asksToFail(body) && { mayFail: true }),
     asked,
     body: createHash('sha256').update(sent).digest('hex'),
     status: outcome.status,
@@ -73,13 +113,22 @@ export async function create(client: Client, body: CreateBody, key: string): Pro
   return { status: outcome.status, retryAfter: outcome.retryAfter, ...(id ? { id } : { error: told }) }
 }
 
+/** Whether an input asks for a failure, or for more time than its own limit leaves it. */
+export function asksToFail({ input, timeouts }: CreateBody): boolean {
+  const asks = ['fail', 'crash', 'exit', 'throw', 'hang', 'nonsense'].some(
+    (name) => (input[name] ?? false) !== false,
+  )
+  const limit = (timeouts as { run?: number } | undefined)?.run ?? Number.POSITIVE_INFINITY
+  return asks || Number(input.delay_ms ?? 0) >= limit * 1000
+}
+
 /** One look at a prediction. */
 export async function get(client: Client, id: string): Promise<Status | undefined> {
   const asked = Math.floor(now())
-  const { status, json } = await call(client, `${client.random.pick(client.urls)}/v1/predictions/${id}`)
-  const shown = (json as { status?: Status } | undefined)?.status
-  client.history.record({ is: 'get', asked, id, status, ...(status === 200 && shown && { shown }) })
-  return status === 200 ? shown : undefined
+  const answer = await call(client, `${client.random.pick(client.urls)}/v1/predictions/${id}`)
+  const seen = seenIn(answer)
+  client.history.record({ is: 'get', asked, id, ...seen, ...answered(answer) })
+  return seen.shown
 }
 
 /** Cancels, once; the answer is on record. */
@@ -87,46 +136,53 @@ export async function cancel(client: Client, id: string): Promise<{ status: numb
   const asked = Math.floor(now())
   const begun = performance.now()
   const url = `${client.random.pick(client.urls)}/v1/predictions/${id}/cancel`
-  const { status, json } = await call(client, url, { method: 'POST' })
-  const shown = (json as { status?: Status } | undefined)?.status
+  const answer = await call(client, url, { method: 'POST' })
   const ms = Math.round(performance.now() - begun)
-  client.history.record({ is: 'cancel', asked, id, status, ms, ...(status < 300 && shown && { shown }) })
-  return { status, ...(status < 300 && shown && { shown }) }
+  const seen = seenIn(answer)
+  client.history.record({ is: 'cancel', asked, id, ms, ...seen, ...answered(answer) })
+  return { status: answer.status, ...(seen.shown && { shown: seen.shown }) }
 }
 
 /** Deletes, once; the answer is on record. */
 export async function remove(client: Client, id: string): Promise<number> {
   const asked = Math.floor(now())
   const url = `${client.random.pick(client.urls)}/v1/predictions/${id}`
-  const { status } = await call(client, url, { method: 'DELETE' })
-  client.history.record({ is: 'delete', asked, id, status })
-  return status
+  const answer = await call(client, url, { method: 'DELETE' })
+  client.history.record({ is: 'delete', asked, id, ...answered(answer) })
+  return answer.status
 }
 
 /**
  * Walks once through the list by its cursor, all of it or its first `pages`. Answers the ids; undefined when an answer
- * was missing, and then the walk is not on record.
+ * was missing.
  */
 export async function walk(client: Client, pages = Number.POSITIVE_INFINITY): Promise<string[] | undefined> {
   const asked = Math.floor(now())
   const ids: string[] = []
   let next: string | null = ''
+  let page: ListedPage | undefined
   for (let nth = 0; next !== null && nth < pages; nth++) {
-    const page = await readPage(client, next === '' ? '' : `cursor=${encodeURIComponent(next)}`)
-    if (!page) return undefined
+    page = await readPage(client, next === '' ? '' : `cursor=${encodeURIComponent(next)}`)
+    if (!page) break
     ids.push(...page.ids)
     next = page.next
   }
-  client.history.record({ is: 'list', asked, ids, whole: next === null })
-  return ids
+  // What was read before an answer was missing counts; the missing one is on record by itself.
+  if (ids.length > 0 || page)
+    client.history.record({ is: 'list', asked, ids, whole: next === null, status: 200 })
+  return page && ids
 }
 
-/** One page of the list, as long as pages can be; undefined when there was no such answer. */
+/** One page of the list, as long as pages can be; undefined when there was no such answer, and that is on record. */
 export async function readPage(client: Client, query: string): Promise<ListedPage | undefined> {
+  const asked = Math.floor(now())
   const url = `${client.random.pick(client.urls)}/v1/predictions?per_page=50&${query}`
-  const { status, json } = await call(client, url)
-  if (status !== 200) return undefined
-  const page = json as {
+  const answer = await call(client, url)
+  if (answer.status !== 200) {
+    client.history.record({ is: 'list', asked, ids: [], whole: false, ...answered(answer) })
+    return undefined
+  }
+  const page = answer.json as {
     data: { id: string }[]
     pagination: { next_cursor: string | null; last_page: number }
   }
@@ -135,6 +191,20 @@ export async function readPage(client: Client, query: string): Promise<ListedPag
     next: page.pagination.next_cursor,
     lastPage: page.pagination.last_page,
   }
+}
+
+/** What an answer shows of a prediction. */
+function seenIn({ status, json }: Answer): { shown?: Status; word?: string } {
+  if (status < 200 || status >= 300) return {}
+  const { status: shown, output } = (json ?? {}) as { status?: Status; output?: unknown }
+  const word = wordIn(output)
+  return { ...(shown && { shown }), ...(word && { word }) }
+}
+
+function answered({ status, text, json, retryAfter }: Answer): Answered {
+  if (status >= 200 && status < 300) return { status }
+  const { error } = (json ?? {}) as { error?: { error_id?: string } }
+  return { status, retryAfter, error: error?.error_id ?? text }
 }
 
 async function call(client: Client, url: string, init: RequestInit = {}): Promise<Answer> {
@@ -177,6 +247,8 @@ export interface CreatePlan {
   body(nth: number): CreateBody
   onCreated?(id: string, nth: number): void
   patienceMs?: number
+  /** Every create has a key: for bodies that must not be made twice. */
+  keyed?: boolean
 }
 
 export type CreateBody = { model: string; input: Record<string, unknown>; [field: string]: unknown }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -17,7 +18,7 @@ export async function openNotes(): Promise<Notes> {
   return {
     body: (name, delayMs, againMs = delayMs) => ({
       model: 'noted',
-      input: { notes: file, name, delay_ms: delayMs, again_ms: againMs },
+      input: { notes: file, name, word: randomUUID(), delay_ms: delayMs, again_ms: againMs },
     }),
     read,
     of: (name) => read().filter((note) => note.name === name),

@@ -6,11 +6,12 @@ import { startWorld, type World } from './world.ts'
 /** Runs a scenario in a world of its own and judges it. A history without a breach is removed. */
 export async function play(scenario: Scenario, { queue, seed, size, folder }: PlayOptions): Promise<Outcome> {
   const kept = join(folder, `${scenario.name}-${queue}`)
+  const shape = (size.long && scenario.longShape) || scenario.shape
   const world = await startWorld({
     queue,
     seed,
     folder: kept,
-    ...(scenario.shape && { shape: scenario.shape }),
+    ...(shape && { shape }),
   })
   let sound = false
   try {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { Webhook } from 'standardwebhooks'
 import { type Answer, type ReceivedRequest, type Receiver, startReceiver } from '../harness/receiver.ts'
 import type { History } from './history.ts'
+import { wordIn } from './words.ts'
 
 /** A receiver that checks each webhook as its documentation says and puts it on record. It takes everything until told otherwise. */
 export async function startRecording(
@@ -14,10 +15,9 @@ export async function startRecording(
     (next: Answering) =>
     (request: ReceivedRequest, nth: number): Answer => {
       const answer = typeof next === 'function' ? next(request, nth) : next
-      const [prediction] = /pred_[0-9a-z]{26}/.exec(request.body) ?? []
       history.record({
         is: 'webhook',
-        ...(prediction && { prediction }),
+        ...toldBy(request.body),
         id: String(request.headers['webhook-id']),
         body: createHash('sha256').update(request.body).digest('hex'),
         sound: verifies(webhook, request),
@@ -27,6 +27,17 @@ export async function startRecording(
     }
   const receiver = await startReceiver(recorded(first))
   return { ...receiver, answerWith: (next) => receiver.answerWith(recorded(next)) }
+}
+
+/** What a body says, of whom, and the word in the output that it shows; nothing of one that is no webhook of a prediction. */
+function toldBy(body: string): { event?: string; prediction?: string; word?: string } {
+  try {
+    const { type, data } = JSON.parse(body) as { type?: string; data?: { id?: string; output?: unknown } }
+    const word = wordIn(data?.output)
+    return { ...(type && { event: type }), ...(data?.id && { prediction: data.id }), ...(word && { word }) }
+  } catch {
+    return {}
+  }
 }
 
 /** The package refuses a signature whose time is five minutes off. */

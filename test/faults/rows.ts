@@ -12,7 +12,8 @@ export async function recordRows(db: Database, history: History): Promise<void> 
 
 async function recordFrom(client: Connection, history: History): Promise<void> {
   const predictions = await client.query(
-    `select p.id, k.key, p.status, p.attempt, p.error_id, p.webhook::json -> 'events' as webhook, p.deleted_at is not null as deleted,
+    `select p.id, k.key, p.input ->> 'word' as "inputWord",
+            case json_typeof(p.output) when 'object' then p.output ->> 'word' end as "outputWord", p.status, p.attempt, p.error_id, p.webhook::json -> 'events' as webhook, p.deleted_at is not null as deleted,
             extract(epoch from p.created_at)::float8 as created, extract(epoch from p.started_at)::float8 as started,
             extract(epoch from p.completed_at)::float8 as completed,
             (select count(*) from outcomes o where o.prediction_id = p.id)::integer as outcomes
@@ -27,12 +28,24 @@ async function recordFrom(client: Connection, history: History): Promise<void> {
   for (const row of events.rows) {
     history.record({ is: 'status-event', ...row, id: toTypeId('pred', row.id) })
   }
+  const others = await client.query(
+    `select prediction_id as id, json_agg(json_build_array(seq, attempt, kind) order by seq) as told
+     from prediction_events where kind in ('output', 'log') group by prediction_id`,
+  )
+  for (const { id, told } of others.rows) {
+    history.record({ is: 'other-events', id: toTypeId('pred', id), told })
+  }
   const deliveries = await client.query(
-    'select id, prediction_id as prediction, event, state, attempt, endpoint_id as endpoint, url from deliveries',
+    `select id, prediction_id as prediction, event, state, d.attempt, coalesce(tries, 0)::integer as tries,
+            endpoint_id as endpoint, url
+     from deliveries d left join (
+       select delivery_id, count(*) as tries from delivery_attempts group by delivery_id
+     ) a on a.delivery_id = d.id`,
   )
   for (const row of deliveries.rows) {
     const prediction = toTypeId('pred', row.prediction)
-    history.record({ is: 'delivery', row: { ...row, id: toTypeId('msg', row.id), prediction } })
+    const endpoint = row.endpoint && toTypeId('whe', row.endpoint)
+    history.record({ is: 'delivery', row: { ...row, id: toTypeId('msg', row.id), prediction, endpoint } })
   }
   const { rows: left } = await client.query('select prediction_id as id, worker, attempt from runs')
   for (const { id, worker, attempt } of left) {

@@ -14,6 +14,8 @@ export interface Scenario {
   shortOn?: QueueKind
   /** A world of its own, other than the usual one. */
   shape?: Shape
+  /** The same in the long run alone, where `npm test` has no time for it. */
+  longShape?: Shape
   /** Too long, or too much for the machine, to be part of `npm test`; says why. */
   longOnly?: string
   /**

@@ -23,6 +23,7 @@ export async function openSlot(options: SlotOptions): Promise<Slot> {
   let closing = false
   let held: Promise<void> | undefined
   let running: RunningProcess | undefined
+  let upSince: number | undefined
   let unmeantExits = 0
   let more: Environment = {}
 
@@ -45,9 +46,11 @@ export async function openSlot(options: SlotOptions): Promise<Slot> {
         continue
       }
       running = started
+      upSince = performance.now()
       const how = await started.exited
       leash.free(pid)
       running = undefined
+      upSince = undefined
       logs.push(started.log())
       const wasMeant = meant.has(started) || closing
       if (!wasMeant) unmeantExits++
@@ -72,6 +75,7 @@ export async function openSlot(options: SlotOptions): Promise<Slot> {
     postgres,
     redis,
     unmeantExits: () => unmeantExits,
+    upSince: () => upSince,
     log: () => [...logs, running?.log() ?? ''].join(''),
     present,
     async kill() {
@@ -134,6 +138,8 @@ export interface Slot {
   redis: FaultProxy | undefined
   /** How often the process ended without being told to. */
   unmeantExits(): number
+  /** Since when its process has been ready, by the monotonic clock; undefined while there is none. */
+  upSince(): number | undefined
   /** All that every process of this slot wrote. */
   log(): string
   /** Waits until the slot holds a process that is ready. */

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,11 +13,13 @@ import { freePort } from '@millrace/standalone/ports'
 import type { App, Environment } from '../harness/processes.ts'
 import type { Receiver } from '../harness/receiver.ts'
 import { until } from '../harness/wait.ts'
+import { openEndpoint } from './endpoint.ts'
 import { type Entry, type History, openHistory } from './history.ts'
 import { judge } from './judge.ts'
 import { listenToRedis, recordLeaks, type Secrets } from './leaks.ts'
 import { startLeash } from './leash.ts'
 import type { Client } from './load.ts'
+import { watchOwners } from './owners.ts'
 import { startReader } from './reader.ts'
 import { startRecording } from './recording.ts'
 import { isQuiet, recordRows } from './rows.ts'
@@ -67,7 +69,7 @@ export async function startWorld({ queue, seed, shape = {}, folder }: WorldOptio
       app,
       name,
       environment: { ...environment, ...more },
-      postgresUrl: `${postgres.url}?query_timeout=${patienceMs}`,
+      postgresUrl: shape.patient ? postgres.url : `${postgres.url}?query_timeout=${patienceMs}`,
       redisUrl: queue === 'redis' ? redis.url : undefined,
       history,
       leash,
@@ -108,7 +110,11 @@ export async function startWorld({ queue, seed, shape = {}, folder }: WorldOptio
 
     async untilQuiet(within = 60_000) {
       const begun = performance.now()
-      await until(() => isQuiet(db), { within, what: 'every prediction to end and every webhook to be sent' })
+      const owners = watchOwners({ db, history, slots, within: ownerlessMs(environment), slotsPerWorker })
+      await until(() => isQuiet(db), {
+        within,
+        what: 'every prediction to end and every webhook to be sent',
+      }).finally(owners.stop)
       return Math.round(performance.now() - begun)
     },
 
@@ -130,7 +136,15 @@ export async function startWorld({ queue, seed, shape = {}, folder }: WorldOptio
       await leash.end()
     },
   }
+  // For all that happens here, and to the end.
+  const { id, events } = await openEndpoint(world, { events: accountEvents })
+  history.record({ is: 'endpoint', id, events })
   return world
+}
+
+/** How long a run may be nobody's, in milliseconds: a lease and two sweeps, and what a busy machine takes. */
+function ownerlessMs({ LEASE_SECONDS, SWEEP_SECONDS }: Environment): number {
+  return (Number(LEASE_SECONDS) + 2 * Number(SWEEP_SECONDS)) * 1000 + 5_000
 }
 
 async function prepareDatabase(postgres: FaultyPostgres): Promise<Prepared> {
@@ -161,11 +175,11 @@ async function prepareDatabase(postgres: FaultyPostgres): Promise<Prepared> {
 
 /** A world may be judged several times; of the rows only what was looked at since the last of these begins counts. */
 function latestRows(entries: Entry[], since: number): Entry[] {
-  const looked: Entry['is'][] = ['prediction', 'status-event', 'delivery', 'leftover']
+  const looked: Entry['is'][] = ['prediction', 'status-event', 'other-events', 'delivery', 'leftover']
   return entries.filter((entry, nth) => nth >= since || !looked.includes(entry.is))
 }
 
-/** After so long without an answer from the database its connection counts as dead; 10 s in production. */
+/** After so long without an answer from the database its connection counts as dead; longer in production. */
 export const patienceMs = 4_000
 
 /** How many runs a worker of the usual shape takes at a time. */
@@ -177,14 +191,32 @@ export const deliveriesAtOnce = 64
 /** Stands in every input that the scenarios send; nobody but its owner may ever read it. */
 export const privateWords = 'for the eyes of my model only'
 
-/** What most scenarios send: a short run with webhooks. */
+/** What most scenarios send: a short run with a word of its own, with webhooks; now and then one that writes meanwhile. */
 export function ordinary(world: World, input: Record<string, unknown> = {}) {
+  const writes = world.random.below(8) === 0 && { chunks: 3, log: 'on its way' }
   return {
     model: 'echo',
-    input: { text: privateWords, ...input },
-    webhook: { url: world.receiver.url, events: ['started', 'succeeded', 'failed', 'cancelled'] },
+    input: { text: privateWords, word: randomUUID(), ...writes, ...input },
+    webhook: { url: world.receiver.url, events: world.random.pick(subscriptions) },
   }
 }
+
+const ends = ['succeeded', 'failed', 'cancelled']
+
+/** As a client may spell them; few want to know of every step. */
+const subscriptions = [
+  ends,
+  ends,
+  ['completed', 'failed', 'canceled'],
+  ends,
+  ['started', ...ends],
+  ['started', ...ends],
+  ['prediction.started', ...ends],
+  ['created', 'starting', 'started', ...ends].map((name) => `prediction.${name}`),
+]
+
+/** What the account's own endpoint is told. */
+const accountEvents = ['prediction.created', 'prediction.failed', 'prediction.cancelled']
 
 interface WorldOptions {
   queue: 'redis' | 'postgres'
@@ -200,6 +232,8 @@ export interface Shape {
   workers?: number
   dispatchers?: number
   env?: Environment
+  /** The processes wait as long for an answer of the database as in production. */
+  patient?: boolean
   /** Puts the database on a disk of its own, which can be full. */
   diskMegabytes?: number
 }

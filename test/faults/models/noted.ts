@@ -14,12 +14,13 @@ const noted: PlainModel = {
     properties: {
       notes: { type: 'string', title: 'The file for its notes' },
       name: { type: 'string', title: 'What it is called in them' },
+      word: { type: 'string', title: 'What it returns beside its name' },
       delay_ms: { type: 'integer', minimum: 0 },
       file: { type: 'string', format: 'uri', title: 'A file to wait for before it begins' },
       again_ms: { type: 'integer', minimum: 0, title: 'How long every run but the first takes' },
     },
   },
-  async run({ notes, name, delay_ms, again_ms = delay_ms }, { signal }) {
+  async run({ notes, name, word, delay_ms, again_ms = delay_ms }, { signal }) {
     const note = (what: string) =>
       appendFileSync(String(notes), `${JSON.stringify({ at: Date.now(), name, what })}\n`)
     const again = readFileSync(String(notes), 'utf8').includes(`"name":${JSON.stringify(name)},`)
@@ -31,7 +32,7 @@ const noted: PlainModel = {
       throw error
     }
     note('done')
-    return { name }
+    return { name, word }
   },
 }
 

@@ -34,6 +34,7 @@ async function runBeside(world: World, notes: Notes, { offset, count }: Skew): P
     nth % 30 === 0 ? world.leaseSeconds * 1_200 : 10 + world.random.below(100)
   await createMany(world.client, {
     count,
+    keyed: true, // one that was made twice would be noted as run twice
     body: (nth) => notes.body(`${offset}/${nth}`, delayMs(nth)),
   })
   await world.untilQuiet(120_000)

@@ -39,9 +39,10 @@ async function killAfterCommit(world: World, count: number): Promise<Starts> {
   }
   victim.postgres.loseAnswers({ marks: [acceptStatement], times: count, onLost })
   world.fault(`kill -9 ${victim.name} after its next commit`)
-  const keys = Array.from({ length: count }, () => `key-${randomUUID()}`)
+  const creates = Array.from({ length: count }, () => ({ key: `key-${randomUUID()}`, body: ordinary(world) }))
+  const keys = creates.map(({ key }) => key)
   const alone = { ...world.client, urls: [url] }
-  await Promise.all(keys.map((key) => create(alone, ordinary(world), key)))
+  await Promise.all(creates.map(({ key, body }) => create(alone, body, key)))
   victim.postgres.loseAnswers({ marks: [], times: 0 })
   if (killed === undefined) throw new Error(`${victim.name} stored nothing`)
   await killed
@@ -50,7 +51,7 @@ async function killAfterCommit(world: World, count: number): Promise<Starts> {
     within: 60_000,
     what: 'all that is stored to start',
   })
-  await Promise.all(keys.map((key) => createSurely(world.client, ordinary(world), key)))
+  await Promise.all(creates.map(({ key, body }) => createSurely(world.client, body, key)))
   return starts
 }
 

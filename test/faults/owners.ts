@@ -1,0 +1,82 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Database, transaction } from '@millrace/database/connect'
+import { toTypeId } from '@millrace/database/ids'
+import type { History } from './history.ts'
+import type { Slot } from './slot.ts'
+
+/**
+ * Puts on record what nobody has for longer than a lease, two sweeps and some slack, although all the while the database
+ * answered and a worker with free slots and a dispatcher were up. To be used when the fault is over.
+ */
+export function watchOwners({ db, history, slots, within, slotsPerWorker }: Watched): Watching {
+  const stopping = new AbortController()
+  const since = new Map<string, number>()
+  const told = new Set<string>()
+
+  async function look(): Promise<void> {
+    const free = new Set(await freeRuns(db, slotsPerWorker))
+    const now = performance.now()
+    for (const id of since.keys()) if (!free.has(id)) since.delete(id)
+    const healthySince = Math.max(upSince(slots, 'worker', now), upSince(slots, 'dispatcher', now))
+    for (const id of free) {
+      const first = since.get(id) ?? now
+      since.set(id, first)
+      const ms = Math.round(now - Math.max(first, healthySince))
+      if (ms <= within || told.has(id)) continue
+      told.add(id)
+      history.record({ is: 'ownerless', id, ms })
+    }
+  }
+
+  const loop = (async () => {
+    while (!stopping.signal.aborted) {
+      await look().catch(() => since.clear())
+      await delay(250, undefined, { signal: stopping.signal }).catch(() => {})
+    }
+  })()
+  return {
+    async stop() {
+      stopping.abort()
+      await loop
+    },
+  }
+}
+
+/** Since when one process of an app has been up, at least. */
+function upSince(slots: Slot[], app: Slot['app'], now: number): number {
+  return Math.min(now, ...slots.flatMap((slot) => (slot.app === app ? (slot.upSince() ?? []) : [])))
+}
+
+/**
+ * What could be taken and is not. While few are held, of all and of one model, whichever worker is up has a free slot.
+ * Held by somebody who was stopped is held by nobody.
+ */
+async function freeRuns(db: Database, slotsPerWorker: number): Promise<string[]> {
+  return transaction(db, async (client) => {
+    await client.query("set local statement_timeout = '2s'")
+    const { rows } = await client.query<{ id: string }>(
+      `with held as materialized (
+         select model, count(*) as runs from runs where lease_until > clock_timestamp() group by model
+       )
+       select prediction_id as id from runs r left join held h on h.model = r.model
+       where (r.worker is null or r.lease_until < clock_timestamp()) and r.run_at <= clock_timestamp()
+         and coalesce(h.runs, 0) < 4 and (select coalesce(sum(runs), 0) from held) < $1
+       order by prediction_id limit 100`,
+      [slotsPerWorker],
+    )
+    return rows.map(({ id }) => toTypeId('pred', id))
+  })
+}
+
+interface Watched {
+  db: Database
+  history: History
+  slots: Slot[]
+  /** Milliseconds. */
+  within: number
+  slotsPerWorker: number
+}
+
+interface Watching {
+  stop(): Promise<void>
+}
