@@ -3,14 +3,15 @@ import { type AddressInfo, connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { createHttpServer } from '@millrace/api/http-server'
 import { expect, onTestFinished, test } from 'vitest'
-import { callerOf } from './api-caller.ts'
+import { type ApiCaller, callerOf } from './api-caller.ts'
 import { startService } from './harness/service.ts'
 import { until } from './harness/wait.ts'
 
 test('a thousand slow sockets hold nobody up, and the bodies are answered when they come to an end', async () => {
-  const service = await startService({ queue: 'redis', dispatchers: 0 })
+  const service = await startService({ queue: 'redis', apis: 2, dispatchers: 0 })
   onTestFinished(() => service.stop())
   const call = callerOf(service.url, service.apiKey)
+  const without = callerOf(service.urls[1] ?? '', service.apiKey)
   const post = (path: string, body: string) =>
     `POST ${path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx-api-key: ${service.apiKey}\r\ncontent-length: ${body.length}\r\n\r\n${body}`
   const open = (count: number, request: string) =>
@@ -30,18 +31,58 @@ test('a thousand slow sockets hold nobody up, and the bodies are answered when t
     expect(made).toMatchObject({ status: 200, body: { status: 'succeeded', output: { round } } })
   }
 
+  const slow = [...heads, ...refused, ...creates]
+  const rounds = [await compare(call, without, slow)]
+  while (!rounds.some(isAlike) && rounds.length < 3) rounds.push(await compare(call, without, slow))
+  expect(rounds, 'the p99 of one round at least').toSatisfy((all: Round[]) => all.some(isAlike))
+
   const answersOf = async (slow: SlowSocket[]) =>
     new Set(await Promise.all(slow.map(async (one) => (await one.finish()).split('\r\n')[0])))
   expect(await answersOf(refused)).toEqual(new Set(['HTTP/1.1 404 Not Found']))
   expect(await answersOf(creates)).toEqual(new Set(['HTTP/1.1 201 Created']))
+  const total = 108 + rounds.length * visits * 2
   await until(
-    async () => (await call('GET /v1/predictions?status=succeeded')).body.pagination.total === 108,
-    {
-      within: 60_000,
-      what: 'the predictions of the slow sockets to end',
-    },
+    async () => (await call('GET /v1/predictions?status=succeeded')).body.pagination.total === total,
+    { within: 60_000, what: 'the predictions of the slow sockets and of all others to end' },
   )
-}, 120_000)
+}, 180_000)
+
+/**
+ * The p99 of an api that has slow sockets, and of one that has none. A time by itself says nothing on a busy machine, so
+ * both are asked the same at the same moment: what slows the machine or the database down slows both down, and the slow
+ * sockets only one.
+ */
+async function compare(held: ApiCaller, free: ApiCaller, slow: SlowSocket[]): Promise<Round> {
+  const took: Round[] = []
+  for (let n = 0; n < visits; n++) {
+    // All of them send a character twice in a round.
+    for (const one of slow.slice((n % 100) * 10, (n % 100) * 10 + 10)) one.drip()
+    const [first, second] = n % 2 === 0 ? [held, free] : [free, held]
+    const [one, other] = await Promise.all([visit(first), visit(second)])
+    took.push(n % 2 === 0 ? { held: one, free: other } : { held: other, free: one })
+  }
+  const p99 = (times: number[]) => times.sort((a, b) => a - b).at(-Math.ceil(visits / 100)) ?? 0
+  return { held: p99(took.map((one) => one.held)), free: p99(took.map((one) => one.free)) }
+}
+
+/** Twice as long at most, or 50 ms longer: of so few visits the slowest two are partly luck. */
+const isAlike = ({ held, free }: Round): boolean => held <= Math.max(2 * free, free + 50)
+const visits = 200
+
+/** Creates a prediction and looks at it; how long that took. */
+async function visit(call: ApiCaller): Promise<number> {
+  const began = performance.now()
+  const { status, body } = await call('POST /v1/predictions', { body: { model: 'echo', input: {} } })
+  expect(status).toBe(201)
+  expect((await call(`GET /v1/predictions/${body.id}`)).status).toBe(200)
+  return performance.now() - began
+}
+
+/** Milliseconds. */
+interface Round {
+  held: number
+  free: number
+}
 
 test.each([
   ['head', { headSeconds: 0.2 }, 'GET / HTTP/1.1\r\nhost: a\r\nx-slow: '],
