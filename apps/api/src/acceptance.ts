@@ -54,13 +54,13 @@ export function createAcceptance(lifecycle: Lifecycle, queue: Queue): Acceptance
  * twice, until the outcome is known or 5 s have passed.
  */
 async function acceptSurely(lifecycle: Lifecycle, drafts: Draft[]): Promise<boolean[]> {
-  const deadline = Date.now() + 5_000
+  const deadline = performance.now() + 5_000
   for (;;) {
     try {
       return await accept(lifecycle, drafts)
     } catch (error) {
       if (!isUnreachable(error)) throw error
-      if (Date.now() > deadline) throw new ApiError('SERVICE_UNAVAILABLE', outcomeUnknown)
+      if (performance.now() > deadline) throw new ApiError('SERVICE_UNAVAILABLE', outcomeUnknown)
       await delay(100)
     }
   }

@@ -51,10 +51,10 @@ async function lookUp({ db, keyRing, callers }: Context, key: string): Promise<C
   const digests = digestsOf(keyRing, key)
   const name = Buffer.concat(digests).toString('base64')
   const known = callers.get(name)
-  if (known && known.until > Date.now()) return known.caller
+  if (known && known.until > performance.now()) return known.caller
   const caller = findCaller(db, digests)
   if (callers.size >= maxRemembered) callers.clear()
-  callers.set(name, { caller, until: Date.now() + rememberedMs })
+  callers.set(name, { caller, until: performance.now() + rememberedMs })
   caller.catch(() => callers.delete(name))
   return caller
 }

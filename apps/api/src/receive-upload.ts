@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { Busboy, type BusboyInstance } from '@fastify/busboy'
+import { databaseNow } from '@millrace/database/clock'
 import { sanitiseText } from '@millrace/database/sanitise'
 import { TooLargeError } from '@millrace/outbound/byte-limit'
 import { type StoredFile, saveFile } from '@millrace/storage/files'
@@ -89,7 +90,7 @@ function save(
     accountId: target.accountId,
     purpose: target.purpose,
     maxBytes: config.MAX_FILE_BYTES,
-    expiresAt: new Date(Date.now() + uploadDays * 86_400_000),
+    expiresAt: new Date(databaseNow() + uploadDays * 86_400_000),
   })
 }
 

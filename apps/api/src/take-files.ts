@@ -1,4 +1,5 @@
 import { fileMarker } from '@millrace/contract/file-marker'
+import { databaseNow } from '@millrace/database/clock'
 import type { PredictionFile } from '@millrace/database/tables'
 import type { ModelDescription } from '@millrace/models/description'
 import { type FileField, fileFields, replaceFiles } from '@millrace/models/file-fields'
@@ -110,7 +111,7 @@ async function ownFile(
 }
 
 const isDataUrl = (url: string): boolean => /^data:/i.test(url)
-const inputEnd = (): Date => new Date(Date.now() + inputDays * 86_400_000)
+const inputEnd = (): Date => new Date(databaseNow() + inputDays * 86_400_000)
 
 const fileGone = 'The file was deleted or has expired'
 

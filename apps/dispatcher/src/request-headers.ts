@@ -1,3 +1,4 @@
+import { databaseNow } from '@millrace/database/clock'
 import { toTypeId } from '@millrace/database/ids'
 import { sign } from '@millrace/webhooks/sign'
 import manifest from '../package.json' with { type: 'json' }
@@ -18,7 +19,7 @@ export function requestHeaders({
     'webhook-event': delivery.event,
     ...sign({
       id: toTypeId('msg', delivery.id),
-      timestamp: Math.floor(Date.now() / 1000),
+      timestamp: Math.floor(databaseNow() / 1000),
       body,
       secrets,
     }),

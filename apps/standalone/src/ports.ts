@@ -5,11 +5,11 @@ import { StartProblem } from './start-problem.ts'
 
 /** Throws a clear message unless `port` can be listened on. With `patience` a port that is still being let go is waited for. */
 export async function assertPortFree(name: string, host: string, port: number, patience = 0): Promise<void> {
-  const deadline = Date.now() + patience
+  const deadline = performance.now() + patience
   for (;;) {
     const code = await tryListening(host, port)
     if (code === undefined) return
-    if (code !== 'EADDRINUSE' || Date.now() > deadline) throw portProblem(name, host, port, code)
+    if (code !== 'EADDRINUSE' || performance.now() > deadline) throw portProblem(name, host, port, code)
     await delay(200)
   }
 }

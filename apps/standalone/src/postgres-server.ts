@@ -71,9 +71,9 @@ async function isPostmasterOf(folder: string, pid: number): Promise<boolean> {
 }
 
 async function untilGone(folder: string, pid: number, within: number): Promise<boolean> {
-  const deadline = Date.now() + within
+  const deadline = performance.now() + within
   while (await isPostmasterOf(folder, pid)) {
-    if (Date.now() > deadline) return false
+    if (performance.now() > deadline) return false
     await delay(50)
   }
   return true
@@ -123,8 +123,8 @@ function launch(
 
 /** Waits until the server notes that it accepts connections, as pg_ctl does. False when it ended instead. */
 async function untilReady({ folder }: PostgresHome, child: ChildProcess): Promise<boolean> {
-  const deadline = Date.now() + 60_000 // a recovery after a power cut takes its time
-  while (Date.now() < deadline && child.pid !== undefined && isAlive(child)) {
+  const deadline = performance.now() + 60_000 // a recovery after a power cut takes its time
+  while (performance.now() < deadline && child.pid !== undefined && isAlive(child)) {
     const [pid, , , , , , , status] = (
       await readFile(join(folder, 'postmaster.pid'), 'utf8').catch(() => '')
     ).split('\n')

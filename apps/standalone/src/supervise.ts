@@ -34,14 +34,14 @@ function keepRunning(app: AppProcess, { log, lifeline, onGone }: SuperviseOption
 
   async function loop(): Promise<void> {
     for (let quickDeaths = 0; ; ) {
-      const startedAt = Date.now()
+      const startedAt = performance.now()
       await gone(child)
       if (stopping.signal.aborted) return
       if (!everReady) {
         failedToStart = true
         return
       }
-      quickDeaths = Date.now() - startedAt < 30_000 ? quickDeaths + 1 : 0
+      quickDeaths = performance.now() - startedAt < 30_000 ? quickDeaths + 1 : 0
       const pause = Math.min(250 * 2 ** quickDeaths, 10_000)
       log.write(
         'supervisor',
@@ -58,10 +58,10 @@ function keepRunning(app: AppProcess, { log, lifeline, onGone }: SuperviseOption
 
   return {
     async untilReady(signal) {
-      const deadline = Date.now() + 60_000
+      const deadline = performance.now() + 60_000
       while (!(await isReady(app.readyUrl))) {
         signal.throwIfAborted()
-        if (failedToStart || Date.now() > deadline) throw notStarting(app, child, log)
+        if (failedToStart || performance.now() > deadline) throw notStarting(app, child, log)
         await delay(25)
       }
       everReady = true

@@ -49,7 +49,7 @@ export async function apply(client: pg.Client, name: string): Promise<void> {
  * gives up soon, lets them pass and tries again.
  */
 async function applyPatiently(client: pg.Client, name: string): Promise<void> {
-  const deadline = Date.now() + patienceMs
+  const deadline = performance.now() + patienceMs
   for (;;) {
     try {
       await client.query('begin')
@@ -59,7 +59,7 @@ async function applyPatiently(client: pg.Client, name: string): Promise<void> {
       return
     } catch (error) {
       await client.query('rollback').catch(() => {}) // the connection may be what failed
-      if (faultOf(error) !== 'locked' || Date.now() > deadline) throw error
+      if (faultOf(error) !== 'locked' || performance.now() > deadline) throw error
       await delay(1_000)
     }
   }

@@ -27,10 +27,10 @@ export function openQueue(options: QueueOptions): Queue {
 
   /** How many bells are on their way and how many wait to be answered; the latter counted at most once a second. */
   function backlogOf(pool: string): Backlog {
-    const backlog = backlogs.get(pool) ?? { sending: 0, waiting: 0, countedAt: 0 }
+    const backlog = backlogs.get(pool) ?? { sending: 0, waiting: 0, countedAt: Number.NEGATIVE_INFINITY }
     backlogs.set(pool, backlog)
-    if (Date.now() - backlog.countedAt > 1_000) {
-      backlog.countedAt = Date.now()
+    if (performance.now() - backlog.countedAt > 1_000) {
+      backlog.countedAt = performance.now()
       void poolQueue(pool)
         .getWaitingCount()
         .then((count) => {
