@@ -7,11 +7,13 @@ import { untilEnded } from './until-ended.ts'
 
 let service: Service
 let call: ApiCaller
-beforeAll(async () => {
-  service = await startService({ queue: 'redis', dispatchers: 0 })
-  call = callerOf(service.url, service.apiKey)
-})
-afterAll(() => service.stop())
+function serving(queue: 'redis' | 'postgres', workers = 1): void {
+  beforeAll(async () => {
+    service = await startService({ queue, workers, dispatchers: 0 })
+    call = callerOf(service.url, service.apiKey)
+  })
+  afterAll(() => service.stop())
+}
 
 const create = (raw: Raw, headers: Record<string, string> = {}) =>
   call('POST /v1/predictions', { raw, headers: { 'content-type': 'application/json', ...headers } })
@@ -27,6 +29,8 @@ const megabyte = 1024 * 1024
 const limit = 10 * megabyte
 
 describe('what is refused', () => {
+  serving('redis', 0)
+
   test.each<[string, Raw, Record<string, string>?]>([
     ['65 levels of lists', lists(63)],
     ['65 levels of objects', objects(63)],
@@ -76,68 +80,73 @@ describe('what is refused', () => {
   })
 })
 
-describe('what is accepted is run, and comes out as it was taken', () => {
-  test.each<[string, Raw, string, Record<string, string>?]>([
-    [
-      'NUL and lone surrogates become U+FFFD',
-      withInput('{"a\\u0000":["b\\ud800c","\\udfff"]}'),
-      '{"a\uFFFD":["b\uFFFDc","\uFFFD"]}',
-    ],
-    [
-      'so do bytes that are no UTF-8',
-      new Uint8Array([...Buffer.from('{"model":"echo","input":{"a":"'), 0xff, 0x22, 0x7d, 0x7d]),
-      '{"a":"\uFFFD"}',
-    ],
-    ['64 levels are kept', objects(62), JSON.stringify(JSON.parse(objects(62)).input)],
-    ['of a name that comes twice the last one counts', withInput('{"a":1,"b":2,"a":3}'), '{"a":3,"b":2}'],
-    [
-      'an integer of 20 digits is the nearest double',
-      withInput('{"a":12345678901234567890}'),
-      '{"a":12345678901234567000}',
-    ],
-    ['a number too small for a double is 0', withInput('{"a":1e-400}'), '{"a":0}'],
-    [
-      'names of JavaScript are names like others',
-      withInput('{"a":{"__proto__":{"b":1}},"constructor":{"prototype":2},"toString":3}'),
-      '{"a":{"__proto__":{"b":1}},"constructor":{"prototype":2},"toString":3}',
-    ],
-    ['"__proto__" beside them is ignored', `{"__proto__":{"model":"none"},${plain.slice(1)}`, '{}'],
-    ['a picture that is JSON is JSON', plain, '{}', { 'content-type': 'image/png' }],
-    ['so is a text in UTF-7', plain, '{}', { 'content-type': 'text/plain; charset=utf-7' }],
-  ])('%s', async (_, raw, taken, headers) => {
-    const created = await create(raw, headers)
-    expect(created.status).toBe(201)
-    expect(JSON.stringify(created.body.input)).toBe(taken)
+describe.each(['redis', 'postgres'] as const)(
+  'what is accepted is run, and comes out as it was taken, over %s',
+  (queue) => {
+    serving(queue)
 
-    const { status, output } = await endOf(created.body)
+    test.each<[string, Raw, string, Record<string, string>?]>([
+      [
+        'NUL and lone surrogates become U+FFFD',
+        withInput('{"a\\u0000":["b\\ud800c","\\udfff"]}'),
+        '{"a\uFFFD":["b\uFFFDc","\uFFFD"]}',
+      ],
+      [
+        'so do bytes that are no UTF-8',
+        new Uint8Array([...Buffer.from('{"model":"echo","input":{"a":"'), 0xff, 0x22, 0x7d, 0x7d]),
+        '{"a":"\uFFFD"}',
+      ],
+      ['64 levels are kept', objects(62), JSON.stringify(JSON.parse(objects(62)).input)],
+      ['of a name that comes twice the last one counts', withInput('{"a":1,"b":2,"a":3}'), '{"a":3,"b":2}'],
+      [
+        'an integer of 20 digits is the nearest double',
+        withInput('{"a":12345678901234567890}'),
+        '{"a":12345678901234567000}',
+      ],
+      ['a number too small for a double is 0', withInput('{"a":1e-400}'), '{"a":0}'],
+      [
+        'names of JavaScript are names like others',
+        withInput('{"a":{"__proto__":{"b":1}},"constructor":{"prototype":2},"toString":3}'),
+        '{"a":{"__proto__":{"b":1}},"constructor":{"prototype":2},"toString":3}',
+      ],
+      ['"__proto__" beside them is ignored', `{"__proto__":{"model":"none"},${plain.slice(1)}`, '{}'],
+      ['a picture that is JSON is JSON', plain, '{}', { 'content-type': 'image/png' }],
+      ['so is a text in UTF-7', plain, '{}', { 'content-type': 'text/plain; charset=utf-7' }],
+    ])('%s', async (_, raw, taken, headers) => {
+      const created = await create(raw, headers)
+      expect(created.status).toBe(201)
+      expect(JSON.stringify(created.body.input)).toBe(taken)
 
-    expect({ status, output: JSON.stringify(output) }).toEqual({ status: 'succeeded', output: taken })
-  })
+      const { status, output } = await endOf(created.body)
 
-  test('an input of 10 MB is taken, and is too long for an answer', async () => {
-    const { status, body } = await create(ofSize(limit))
-    expect(status).toBe(201)
-    expect(await endOf(body)).toMatchObject({ status: 'failed', error_id: 'INVALID_OUTPUT' })
-  })
+      expect({ status, output: JSON.stringify(output) }).toEqual({ status: 'succeeded', output: taken })
+    })
 
-  test.each(['/etc/hostname', '../../../../etc/hostname', '.', '', 'a\\u0000b'])(
-    'a file that an input makes a model name is not shown: %j',
-    async (path) => {
-      const { body } = await create(withInput(`{"a":{"$file":"${path}"}}`))
-      const { status, error_id, metadata } = await endOf(body)
-      expect({ status, error_id, files: metadata.storage.files }).toEqual({
-        status: 'failed',
-        error_id: 'INVALID_OUTPUT',
-        files: [],
-      })
-    },
-  )
+    test('an input of 10 MB is taken, and is too long for an answer', async () => {
+      const { status, body } = await create(ofSize(limit))
+      expect(status).toBe(201)
+      expect(await endOf(body)).toMatchObject({ status: 'failed', error_id: 'INVALID_OUTPUT' })
+    })
 
-  test('the marker of a file is a text like others', async () => {
-    const { body } = await create(withInput('{"a":"millrace-file:../../etc/hostname"}'))
-    expect((await endOf(body)).output).toEqual({ a: 'millrace-file:../../etc/hostname' })
-  })
-})
+    test.each(['/etc/hostname', '../../../../etc/hostname', '.', '', 'a\\u0000b'])(
+      'a file that an input makes a model name is not shown: %j',
+      async (path) => {
+        const { body } = await create(withInput(`{"a":{"$file":"${path}"}}`))
+        const { status, error_id, metadata } = await endOf(body)
+        expect({ status, error_id, files: metadata.storage.files }).toEqual({
+          status: 'failed',
+          error_id: 'INVALID_OUTPUT',
+          files: [],
+        })
+      },
+    )
+
+    test('the marker of a file is a text like others', async () => {
+      const { body } = await create(withInput('{"a":"millrace-file:../../etc/hostname"}'))
+      expect((await endOf(body)).output).toEqual({ a: 'millrace-file:../../etc/hostname' })
+    })
+  },
+)
 
 const endOf = ({ id }: Prediction) => untilEnded(call, id)
 
