@@ -18,6 +18,7 @@ import { rollingRestart } from './scenarios/rolling-restart.ts'
 import { sameKey } from './scenarios/same-key.ts'
 import { secrets } from './scenarios/secrets.ts'
 import { slowPostgres } from './scenarios/slow-postgres.ts'
+import { stalledPostgres } from './scenarios/stalled-postgres.ts'
 import { stoppedWorker } from './scenarios/stopped-worker.ts'
 import { termWorker } from './scenarios/term-worker.ts'
 import { walkWhileWriting } from './scenarios/walk-while-writing.ts'
@@ -41,6 +42,7 @@ export const scenarios: Scenario[] = [
   workerCutFromQueue,
   postgresRestarts,
   ...slowPostgres,
+  stalledPostgres,
   lostAnswers,
   fullDisk,
   stoppedWorker,
