@@ -15,14 +15,16 @@ export async function startRecording(
     (next: Answering) =>
     (request: ReceivedRequest, nth: number): Answer => {
       const answer = typeof next === 'function' ? next(request, nth) : next
-      history.record({
-        is: 'webhook',
-        ...toldBy(request.body),
-        id: String(request.headers['webhook-id']),
-        body: createHash('sha256').update(request.body).digest('hex'),
-        sound: verifies(webhook, request),
-        answer: answer.cut || answer.hang ? 0 : (answer.status ?? 200),
-      })
+      // Whoever else tries the doors of this machine sends no webhook.
+      if (request.method === 'POST')
+        history.record({
+          is: 'webhook',
+          ...toldBy(request.body),
+          id: String(request.headers['webhook-id']),
+          body: createHash('sha256').update(request.body).digest('hex'),
+          sound: verifies(webhook, request),
+          answer: answer.cut || answer.hang ? 0 : (answer.status ?? 200),
+        })
       return answer
     }
   const receiver = await startReceiver(recorded(first))

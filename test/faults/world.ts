@@ -193,25 +193,26 @@ export const privateWords = 'for the eyes of my model only'
 
 /** What most scenarios send: a short run with a word of its own, with webhooks; now and then one that writes meanwhile. */
 export function ordinary(world: World, input: Record<string, unknown> = {}) {
+  const events = world.random.pick(subscriptions)
   const writes = world.random.below(8) === 0 && { chunks: 3, log: 'on its way' }
   return {
     model: 'echo',
     input: { text: privateWords, word: randomUUID(), ...writes, ...input },
-    webhook: { url: world.receiver.url, events: world.random.pick(subscriptions) },
+    ...(events !== null && { webhook: { url: world.receiver.url, events } }),
   }
 }
 
 const ends = ['succeeded', 'failed', 'cancelled']
 
-/** As a client may spell them; few want to know of every step. */
+/** As a client may spell them, or none; few want to know of every step. */
 const subscriptions = [
+  null,
+  null,
+  ends,
   ends,
   ends,
   ['completed', 'failed', 'canceled'],
-  ends,
   ['started', ...ends],
-  ['started', ...ends],
-  ['prediction.started', ...ends],
   ['created', 'starting', 'started', ...ends].map((name) => `prediction.${name}`),
 ]
 

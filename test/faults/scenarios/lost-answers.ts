@@ -10,7 +10,9 @@ import { ordinary, type World } from '../world.ts'
 export const lostAnswers: Scenario = {
   name: 'lost-answers',
   fault: 'the connection to Postgres cut after COMMIT was sent, 500 times, of api, worker and dispatcher',
-  outcome: 'no duplicate and no loss: whatever its client did not cancel succeeds',
+  outcome: 'no duplicate and no loss: whatever its client did not cancel succeeds, at its first attempt',
+  // As in production. What was claimed is found again within a lease, and one renewal that is lost costs no lease.
+  longShape: { env: { LEASE_SECONDS: '15' } },
   async run(world, { predictions, long }) {
     const wanted = long ? 500 : 20
     const body = () => ordinary(world, { delay_ms: 20 + world.random.below(200), log: 'on its way' })
@@ -40,6 +42,9 @@ export const lostAnswers: Scenario = {
     if (rows.length > 0)
       throw new Error(`${rows.length} did not succeed, the first: ${JSON.stringify(rows[0])}`)
     const reruns = await countReruns(world, ids)
+    // With the short leases of the short run a busy machine may cost one, after an answer that was lost.
+    const most = long ? 0 : losing.lost().worker
+    if (reruns > most) throw new Error(`${reruns} predictions were run again because answers were lost`)
     return {
       ...losing.lost(),
       reruns,

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { countReruns } from '../reruns.ts'
 import type { Scenario } from '../scenario.ts'
 import type { NetworkFault } from '../tcp-proxy.ts'
 import { underLoad } from '../under-load.ts'
@@ -31,12 +32,14 @@ function network({ name, fault, seconds, faults }: Network): Scenario {
     name,
     fault,
     shortOn: 'redis',
-    outcome: 'besides 2xx only 503 with Retry-After, and all is over without a hand',
+    outcome:
+      'besides 2xx only 503 with Retry-After, all is over without a hand, and nothing is run again (leases and patience as in production)',
+    longShape: { patient: true, env: { LEASE_SECONDS: '15' } },
     async run(world, { predictions, long }) {
       const lasts = long ? seconds.long : seconds.short
       const perSecond = predictions / (lasts * faults.length + 2)
       const body = () => ordinary(world, { delay_ms: 20 + world.random.below(100) })
-      const { answers, recoveryMs } = await underLoad(
+      const { ids, answers, recoveryMs } = await underLoad(
         world,
         { count: predictions, perSecond, atOnce: 32, body },
         async () => {
@@ -52,8 +55,16 @@ function network({ name, fault, seconds, faults }: Network): Scenario {
       )
       const wrong = answers.notAccepted.find(({ status, retryAfter }) => status !== 503 || !retryAfter)
       if (wrong) throw new Error(`Answered otherwise than with 503 and Retry-After: ${JSON.stringify(wrong)}`)
+      const reruns = await countReruns(world, ids)
+      if (long && reruns > 0)
+        throw new Error(`${reruns} predictions were run again because the network failed`)
       if (long && recoveryMs > 60_000) throw new Error(`It took ${recoveryMs} ms to recover`)
-      return { refused: answers.notAccepted.length, slowest_create: answers.slowestMs, recovery: recoveryMs }
+      return {
+        refused: answers.notAccepted.length,
+        reruns,
+        slowest_create: answers.slowestMs,
+        recovery: recoveryMs,
+      }
     },
   }
 }
