@@ -1,5 +1,5 @@
 import { errors } from '@millrace/contract/errors'
-import { faultOf, isUnreachable } from '@millrace/database/faults'
+import { isPassing, isUnreachable } from '@millrace/database/faults'
 import type { ErrorRequestHandler, RequestHandler } from 'express'
 import { ApiError, errorEnvelope } from './api-error.ts'
 import type { Context } from './context.ts'
@@ -32,7 +32,7 @@ export const unknownEndpoint: RequestHandler = (request) => {
 function asApiError(thrown: unknown): ApiError {
   if (thrown instanceof ApiError) return thrown
   if (isUnreachable(thrown)) return new ApiError('SERVICE_UNAVAILABLE')
-  if (faultOf(thrown) === 'locked') return new ApiError('SERVICE_UNAVAILABLE', 'The service is busy.')
+  if (isPassing(thrown)) return new ApiError('SERVICE_UNAVAILABLE', 'The service is busy.')
   if (thrown instanceof URIError)
     return new ApiError('INVALID_REQUEST', 'The path is not properly percent-encoded.')
   if (typeof thrown === 'object' && thrown !== null && 'type' in thrown) {
