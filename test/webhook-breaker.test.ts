@@ -56,7 +56,7 @@ test('a path that hangs costs its own account the host, not the others that shar
   const load = createLoad({ slots: 64, slotsPerAccount: 16, now: () => time })
   const claim = async () => {
     const saturation = load.saturation()
-    const claimed = await claimDue(database.db, {
+    const { claimed } = await claimDue(database.db, {
       limit: 64,
       slotsPerAccount: 16,
       leaseSeconds: 60,
@@ -92,7 +92,7 @@ test('a long backlog of one account is looked behind', async () => {
   await givenPrediction(db, other, { url })
   const load = createLoad({ slots: 64, slotsPerAccount: 16, now: () => time })
 
-  const claimed = await claimDue(db, {
+  const { claimed } = await claimDue(db, {
     limit: 64,
     slotsPerAccount: 16,
     leaseSeconds: 60,

@@ -217,7 +217,7 @@ test('stopping finishes what is under way and leaves the rest due', async () => 
 async function claimAndDie(id: string): Promise<void> {
   const saturation = createLoad({ slots: 64, slotsPerAccount: 16 }).saturation()
   const request = { limit: 64, slotsPerAccount: 16, leaseSeconds: 0, saturation, wide: true }
-  const claimed = await claimDue(now.db, request)
+  const { claimed } = await claimDue(now.db, request)
   expect(claimed).toMatchObject([{ prediction_id: id }])
 }
 

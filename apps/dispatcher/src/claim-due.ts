@@ -11,9 +11,10 @@ export const slotsPerHost = 8
  * wait for an earlier event of the same prediction and target. Each is leased by the database's clock: should this
  * process die, another one sends it again once the lease ran out.
  */
-export async function claimDue(db: Database, request: ClaimRequest): Promise<ClaimedDelivery[]> {
+export async function claimDue(db: Database, request: ClaimRequest): Promise<Claim> {
   const { limit, slotsPerAccount, leaseSeconds, saturation } = request
-  const { rows: allowed } = await db.pool.query<{ id: string }>({
+  const window = request.wide ? looked.wide : looked.usual
+  const { rows: looks } = await db.pool.query<{ ids: string[]; due: number; waiting: number }>({
     name: 'look-for-due',
     text: lookStatement,
     values: [
@@ -25,16 +26,17 @@ export async function claimDue(db: Database, request: ClaimRequest): Promise<Cla
       saturation.probingPairs,
       JSON.stringify(saturation.inFlight),
       JSON.stringify(saturation.accounts),
-      request.wide ? looked.wide : looked.usual,
+      window,
     ],
   })
-  const ids = allowed.map(({ id }) => id)
-  if (ids.length === 0) return []
+  const { ids, due, waiting } = looks[0] ?? { ids: [], due: 0, waiting: 0 }
+  const seen = { full: due >= window, waiting }
+  if (ids.length === 0) return { claimed: [], ...seen }
   const values = [ids, ...rangeOf(ids), leaseSeconds]
   const { rows } = await retryConflicts(() =>
     db.pool.query<ClaimedDelivery>({ name: 'claim-due', text: claimStatement, values }),
   )
-  return rows
+  return { claimed: rows, ...seen }
 }
 
 /**
@@ -43,6 +45,9 @@ export async function claimDue(db: Database, request: ClaimRequest): Promise<Cla
  */
 const looked = { usual: 500, wide: 20_000 }
 export const wideEveryMs = 100
+
+/** Of one target so many are tried in one claim: what its slots may hold back, in several dispatchers. */
+const probed = 200
 
 /** How `account` and `host` are written as one text, here and in the statement. */
 export const pairOf = (account: string, host: string): string => `${account} ${host}`
@@ -66,12 +71,16 @@ const lookStatement = `
       and account_id <> all($4::uuid[]) and account_id || ' ' || host <> all($5::text[])
     order by due_at limit $9::integer
   ), pairs as materialized (
-    select account_id, host, array_agg(id order by due_at, id) as ids from due group by account_id, host
-  ), allowed as (
-    select d.id, d.due_at, coalesce(a.count, 0) + row_number() over (partition by c.account_id order by d.due_at, d.id) as of_account
-    from pairs c
+    select c.*, greatest(0, case when c.account_id || ' ' || c.host = any($6::text[]) then 1 else $2::integer end
+                            - coalesce(p.count, 0)) as free
+    from (select account_id, host, count(*) as due, (array_agg(id order by due_at, id))[:${probed}] as ids
+          from due group by account_id, host) c
     left join (select account, host, count from json_to_recordset($7) as f(account uuid, host text, count integer)) p
       on p.account = c.account_id and p.host = c.host
+  ), allowed as materialized (
+    select d.id, d.due_at, c.account_id, c.host,
+           coalesce(a.count, 0) + row_number() over (partition by c.account_id order by d.due_at, d.id) as of_account
+    from pairs c
     left join (select account, count from json_to_recordset($8) as f(account uuid, count integer)) a
       on a.account = c.account_id
     cross join lateral (
@@ -86,10 +95,15 @@ const lookStatement = `
           and e.id <= uuid_floor(d.created_at + interval '1 minute')
         offset 0)
       order by oldest.nth
-      limit greatest(0, case when c.account_id || ' ' || c.host = any($6::text[]) then 1 else $2::integer end - coalesce(p.count, 0))
+      limit c.free
     ) d
   )
-  select id from allowed where of_account <= $3 order by due_at, id limit $1::integer`
+  select array(select id from allowed where of_account <= $3 order by due_at, id limit $1::integer) as ids,
+         (select count(*) from due)::integer as due,
+         (select coalesce(sum(c.due - coalesce(a.count, 0)), 0)::integer
+          from pairs c left join (select account_id, host, count(*) from allowed group by account_id, host) a
+            using (account_id, host)
+          where coalesce(a.count, 0) < c.free) as waiting`
 
 // A statement of its own, and without a join, for the reason that the lifecycle's hold-runs.ts gives. Another process may
 // have taken some of them since they were looked for.
@@ -99,6 +113,15 @@ const claimStatement = `
   where id = any($1::uuid[]) and id between $2 and $3
     and completed_at is null and (state = 'due' or lease_until < clock_timestamp())
   returning id, attempt, account_id, prediction_id, endpoint_id, url, host, event, body_id, due_at`
+
+/** What a look at the due deliveries gave. */
+export interface Claim {
+  claimed: ClaimedDelivery[]
+  /** There is more behind what was looked at. */
+  full: boolean
+  /** So many are due, and their targets have slots for them, but they wait for an earlier event. */
+  waiting: number
+}
 
 /** A delivery that this process alone may send now, as attempt number `attempt`. */
 export interface ClaimedDelivery {

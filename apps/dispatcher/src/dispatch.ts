@@ -4,8 +4,9 @@ import type { Log } from '@millrace/process/log'
 import { counter, histogram } from '@millrace/process/metrics'
 import { type ClaimedDelivery, claimDue, wideEveryMs } from './claim-due.ts'
 import { deliver, drop, type Report } from './deliver.ts'
-import { createLoad } from './load.ts'
+import { createLoad, type Saturation } from './load.ts'
 import { type Answer, createPost } from './post.ts'
+import { postponeWaiting } from './postpone.ts'
 import { type PreparedDelivery, prepare, type UnwantedDelivery } from './prepare.ts'
 import { createResults } from './record.ts'
 
@@ -25,28 +26,49 @@ export function startDispatch(options: DispatchOptions): Dispatch {
   const bell = createBell()
   let stopping = false
   let lastWide = Number.NEGATIVE_INFINITY
+  let nextPostponing = Number.NEGATIVE_INFINITY
 
   async function claimUntilStopped(): Promise<void> {
     while (!stopping) {
-      const claimed = await claimSome().catch((error: unknown) => {
+      const restMs = await claimSome().catch((error: unknown) => {
         log.error({ err: error }, 'deliveries could not be claimed')
-        return 0
+        return pollMs
       })
-      if (claimed === 0) await bell.rung(pollMs)
+      if (restMs > 0) await bell.rung(restMs)
     }
   }
 
+  /** Answers how long there is nothing to claim, unless the bell rings. */
   async function claimSome(): Promise<number> {
     const limit = load.free()
-    if (limit === 0) return 0
+    if (limit === 0) return pollMs
     const saturation = load.saturation()
     const wide = performance.now() - lastWide >= wideEveryMs
     if (wide) lastWide = performance.now()
     const leaseSeconds = leaseMs / 1000
-    const claimed = await claimDue(db, { limit, slotsPerAccount, leaseSeconds, saturation, wide })
+    const look = { limit, slotsPerAccount, leaseSeconds, saturation, wide }
+    const { claimed, full, waiting } = await claimDue(db, look)
     for (const delivery of claimed) load.add(delivery)
-    if (claimed.length > 0) track(sendAll(claimed))
-    return claimed.length
+    if (waiting >= crowd && performance.now() >= nextPostponing) track(postpone(saturation))
+    if (claimed.length > 0) {
+      track(sendAll(claimed))
+      return 0
+    }
+    const blind = full && !wide
+    return blind ? Math.max(1, lastWide + wideEveryMs - performance.now()) : pollMs
+  }
+
+  /** One at a time, and at once again while it finds many. */
+  async function postpone(saturation: Saturation): Promise<void> {
+    nextPostponing = Number.POSITIVE_INFINITY
+    let moved = 0
+    try {
+      moved = await postponeWaiting(db, saturation)
+    } catch (error) {
+      log.error({ err: error }, 'waiting deliveries could not be postponed')
+    }
+    nextPostponing = performance.now() + (moved >= crowd ? 0 : pollMs)
+    if (moved > 0) bell.ring()
   }
 
   async function sendAll(claimed: ClaimedDelivery[]): Promise<void> {
@@ -152,6 +174,9 @@ function observe(log: Log, { delivery, answer, result }: Report): void {
 }
 
 const pollMs = 1_000
+
+/** So many that wait for an earlier event are worth moving out of the way. */
+const crowd = 50
 
 const attempts = counter(
   'millrace_delivery_attempts_total',

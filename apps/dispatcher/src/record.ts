@@ -4,6 +4,7 @@ import { faultOf, retryConflicts, untilReachable } from '@millrace/database/faul
 import { rangeOf } from '@millrace/lifecycle/id-range'
 import type { ClaimedDelivery } from './claim-due.ts'
 import type { Answer } from './post.ts'
+import { recall } from './postpone.ts'
 import { endTargets, noteEndpoints } from './targets.ts'
 import { errorOf, type Verdict } from './verdict.ts'
 
@@ -33,6 +34,7 @@ async function recordAll(db: Database, results: Recorded[]): Promise<boolean[]> 
       const own = results.filter(({ delivery }) => ids.has(delivery.id))
       await noteEndpoints(client, own)
       await endTargets(client, own)
+      await recall(client, own)
       return ids
     }),
   )

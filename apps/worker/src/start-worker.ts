@@ -98,6 +98,7 @@ async function openWorker(config: Config, log: Log): Promise<Worker> {
     db,
     links: {
       publicUrl: config.publicUrl,
+      fileDays: config.fileDays,
       file: ({ id, name }) => fileUrls.sign(id, name, webhookUrlSeconds),
     },
   }
