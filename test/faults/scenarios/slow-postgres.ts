@@ -37,7 +37,7 @@ function network({ name, fault, seconds, faults }: Network): Scenario {
     longShape: { patient: true, env: { LEASE_SECONDS: '15' } },
     async run(world, { predictions, long }) {
       const lasts = long ? seconds.long : seconds.short
-      const perSecond = predictions / (lasts * faults.length + 2)
+      const perSecond = Math.min(predictions / (lasts * faults.length + 2), 60)
       const body = () => ordinary(world, { delay_ms: 20 + world.random.below(100) })
       const { ids, answers, recoveryMs } = await underLoad(
         world,
