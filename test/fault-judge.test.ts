@@ -289,6 +289,20 @@ const breaches: Record<string, Record<string, Entry[]>> = {
     'a row that is missing from the part that was walked': history({
       seen: [walk(['pred_3', 'pred_0'], { whole: false })],
     }),
+    'a row of the team that is missing': history({
+      seen: [
+        created({ id: 'pred_2', key: 'key-2', tag: 'red', asked: 50, at: 51 }),
+        walk([], { tag: 'red' }),
+      ],
+      stored: ended({ id: 'pred_2', key: 'key-2' }),
+    }),
+    'a row of another team': history({
+      seen: [
+        created({ id: 'pred_2', key: 'key-2', tag: 'red', asked: 50, at: 51 }),
+        walk(['pred_2'], { tag: 'blue' }),
+      ],
+      stored: ended({ id: 'pred_2', key: 'key-2' }),
+    }),
   },
   'what fails for now is a 503 that says when to ask again': {
     'a 503 without a time': history({ seen: [sent({ status: 503, retryAfter: false })] }),
@@ -433,6 +447,15 @@ describe('no promise is broken by', () => {
     'a row that came during a walk': history({
       seen: [created({ id: 'pred_2', key: 'key-2', asked: 98, at: 102 }), walk(['pred_1'])],
       stored: ended({ id: 'pred_2', key: 'key-2' }),
+    }),
+    'a walk of one team': history({
+      seen: [
+        created({ id: 'pred_2', key: 'key-2', tag: 'red', asked: 50, at: 51 }),
+        walk(['pred_2'], { tag: 'red' }),
+        walk([], { tag: 'blue' }),
+      ],
+      stored: ended({ id: 'pred_2', key: 'key-2' }),
+      without: (entry) => entry.is === 'list' && entry.tag === undefined,
     }),
     'a row that was deleted after a walk, with its webhooks': history({
       seen: [happened({ is: 'delete', asked: 150, id: 'pred_1', status: 200 }, 151)],

@@ -82,8 +82,15 @@ export function cancelled(shown: Status, { asked, at }: Times): Entry {
   return { is: 'cancel', asked, at, id: 'pred_1', status: 200, shown, ...wordOf(shown), ms: at - asked }
 }
 
-export function walk(ids: string[], { asked = 99, at = 100, whole = true } = {}): Entry {
-  return { is: 'list', asked, at, ids, whole, status: 200 }
+interface Walked {
+  asked?: number
+  at?: number
+  whole?: boolean
+  tag?: string
+}
+
+export function walk(ids: string[], { asked = 99, at = 100, whole = true, tag }: Walked = {}): Entry {
+  return { is: 'list', asked, at, ids, whole, status: 200, ...(tag && { tag }) }
 }
 
 export function webhook(id: string, change: Partial<Extract<Happening, { is: 'webhook' }>> = {}): Entry {

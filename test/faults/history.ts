@@ -39,13 +39,14 @@ export type Entry = Happening & { at: number }
 export type Happening =
   /**
    * One request to create, and how it ended: `status` 0 is no answer. `key` is null where it had none, `word` is what
-   * its input carries and no other's, `asked` is when the request began, `body` the digest of what was sent, `mayFail`
+   * its input carries and no other's, `tag` its tag `team`, `asked` is when the request began, `body` the digest of what was sent, `mayFail`
    * whether that asks for a failure, `replayed` whether the answer called itself one that was given before.
    */
   | {
       is: 'create'
       key: string | null
       word?: string
+      tag?: string
       mayFail?: boolean
       asked: number
       body: string
@@ -62,9 +63,9 @@ export type Happening =
   | ({ is: 'delete'; asked: number; id: string } & Answered)
   /**
    * A walk through the list by its cursor, to its end or, where it was not `whole`, to the last of `ids`: `status` is
-   * what its last page was answered with. Of walks by page only those pages are told that were not shown.
+   * what its last page was answered with, and `tag` the `team` that alone was asked for. Of walks by page only those pages are told that were not shown.
    */
-  | ({ is: 'list'; asked: number; ids: string[]; whole: boolean } & Answered)
+  | ({ is: 'list'; asked: number; ids: string[]; whole: boolean; tag?: string } & Answered)
   /**
    * One that arrived: whose it is and what it tells, the digest of its body, the word in the output that it shows,
    * whether its signature is right, and what it is answered with; 0 is nothing.

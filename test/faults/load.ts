@@ -96,10 +96,12 @@ export async function create(client: Client, body: CreateBody, key: string | nul
   const { id, error } = (outcome.json ?? {}) as { id?: string; error?: { error_id?: string } }
   const told = error?.error_id ?? outcome.text
   const word = wordIn(body.input)
+  const tag = body.tags?.team
   client.history.record({
     is: 'create',
     key,
     ...(word && { word }),
+    ...(tag && { tag }),
     ...(asksToFail(body) && { mayFail: true }),
     asked,
     body: createHash('sha256').update(sent).digest('hex'),
@@ -153,23 +155,25 @@ export async function remove(client: Client, id: string): Promise<number> {
 }
 
 /**
- * Walks once through the list by its cursor, all of it or its first `pages`. Answers the ids; undefined when an answer
- * was missing.
+ * Walks once through the list by its cursor, all of it or its first `pages`, or those of one team. Answers the ids;
+ * undefined when an answer was missing.
  */
-export async function walk(client: Client, pages = Number.POSITIVE_INFINITY): Promise<string[] | undefined> {
+export async function walk(client: Client, what: Walk = {}): Promise<string[] | undefined> {
+  const { pages = Number.POSITIVE_INFINITY, tag } = what
+  const filter = tag === undefined ? '' : `model=echo&tag.team=${tag}`
   const asked = Math.floor(now())
   const ids: string[] = []
   let next: string | null = ''
   let page: ListedPage | undefined
   for (let nth = 0; next !== null && nth < pages; nth++) {
-    page = await readPage(client, next === '' ? '' : `cursor=${encodeURIComponent(next)}`)
+    page = await readPage(client, next === '' ? filter : `${filter}&cursor=${encodeURIComponent(next)}`)
     if (!page) break
     ids.push(...page.ids)
     next = page.next
   }
   // What was read before an answer was missing counts; the missing one is on record by itself.
   if (ids.length > 0 || page)
-    client.history.record({ is: 'list', asked, ids, whole: next === null, status: 200 })
+    client.history.record({ is: 'list', asked, ids, whole: next === null, status: 200, ...(tag && { tag }) })
   return page && ids
 }
 
@@ -251,7 +255,18 @@ export interface CreatePlan {
   keyed?: boolean
 }
 
-export type CreateBody = { model: string; input: Record<string, unknown>; [field: string]: unknown }
+interface Walk {
+  pages?: number
+  /** Of this team, which the tag `team` tells. */
+  tag?: string
+}
+
+export type CreateBody = {
+  model: string
+  input: Record<string, unknown>
+  tags?: { team?: string }
+  [field: string]: unknown
+}
 
 /** How one create was answered; `error` is the error id, or why there was no answer. */
 export interface Created {

@@ -13,7 +13,7 @@ export function startReader(client: Client): Reader {
       .flatMap((entry) => (entry.is === 'create' && entry.id ? entry.id : []))
     if (newest.length > 0) await get(patient, client.random.pick(newest))
   })
-  const walking = repeat(1_000, () => walk(patient, 4))
+  const walking = repeat(1_000, () => walk(patient, { pages: 4 }))
   return {
     async stop() {
       await Promise.all([looking.stop(), walking.stop()])

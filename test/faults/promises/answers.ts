@@ -4,7 +4,7 @@ import type { Promises } from './promises.ts'
 /** What clients are answered, and nobody is told. */
 export const answerPromises: Promises = {
   'a walk through the list shows each row once': function* ({ lists, creates, deletes }) {
-    for (const { asked, at: ended, ids, whole } of lists) {
+    for (const { asked, at: ended, ids, whole, tag: wanted } of lists) {
       const listed = new Set(ids)
       if (!whole && ids.length === 0) continue
       const last = whole ? '' : (ids.at(-1) ?? '')
@@ -13,7 +13,11 @@ export const answerPromises: Promises = {
         const gone = deletes.get(id)?.find(({ at, status }) => status < 300 && status > 0 && at < asked)
         if (gone) yield `${id} was listed ${asked - gone.at} ms after it was deleted`
       }
-      for (const { id, at, status } of creates) {
+      for (const { id, at, status, tag } of creates) {
+        if (wanted && wanted !== tag) {
+          if (id && listed.has(id)) yield `${id} is of team ${tag} and was listed among ${wanted}`
+          continue
+        }
         const stood =
           id &&
           status > 0 &&

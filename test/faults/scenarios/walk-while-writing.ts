@@ -6,14 +6,16 @@ import { ordinary, type World } from '../world.ts'
 export const walkWhileWriting: Scenario = {
   name: 'walk-while-writing',
   shortOn: 'postgres',
-  fault: 'clients walk the list by cursor and by page while others create and delete',
+  fault: 'clients walk the list by cursor, whole and filtered, and by page while others create and delete',
   outcome: 'by cursor every row that existed throughout comes exactly once, by page no page repeats one',
   async run(world, { predictions, long }) {
     const before = world.history.entries.length
     let pages = 0
     const pauseMs = long ? 500 : 10
     const readers = [
-      ...Array.from({ length: 3 }, () => repeat(pauseMs, () => walk(world.client))),
+      ...[{}, {}, ...teams.map((tag) => ({ tag }))].map((what) =>
+        repeat(pauseMs, () => walk(world.client, what)),
+      ),
       repeat(pauseMs, async () => {
         pages += await walkByPage(world)
       }),
@@ -27,7 +29,7 @@ export const walkWhileWriting: Scenario = {
       count: predictions,
       perSecond: long ? 100 : 30,
       atOnce: 4,
-      body: () => ordinary(world),
+      body: () => ({ ...ordinary(world), tags: { team: world.random.pick(teams) } }),
       onCreated: (id) => ids.push(id),
     })
     const deleted = await deleting.stop()
@@ -41,6 +43,8 @@ export const walkWhileWriting: Scenario = {
     return { walks, pages, deleted }
   },
 }
+
+const teams = ['red', 'blue']
 
 /** Pages shift while rows come and go, so one may show what the last one showed; but each is in order and repeats nothing. */
 async function walkByPage({ client }: World): Promise<number> {
