@@ -87,7 +87,7 @@ function outage({ name, fault, seconds, begin }: Outage): Scenario {
         const end = await begin(world)
         try {
           firstEndMs = await untilOneEnds(world, creating)
-          await delay(lasts * 1000 - firstEndMs)
+          await delay(Math.max(0, lasts * 1000 - firstEndMs))
         } finally {
           await end()
           world.fault(`${fault}: over`)

@@ -41,9 +41,12 @@ export const rollingRestart: Scenario = {
 
 type Create = Extract<Entry, { is: 'create' }>
 
-/** Nobody listened: a balancer would have asked the next api. */
+/**
+ * Nobody listened, or stopped to in the very moment of the handshake: the client sent nothing yet, and a balancer would
+ * ask the next api.
+ */
 function wasRefused({ status, error }: Create): boolean {
-  return status === 0 && error !== undefined && error.includes('ECONNREFUSED')
+  return status === 0 && error !== undefined && /\bconnect ECONN(REFUSED|RESET)\b/.test(error)
 }
 
 function isProper({ status, retryAfter }: Create): boolean {

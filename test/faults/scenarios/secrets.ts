@@ -29,7 +29,7 @@ export const secrets: Scenario = {
     await world.random.pick(world.workers).kill()
     await refuse(world, token)
     await creating
-    await world.untilQuiet()
+    await world.untilQuiet(120_000)
     await endpoint.remove()
 
     const strays = endpoint.receiver.requests.filter(({ headers }) => headers.authorization !== bearer)

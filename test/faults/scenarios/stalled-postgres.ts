@@ -13,10 +13,11 @@ export const stalledPostgres: Scenario = {
   async run(world, { predictions, long }) {
     const leaseMs = world.leaseSeconds * 1000
     const stallMs = (leaseMs + patienceMs) / 2
-    const load = long ? { count: predictions, perSecond: 30 } : { count: 32, perSecond: 32 }
-    // One in four is under way when a stall begins, and as likely done before its end as after it.
+    const load = long ? { count: predictions, perSecond: 60 } : { count: 32, perSecond: 32 }
+    // Some are under way when a stall begins, and as likely done before its end as after it.
+    const oneIn = long ? 16 : 4
     const body = (nth: number) =>
-      ordinary(world, { delay_ms: nth % 4 === 0 ? 1_000 + world.random.below(stallMs) : 50 })
+      ordinary(world, { delay_ms: nth % oneIn === 0 ? 1_000 + world.random.below(stallMs) : 50 })
     let stalls = 0
     const { ids, recoveryMs } = await underLoad(world, { ...load, body }, async ({ over }) => {
       while (long ? !over() : stalls < 1) {
