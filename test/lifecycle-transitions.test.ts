@@ -45,6 +45,7 @@ describe('the code', () => {
     const before = await statusOf(id)
     switch (verb) {
       case 'claim':
+      case 'start':
       case 'reclaim': {
         if (verb === 'reclaim') await handBack(db, 'a-worker', [{ id, attempt }])
         const taken = await claim(lifecycle, {
@@ -52,9 +53,10 @@ describe('the code', () => {
           limit: 1,
           worker: 'other',
           leaseSeconds: 60,
+          warm: verb === 'start',
         })
         // A pending run that is taken was claimed, any other was reclaimed: one statement does both.
-        return taken.length === 1 && (before === 'pending') === (verb === 'claim')
+        return taken.length === 1 && (before === 'pending') === (verb !== 'reclaim')
       }
       case 'begin': {
         await begin(lifecycle, [{ id, attempt }])

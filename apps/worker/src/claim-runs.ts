@@ -43,7 +43,9 @@ export function claimRuns(
   async function tryClaim(model: string, limit: number): Promise<Claim[]> {
     const { name: holder, leaseSeconds } = config
     try {
-      const found = await track(claim(lifecycle, { model, limit, worker: holder, leaseSeconds }))
+      const found = await track(
+        claim(lifecycle, { model, limit, worker: holder, leaseSeconds, warm: isWarm(model) }),
+      )
       const claims = found.filter(isNew)
       if (claims.length < found.length) maybeWaiting.add(model)
       const ids = claims.map(({ id }) => id)
@@ -58,6 +60,12 @@ export function claimRuns(
       setTimeout(() => wake(model), retryMs).unref()
       return []
     }
+  }
+
+  /** Whether a run begins as soon as it is claimed. */
+  function isWarm(name: string): boolean {
+    const model = models.get(name)
+    return model?.provider.warm() === true && !model.takesFiles
   }
 
   /**

@@ -13,7 +13,14 @@ import type { ServedModel, Worker } from './worker.ts'
 export async function runPrediction(worker: Worker, claim: Claim, model: ServedModel): Promise<RunReport> {
   const workDir = join(worker.workFolder, `${claim.id}-${claim.attempt}`)
   const hold = worker.lease.hold(claim)
-  const run: Run = { claim, model, hold, workDir, events: worker.events.open(claim), begun: undefined }
+  const run: Run = {
+    claim,
+    model,
+    hold,
+    workDir,
+    events: worker.events.open(claim),
+    begun: claim.begun ? Promise.resolve() : undefined,
+  }
   try {
     const outcome = await perform(worker, run)
     await run.events.flushed()

@@ -1,4 +1,5 @@
 import { loadCatalogue } from '@millrace/models/catalogue'
+import { takesFiles } from '@millrace/models/file-fields'
 import type { Log } from '@millrace/process/log'
 import { openProvider } from '@millrace/providers/open-provider'
 import type { Config } from './config.ts'
@@ -15,7 +16,11 @@ export async function serveModels(config: Config, log: Log): Promise<ReadonlyMap
   return new Map(
     served.map((description) => [
       description.namespace,
-      { description, provider: openProvider(description, { abortGraceMs }) },
+      {
+        description,
+        takesFiles: takesFiles(description.input_schema),
+        provider: openProvider(description, { abortGraceMs }),
+      },
     ]),
   )
 }

@@ -36,5 +36,7 @@ export interface Worker {
 
 export interface ServedModel {
   description: ModelDescription
+  /** Its input may hold files, which a run brings before it begins. */
+  takesFiles: boolean
   provider: Provider
 }

@@ -7,7 +7,7 @@ import { type OutboxRows, outboxRows, type SubscribedEndpoint } from './outbox.t
 import type { PredictionRow } from './present.ts'
 
 /**
- * Accepts many predictions in one statement: the row, its run, its first event, its tags, its idempotency key and the
+ * Accepts many predictions in one statement: the row, its run, its tags, its idempotency key and the
  * deliveries of `prediction.created`. Answers for each whether it was accepted; a keyed one whose key is taken is not,
  * and nothing of it is stored. Safe to repeat with the same ids when the outcome of the first try is unknown.
  *
@@ -141,9 +141,6 @@ const statement = `
     insert into runs (prediction_id, account_id, model, pool, run_at, start_by)
     select id, account_id, model, pool, clock_timestamp(), clock_timestamp() + make_interval(secs => start_seconds)
     from fresh
-  ), opened as (
-    insert into prediction_events (prediction_id, seq, kind, attempt, data, created_at)
-    select id, 1, 'status', 0, '{"status":"pending"}', created_at from fresh
   ), tagged as (
     insert into prediction_tags (account_id, name, value, prediction_id)
     select account_id, t.key, t.value, id from fresh, json_each_text(tags::json) t

@@ -11,11 +11,12 @@ import { transitions } from './transitions.ts'
 
 /**
  * Takes up to `limit` free runs of `model` for `worker`, oldest first: the attempt rises, the lease runs from the
- * database's clock, and what was pending becomes starting. A run that somebody holds is not free, so a bell that rings
- * twice claims nothing the second time.
+ * database's clock, and what was pending becomes starting. Where the model is `warm` it begins with that: what had not
+ * begun is processing, and its time to run counts. A run that somebody holds is not free, so a bell that rings twice
+ * claims nothing the second time.
  */
 export async function claim(lifecycle: Lifecycle, request: ClaimRequest): Promise<Claim[]> {
-  const { model, limit, worker, leaseSeconds } = request
+  const { model, limit, worker, leaseSeconds, warm = false } = request
   let taken: ClaimedRow[] = []
   let answeredAt = 0
   const rows = await retryConflicts(() =>
@@ -28,10 +29,10 @@ export async function claim(lifecycle: Lifecycle, request: ClaimRequest): Promis
       })
       const ids = picked.rows.map((row) => row.prediction_id)
       if (ids.length === 0) return []
-      const values = [ids, ...rangeOf(ids), worker, leaseSeconds]
+      const values = [ids, ...rangeOf(ids), worker, leaseSeconds, warm]
       const { rows } = await client.query<ClaimedRow>({ name: 'claim', text: claimStatement, values })
       answeredAt = performance.now()
-      await postEvents(client, lifecycle.links, rows.map(moveOf))
+      await postEvents(client, lifecycle.links, rows.flatMap(movesOf))
       taken = rows
       return rows
     }),
@@ -45,6 +46,7 @@ export async function claim(lifecycle: Lifecycle, request: ClaimRequest): Promis
     attempt: row.attempt,
     startBy: answeredAt + row.start_seconds * 1000,
     crashes: row.crashes,
+    begun: row.begun,
   }))
 }
 
@@ -63,9 +65,15 @@ async function findOurs(
   return taken.filter(({ id }) => ours.has(id))
 }
 
-function moveOf(row: ClaimedRow): Moved {
+/** What begins in the same move has been starting for no time, and whoever asked to be told of it is. */
+function movesOf(row: ClaimedRow): Moved[] {
+  const { endpoints, event_seq: seq } = row
   const event = row.first ? transitions.claim.event : transitions.reclaim.event
-  return { row, event, seq: row.event_seq, endpoints: row.endpoints }
+  if (!row.starts) return [{ row, event, seq, endpoints }]
+  return [
+    { row: { ...row, status: 'starting', started_at: null }, event, seq: seq - 1, endpoints },
+    { row, event: transitions.start.event, seq, endpoints },
+  ]
 }
 
 // Picking is a statement of its own for the reason that ./hold-runs.ts gives.
@@ -76,22 +84,32 @@ const pickStatement = `
   for update skip locked`
 
 const claimStatement = `
-  with held as (
+  with found as materialized (
+    -- one that may have killed its process gets a process to itself, which is not warm
+    select r.prediction_id, r.run_by is null as waits, $6::boolean and r.crashes = 0 as begins, (
+             select (p.timeouts ->> 'run')::integer from predictions p where p.id = r.prediction_id and p.id between $2 and $3
+           ) as run_seconds
+    from runs r where r.prediction_id = any($1::uuid[])
+  ), held as (
     update runs r
     set attempt = r.attempt + 1, worker = $4, lease_until = clock_timestamp() + make_interval(secs => $5),
-        event_seq = r.event_seq + 1, progress = null,
-        -- it has begun before, and gets a new deadline when it begins again
-        run_by = case when r.run_by is not null then 'infinity'::timestamptz end
-    where r.prediction_id = any($1::uuid[])
-    returning r.prediction_id, r.attempt, r.event_seq, r.crashes,
+        event_seq = r.event_seq + 1 + (found.begins and found.waits)::integer, progress = null,
+        run_by = case when found.begins then clock_timestamp() + make_interval(secs => found.run_seconds)
+                      -- it has begun before, and gets a new deadline when it begins again
+                      when not found.waits then 'infinity'::timestamptz end
+    from found
+    where r.prediction_id = any($1::uuid[]) and r.prediction_id = found.prediction_id
+    returning r.prediction_id, r.attempt, r.event_seq, r.crashes, found.begins, found.waits,
       extract(epoch from r.start_by - clock_timestamp())::float8 as start_seconds
   ), moved as (
     update predictions p
-    set status = case p.status when 'pending' then 'starting' else p.status end, attempt = held.attempt,
-        updated_at = greatest(clock_timestamp(), p.updated_at)
+    set status = case when held.begins then 'processing' when p.status = 'pending' then 'starting' else p.status end,
+        started_at = case when held.begins then coalesce(p.started_at, greatest(clock_timestamp(), p.created_at)) else p.started_at end,
+        attempt = held.attempt, updated_at = greatest(clock_timestamp(), p.updated_at)
     from held
     where p.id = held.prediction_id and p.id between $2 and $3
-    returning ${columnsOf('p')}, held.event_seq, held.start_seconds, held.crashes, p.started_at is null and held.attempt = 1 as first
+    returning ${columnsOf('p')}, held.event_seq, held.start_seconds, held.crashes, held.attempt = 1 as first,
+      held.begins as begun, held.begins and held.waits as starts
   ), told as (
     insert into prediction_events (prediction_id, seq, kind, attempt, data, created_at)
     select id, event_seq, 'status', attempt, json_build_object('status', status)::text, updated_at from moved
@@ -103,6 +121,8 @@ export interface ClaimRequest {
   limit: number
   worker: string
   leaseSeconds: number
+  /** The model is set up and takes its input as it is, so that a run begins as soon as it is claimed. */
+  warm?: boolean
 }
 
 /** A run that this worker holds. Every later write names `id` and `attempt`: that is the fence. */
@@ -111,6 +131,8 @@ export interface Claim extends Fence {
   /** When its time to start ends: what the database said is left, on this process's `performance.now()`. */
   startBy: number
   crashes: number
+  /** It is processing, with a new deadline: nobody need `begin` it. */
+  begun: boolean
 }
 
 export interface Fence {
@@ -122,6 +144,10 @@ type ClaimedRow = PredictionRow & {
   event_seq: number
   start_seconds: number
   crashes: number
+  /** Its first attempt. */
   first: boolean
+  begun: boolean
+  /** It began with this claim, and never before. */
+  starts: boolean
   endpoints: SubscribedEndpoint[] | null
 }

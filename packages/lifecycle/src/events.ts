@@ -1,5 +1,6 @@
 import type { Database } from '@millrace/database/connect'
 import { retryConflicts } from '@millrace/database/faults'
+import { timeOfId } from '@millrace/database/ids'
 import type { EventKind } from '@millrace/database/tables'
 
 /**
@@ -20,9 +21,12 @@ export async function appendEvents(db: Database, events: NewEvent[]): Promise<vo
   )
 }
 
-/** The events of a prediction after `seq`, in order, at most `limit`. */
+/**
+ * The events of a prediction after `seq`, in order, at most `limit`. The first one says that it is pending, as every
+ * prediction once was: its row is the record of that, so it is not stored as an event besides.
+ */
 export async function readEvents(db: Database, id: string, seq: number, limit = 200): Promise<StoredEvent[]> {
-  return db.kysely
+  const stored = await db.kysely
     .selectFrom('prediction_events')
     .select(['seq', 'kind', 'attempt', 'data', 'created_at'])
     .where('prediction_id', '=', id)
@@ -30,7 +34,13 @@ export async function readEvents(db: Database, id: string, seq: number, limit = 
     .orderBy('seq')
     .limit(limit)
     .execute()
+  if (seq >= firstSeq || stored[0]?.seq === firstSeq) return stored
+  const first = { seq: firstSeq, kind: 'status', attempt: 0, data: '{"status":"pending"}' } as const
+  return [{ ...first, created_at: new Date(timeOfId(id)) }, ...stored].slice(0, limit)
 }
+
+/** That of `pending`; see the default of runs.event_seq. */
+const firstSeq = 1
 
 const statement = `
   with incoming as materialized (

@@ -5,6 +5,12 @@ export function fileFields(schema: JsonSchema, input: unknown): FileField[] {
   return [...walk(schema, input, [])]
 }
 
+/** Whether an input of this schema may hold a file anywhere. */
+export function takesFiles(schema: unknown): boolean {
+  if (!isObject(schema)) return false
+  return schema.format === 'uri' || Object.values(schema).some(takesFiles)
+}
+
 /** A copy of the input with other strings at the places of some of its files. */
 export function replaceFiles(
   input: Record<string, unknown>,

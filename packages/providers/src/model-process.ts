@@ -28,6 +28,7 @@ export class ModelProcess {
   readonly #groups = new Set<number>()
   #setUp: (fault: SetupFault | undefined) => void = () => undefined
   #ending = false
+  #isUp = false
 
   constructor(description: ModelDescription) {
     this.#runsCommands = description.provider.kind === 'command'
@@ -60,6 +61,11 @@ export class ModelProcess {
   /** Dead, dying, or told to go: the next run needs another process. */
   get ending(): boolean {
     return this.#ending
+  }
+
+  /** Set up, and here for the next run. */
+  get isUp(): boolean {
+    return this.#isUp && !this.#ending
   }
 
   /** Attaches a run, from its wait for `setup` on: until `leave`, it hears what the process says to it. */
@@ -128,6 +134,7 @@ export class ModelProcess {
   #take(message: FromHost): void {
     switch (message.kind) {
       case 'set-up':
+        this.#isUp = true
         this.#setUp(undefined)
         break
       case 'setup-failed': {

@@ -77,6 +77,7 @@ export function openProvider(
 
   return {
     kind: description.provider.kind,
+    warm: () => current?.isUp === true,
     async run(request: RunRequest): Promise<Outcome> {
       if (request.signal.aborted || !(await slot(request.signal))) {
         return { kind: 'aborted' }

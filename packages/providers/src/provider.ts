@@ -2,6 +2,8 @@
 export interface Provider {
   kind: 'module' | 'command'
   run(request: RunRequest): Promise<Outcome>
+  /** Whether a run that is given now begins at once: its process is set up. */
+  warm(): boolean
   /** Ends every process. Runs still inside end `crashed`. */
   close(): Promise<void>
 }
