@@ -1,11 +1,14 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** A receiver on loopback that reads what comes, answers 200 and counts. */
-export async function startReceiver(): Promise<Receiver> {
+/** A receiver on loopback that reads what comes, answers 200 and counts. `hear` gets each body and when it was whole. */
+export async function startReceiver(hear?: (body: string, at: number) => void): Promise<Receiver> {
   let received = 0
   const server = createServer((request, response) => {
-    request.resume().on('end', () => {
+    const chunks: Buffer[] = []
+    request.on('data', (chunk: Buffer) => hear && chunks.push(chunk))
+    request.on('end', () => {
+      hear?.(Buffer.concat(chunks).toString(), Date.now())
       received++
       response.end()
     })

@@ -5,11 +5,12 @@ import { parseArgs } from 'node:util'
 import { profileInto } from './processes.ts'
 import { startStores } from './stores.ts'
 import { summarise, tableOf } from './table.ts'
-import { type Figures, works } from './work.ts'
+import type { Figures } from './work.ts'
+import { works } from './works.ts'
 
 // `npm run bench`: every contender does the same work in turn, several rounds of it, so that a machine whose speed
 // drifts drifts for all of them. `--only accept,life`, `--against plain,raw` (parts of names), `--rounds`, `--seconds`,
-// `--count`; `--profile <folder>` keeps a CPU profile of every process.
+// `--count`, `--rows`; `--profile <folder>` keeps a CPU profile of every process.
 const { values } = parseArgs({
   options: {
     only: { type: 'string' },
@@ -17,11 +18,12 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '10' },
     count: { type: 'string', default: '5000' },
+    rows: { type: 'string', default: '1000000' },
     profile: { type: 'string' },
   },
 })
 if (values.profile !== undefined) profileInto(resolve(values.profile))
-const size = { seconds: Number(values.seconds), count: Number(values.count) }
+const size = { seconds: Number(values.seconds), count: Number(values.count), rows: Number(values.rows) }
 const names = values.only?.split(',')
 const wanted = works.filter(({ name }) => names?.includes(name) ?? true)
 const parts = values.against?.split(',').map((part) => part.toLowerCase())
@@ -32,10 +34,10 @@ const measured: Measured[] = []
 try {
   for (let round = 1; round <= Number(values.rounds); round++) {
     for (const work of wanted) {
-      for (const contender of work.contenders.filter(({ name }) => takesPart(name))) {
-        const figures = await work.measure(contender, stores, size)
-        measured.push({ work: work.name, contender: contender.name, round, figures })
-        console.log(`${round} ${work.name}  ${contender.name}  ${inWords(figures)}`)
+      for (const row of work.rows.filter(({ name, once }) => takesPart(name) && (round === 1 || !once))) {
+        const figures = await row.measure(stores, size)
+        measured.push({ work: work.name, row: row.name, round, figures })
+        console.log(`${round} ${work.name}  ${row.name}  ${inWords(figures)}`)
       }
     }
   }
@@ -65,7 +67,7 @@ function inWords(figures: Figures): string {
 
 export interface Measured {
   work: string
-  contender: string
+  row: string
   round: number
   figures: Figures
 }

@@ -3,13 +3,13 @@ import type { Work } from './work.ts'
 
 /** The median of every figure over the rounds, and the rate as a multiple of the first contender's. */
 export function summarise(works: Work[], measured: Measured[]): Result[] {
-  return works.map(({ name, title, unit, contenders }) => ({
+  return works.map(({ name, title, columns, rows }) => ({
     name,
     title,
-    unit,
-    rows: contenders.flatMap((contender) => {
-      const own = measured.filter((one) => one.work === name && one.contender === contender.name)
-      return own[0] ? [{ contender: contender.name, figures: medians(own) }] : []
+    columns,
+    rows: rows.flatMap((row) => {
+      const own = measured.filter((one) => one.work === name && one.row === row.name)
+      return own[0] ? [{ name: row.name, figures: medians(own) }] : []
     }),
   }))
 }
@@ -19,14 +19,14 @@ export function tableOf(results: Result[]): string {
   return results.map(sectionOf).join('\n\n')
 }
 
-function sectionOf({ title, unit, rows }: Result): string {
-  const others = Object.keys(rows[0]?.figures ?? {}).filter((name) => name !== 'rate')
-  const best = rows[0]?.figures.rate ?? 1
-  const lines = rows.map(({ contender, figures }) => {
-    const cells = [figures.rate ?? 0, ...others.map((name) => figures[name] ?? 0)].map(inWords)
-    return `| ${contender} | ${cells.join(' | ')} | ${(best / (figures.rate ?? 1)).toFixed(2)} |`
+function sectionOf({ title, columns, rows }: Result): string {
+  const first = rows.length > 1 ? rows[0]?.figures.rate : undefined
+  const lines = rows.map(({ name, figures }) => {
+    const cells = Object.keys(columns).map((column) => inWords(figures[column] ?? 0))
+    if (first !== undefined) cells.push((first / (figures.rate ?? 1)).toFixed(2))
+    return `| ${name} | ${cells.join(' | ')} |`
   })
-  const header = ['', unit, ...others.map((name) => `${name} (ms)`), 'we are × this']
+  const header = ['', ...Object.values(columns), ...(first === undefined ? [] : ['the first row is × this'])]
   return [
     `**${title}**`,
     '',
@@ -55,10 +55,10 @@ function median(values: number[]): number {
 
 const inWords = (value: number) => (value < 100 ? value.toFixed(1) : Math.round(value).toLocaleString('en'))
 
-/** What came out of one kind of work, the contenders in the order of the list. */
+/** What came out of one kind of work, its rows in the order of the list. */
 export interface Result {
   name: string
   title: string
-  unit: string
-  rows: { contender: string; figures: Record<string, number> }[]
+  columns: Record<string, string>
+  rows: { name: string; figures: Record<string, number> }[]
 }

@@ -16,11 +16,16 @@ export async function offerFaketime() {
   })
 }
 
+/** The benchmark loads with wrk, since a load generator in JavaScript would take the time that is to be measured. */
+export async function ensureWrk() {
+  await ensure(wrk)
+}
+
 const redis = {
   command: 'redis-server',
   names: { debian: 'redis-server', homebrew: 'redis', other: '"redis" or "valkey-compat-redis"' },
-  need: 'The tests need redis-server 6.2 or newer (or Valkey under that name), and it is not on the PATH.',
-  after: 'Only the tests need it; npm start runs without.',
+  need: 'The tests and the benchmark need redis-server 6.2 or newer (or Valkey under that name), and it is not on the PATH.',
+  after: 'Only they need it; npm start runs without.',
 }
 
 const faketime = {
@@ -28,6 +33,13 @@ const faketime = {
   names: { debian: 'faketime', homebrew: 'libfaketime', other: '"libfaketime" or "faketime"' },
   need: 'The tests with workers whose clocks are wrong need faketime, and it is not on the PATH.',
   after: 'Without it these tests are skipped.',
+}
+
+const wrk = {
+  command: 'wrk',
+  names: { debian: 'wrk', homebrew: 'wrk', other: '"wrk"' },
+  need: 'The benchmark needs wrk, and it is not on the PATH.',
+  after: 'Only the benchmark needs it.',
 }
 
 async function ensure(wanted) {

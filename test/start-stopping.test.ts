@@ -1,13 +1,16 @@
 import { randomBytes } from 'node:crypto'
 import type { Database } from '@millrace/database/connect'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, type TestContext, test } from 'vitest'
 import { freshDatabase } from './harness/database.ts'
 import { freshDataDir, runStandalone, type Standalone } from './harness/standalone.ts'
 import { until } from './harness/wait.ts'
 
-describe('npm start is stopped while a model runs', () => {
-  test('by default what outlasts the drain is handed back, which counts as no crash', async () => {
-    const { db, standalone } = await givenLongRun()
+describe.concurrent('npm start is stopped while a model runs', () => {
+  test('by default what outlasts the drain is handed back, which counts as no crash', async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const { db, standalone } = await givenLongRun(onTestFinished)
 
     standalone.signal('SIGTERM')
     expect(await standalone.exited).toBe(0)
@@ -16,8 +19,11 @@ describe('npm start is stopped while a model runs', () => {
     expect(standalone.shown()).not.toContain('go to the next worker')
   }, 120_000)
 
-  test('twice: the worker is killed, and its run is free at once, one crash poorer', async () => {
-    const { db, standalone } = await givenLongRun()
+  test('twice: the worker is killed, and its run is free at once, one crash poorer', async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const { db, standalone } = await givenLongRun(onTestFinished)
 
     let exited = false
     void standalone.exited.then(() => {
@@ -32,7 +38,9 @@ describe('npm start is stopped while a model runs', () => {
 })
 
 /** All of it on a database that is still there when it has stopped, and a model at work for ten minutes. */
-async function givenLongRun(): Promise<{ db: Database; standalone: Standalone }> {
+async function givenLongRun(
+  onTestFinished: TestContext['onTestFinished'],
+): Promise<{ db: Database; standalone: Standalone }> {
   const { db, url, drop } = await freshDatabase()
   onTestFinished(drop)
   const dataDir = await freshDataDir()
@@ -49,7 +57,7 @@ async function givenLongRun(): Promise<{ db: Database; standalone: Standalone }>
     headers: { 'x-api-key': await dataDir.read('api-key'), 'content-type': 'application/json' },
     body: JSON.stringify({ model: 'echo', input: { delay_ms: 600_000 } }),
   })
-  expect(reply.status).toBe(201)
+  if (reply.status !== 201) throw new Error(`the create was answered ${reply.status}`)
   await until(async () => (await db.pool.query('select from runs where run_by is not null')).rowCount === 1, {
     what: 'the run to begin',
   })

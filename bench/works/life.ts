@@ -1,0 +1,78 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Contender, Running } from '../contender.ts'
+import { bullmqOnPostgres, bullmqOnRedis } from '../contenders/bullmq.ts'
+import { graphileWorker, pgBoss } from '../contenders/job-queues.ts'
+import { millraceEmbedded, millraceOnRedis } from '../contenders/millrace.ts'
+import { movesAlone } from '../contenders/moves-alone.ts'
+import { plain } from '../contenders/plain.ts'
+import { startReceiver } from '../receiver.ts'
+import { using, type Work } from '../work.ts'
+
+const columns = { rate: 'predictions/s' }
+
+export const life: Work = {
+  name: 'life',
+  title: 'Created and succeeded a second, a model that does nothing',
+  columns,
+  rows: [
+    millraceOnRedis,
+    millraceEmbedded,
+    plain,
+    bullmqOnRedis,
+    bullmqOnPostgres,
+    graphileWorker,
+    pgBoss,
+    movesAlone,
+  ].map((contender: Contender) => ({
+    name: contender.name,
+    measure: async (stores, { count }) =>
+      using(await contender.start(stores), async (running) => {
+        const done = () => running.done()
+        await throughput(running, { count: Math.ceil(count / 10), done })
+        return { rate: await throughput(running, { count, done }) }
+      }),
+  })),
+}
+
+export const lifeWithWebhooks: Work = {
+  name: 'life-webhooks',
+  title: 'Created, succeeded and told in two signed webhooks a second',
+  columns,
+  rows: [millraceOnRedis, millraceEmbedded, plain].map((contender) => ({
+    name: contender.name,
+    measure: async (stores, { count }) => {
+      const receiver = await startReceiver()
+      const webhookUrl = receiver.url
+      return using(await contender.start(stores), async (running) => {
+        const done = async () => Math.floor(receiver.received() / 2)
+        await throughput(running, { count: Math.ceil(count / 10), done, webhookUrl })
+        return { rate: await throughput(running, { count, done, webhookUrl }) }
+      }).finally(() => receiver.close())
+    },
+  })),
+}
+
+/** Hands in so much and waits until it is done. Answers how much that was a second. */
+async function throughput(running: Running, { count, done, webhookUrl }: Throughput): Promise<number> {
+  const before = await done()
+  const begun = performance.now()
+  await running.load(count, webhookUrl)
+  let last = before
+  let lastChange = performance.now()
+  for (;;) {
+    const now = await done()
+    if (now - before >= count) break
+    if (now !== last) lastChange = performance.now()
+    if (performance.now() - lastChange > 30_000)
+      throw new Error(`it stood still at ${now - before} of ${count}`)
+    last = now
+    await delay(20)
+  }
+  return count / ((performance.now() - begun) / 1000)
+}
+
+interface Throughput {
+  count: number
+  done(): Promise<number>
+  webhookUrl?: string
+}

@@ -1,0 +1,90 @@
+import type { Database } from '@millrace/database/connect'
+import { partitionsBefore, removePartition } from '@millrace/database/partitions'
+import { fill } from '../fill.ts'
+import { type Millrace, startMillrace } from '../millrace.ts'
+import { percentiles } from '../percentiles.ts'
+import { call } from '../requests.ts'
+import { type Figures, type Row, using, type Work } from '../work.ts'
+
+/** Predictions of the last 30 days in daily partitions, all of the account that asks. */
+export const manyRows: Work = {
+  name: 'rows',
+  title: 'What a request costs by how many predictions there are, in milliseconds (medians, one at a time)',
+  columns: {
+    create: 'create',
+    get: 'get',
+    first: 'first page',
+    deep: 'page half-way',
+    drop: 'dropping a day',
+  },
+  rows: [row('1,000 predictions', () => 1_000), { ...row('--rows predictions', (rows) => rows), once: true }],
+}
+
+function row(name: string, countOf: (rows: number) => number): Row {
+  return {
+    name,
+    measure: async (stores, { rows }) =>
+      using(
+        await startMillrace(stores, {
+          onRedis: true,
+          apps: ['api'],
+          env: { PARTITIONS: 'day' },
+          partitions: 'day',
+          prepare: (db) => fill(db, countOf(rows), 'ended'),
+        }),
+        costs,
+      ),
+  }
+}
+
+async function costs(service: Millrace): Promise<Figures> {
+  const { rows } = await service.db.pool.query<{ at: Date }>(
+    `select created_at as at from predictions where created_at < clock_timestamp() - interval '15 days' order by id desc limit 1`,
+  )
+  const [newest] = await page(service, '')
+  const before = encodeURIComponent(rows[0]?.at.toISOString() ?? '')
+  const halfWay = (
+    await (call(service, 'GET', `/v1/predictions?per_page=50&to=${before}`) as Promise<Listed>)
+  ).pagination.next_cursor
+  const create = { model: 'noop', input: { prompt: 'nothing much' } }
+  const figures = {
+    create: await median(() => call(service, 'POST', '/v1/predictions', create)),
+    get: await median(() => call(service, 'GET', `/v1/predictions/${newest?.id}`)),
+    first: await median(() => page(service, '')),
+    deep: await median(() => page(service, `cursor=${encodeURIComponent(halfWay ?? '')}`)),
+  }
+  return { ...figures, drop: await dropOldestDay(service.db) }
+}
+
+async function page(service: Millrace, query: string): Promise<Listed['data']> {
+  return ((await call(service, 'GET', `/v1/predictions?per_page=50&${query}`)) as Listed).data
+}
+
+async function median(act: () => Promise<unknown>): Promise<number> {
+  const latencies: number[] = []
+  for (let n = 0; n < 300; n++) {
+    const begun = performance.now()
+    await act()
+    if (n >= 100) latencies.push(performance.now() - begun)
+  }
+  return percentiles(latencies).p50
+}
+
+/** Once the purge has taken its rows. Milliseconds for all tables of the day. */
+async function dropOldestDay({ pool }: Database): Promise<number> {
+  const partitions = await partitionsBefore(pool, new Date(Date.now() - 28 * 86_400_000))
+  const oldest = partitions.find(({ table }) => table === 'predictions')
+  if (!oldest) throw new Error('there is no day to drop')
+  await pool.query(`delete from ${oldest.name}`)
+  await pool.query(`vacuum ${oldest.name}`)
+  const begun = performance.now()
+  for (const one of partitions.filter(({ from }) => from.getTime() === oldest.from.getTime())) {
+    if (!(await removePartition(pool, one))) throw new Error(`${one.name} is not empty`)
+  }
+  return performance.now() - begun
+}
+
+interface Listed {
+  data: { id: string }[]
+  pagination: { next_cursor: string | null }
+}
