@@ -68,7 +68,9 @@ async function given() {
   const worker = {
     config: { name: 'a-worker', concurrency: 2, leaseSeconds: 60 },
     lifecycle: lifecycleOn(far),
-    models: new Map([[model, { description: { concurrency: 2, pool: 'default' } }]]),
+    models: new Map([
+      [model, { description: { concurrency: 2, pool: 'default' }, provider: { warm: () => false } }],
+    ]),
     queue,
     log: createLog({ name: 'test', level: 'silent' }),
   } as unknown as Worker

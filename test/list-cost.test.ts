@@ -130,8 +130,9 @@ async function createdAt(nth: number): Promise<Date> {
  * 100,000 ended predictions of one account, three in five of them succeeded `echo`s, and 100,000 pending ones of
  * another, a second apart, with the rows that the lifecycle writes beside them.
  */
-async function fill({ pool }: Database): Promise<void> {
-  await pool.query('select set_config($1, $2, false)', ['synchronous_commit', 'off'])
+async function fill({ pool: connections }: Database): Promise<void> {
+  const pool = await connections.connect()
+  await pool.query(`set synchronous_commit = off; set lock_timeout = '30s'`)
   await pool.query(
     `create table seeds as
      select encode(decode(lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '7' || lpad(to_hex(n % 4096), 3, '0')
@@ -167,6 +168,7 @@ async function fill({ pool }: Database): Promise<void> {
   await pool.query('drop table seeds')
   // By name: the catalogues that all databases share may be locked by the test of a neighbour.
   await pool.query('vacuum analyze predictions, outcomes, prediction_tags')
+  pool.release(true)
 }
 
 interface Cost {
