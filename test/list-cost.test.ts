@@ -130,10 +130,10 @@ async function createdAt(nth: number): Promise<Date> {
  * 100,000 ended predictions of one account, three in five of them succeeded `echo`s, and 100,000 pending ones of
  * another, a second apart, with the rows that the lifecycle writes beside them.
  */
-async function fill({ pool: connections }: Database): Promise<void> {
-  const pool = await connections.connect()
-  await pool.query(`set synchronous_commit = off; set lock_timeout = '30s'`)
-  await pool.query(
+async function fill({ pool }: Database): Promise<void> {
+  const client = await pool.connect()
+  await client.query(`set synchronous_commit = off; set lock_timeout = '30s'`)
+  await client.query(
     `create table seeds as
      select encode(decode(lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '7' || lpad(to_hex(n % 4096), 3, '0')
                           || '8' || substr(md5(n || account::text), 1, 15), 'hex'), 'hex')::uuid as id,
@@ -143,7 +143,7 @@ async function fill({ pool: connections }: Database): Promise<void> {
           lateral (select date_trunc('milliseconds', clock_timestamp()) - interval '1 hour' + n * interval '10 ms' as at) as times`,
     [accountId, other],
   )
-  await pool.query(
+  await client.query(
     `insert into predictions (id, account_id, model, model_type, status, attempt, source, input, output, error, error_id,
                               tags, timeouts, created_at, updated_at, started_at, completed_at)
      select id, account, case when n % 5 < 3 then 'echo' else 'doodle' end, 'text',
@@ -153,22 +153,22 @@ async function fill({ pool: connections }: Database): Promise<void> {
             case when ended then at end, case when ended then at end
      from seeds order by at`,
   )
-  await pool.query(
+  await client.query(
     `insert into outcomes (account_id, prediction_id, status, model)
      select account_id, id, status, model from predictions where completed_at is not null order by id`,
   )
-  await pool.query(
+  await client.query(
     `insert into runs (prediction_id, account_id, model, pool, run_at, start_by)
      select id, account_id, model, 'default', created_at, created_at from predictions where completed_at is null order by id`,
   )
-  await pool.query(
+  await client.query(
     `insert into prediction_tags (account_id, name, value, prediction_id)
      select account_id, 'team', 'red', id from predictions order by id`,
   )
-  await pool.query('drop table seeds')
+  await client.query('drop table seeds')
   // By name: the catalogues that all databases share may be locked by the test of a neighbour.
-  await pool.query('vacuum analyze predictions, outcomes, prediction_tags')
-  pool.release(true)
+  await client.query('vacuum analyze predictions, outcomes, prediction_tags')
+  client.release(true)
 }
 
 interface Cost {

@@ -31,7 +31,7 @@ export function claimRuns(
     if (!model || limit === 0) return
     // To the end of the line, so that a busy model leaves the slots that come free to others as well.
     maybeWaiting.delete(name)
-    const claims = await tryClaim(name, limit)
+    const claims = await tryClaim(name, model, limit)
     slots.fill(name, limit, claims.length)
     claimed += claims.length
     if (claims.length === limit) maybeWaiting.add(name)
@@ -40,11 +40,11 @@ export function claimRuns(
     if (claims.length < limit && maybeWaiting.size > 0) void feed()
   }
 
-  async function tryClaim(model: string, limit: number): Promise<Claim[]> {
+  async function tryClaim(model: string, served: ServedModel, limit: number): Promise<Claim[]> {
     const { name: holder, leaseSeconds } = config
     try {
       const found = await track(
-        claim(lifecycle, { model, limit, worker: holder, leaseSeconds, warm: isWarm(model) }),
+        claim(lifecycle, { model, limit, worker: holder, leaseSeconds, warm: isWarm(served) }),
       )
       const claims = found.filter(isNew)
       if (claims.length < found.length) maybeWaiting.add(model)
@@ -60,12 +60,6 @@ export function claimRuns(
       setTimeout(() => wake(model), retryMs).unref()
       return []
     }
-  }
-
-  /** Whether a run begins as soon as it is claimed. */
-  function isWarm(name: string): boolean {
-    const model = models.get(name)
-    return model?.provider.warm() === true && !model.takesFiles
   }
 
   /**
@@ -123,6 +117,9 @@ export function claimRuns(
     },
   }
 }
+
+/** Whether a run begins as soon as it is claimed. */
+const isWarm = ({ provider, takesFiles }: ServedModel): boolean => provider.warm() && !takesFiles
 
 const keyOf = ({ id, attempt }: Claim): string => `${id} ${attempt}`
 
