@@ -7,6 +7,12 @@ import { ensurePartitions } from '@millrace/database/partitions'
  */
 export async function fill(db: Database, count: number, as: 'ended' | 'waiting'): Promise<void> {
   await ensurePartitions(db.pool, 'day', 31)
+  await addRows(db, count, as)
+  await db.pool.query('vacuum (analyze) predictions, outcomes, runs')
+}
+
+/** Adds that many more, as they are. */
+export async function addRows(db: Database, count: number, as: 'ended' | 'waiting'): Promise<void> {
   const { rows } = await db.pool.query<{ id: string }>('select id from accounts order by id limit 1')
   const client = await db.pool.connect()
   try {
@@ -16,7 +22,6 @@ export async function fill(db: Database, count: number, as: 'ended' | 'waiting')
       const last = Math.min(first + atOnce, count) - 1
       await client.query(statements[as], [rows[0]?.id, first, last, count])
     }
-    await client.query('vacuum (analyze) predictions, outcomes, runs')
   } finally {
     client.release(true)
   }

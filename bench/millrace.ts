@@ -49,7 +49,7 @@ export async function startMillrace(stores: Stores, options: MillraceOptions): P
       env: { ...env, METRICS_PORT: new URL(metrics).port },
       readyUrl: `${metrics}/readyz`,
     })
-    return { app, pid, stop, memory: () => memoryOf(pid, metrics) }
+    return { stop, memory: () => memoryOf(pid, metrics) }
   }
   const processes = await Promise.all(apps.map(start))
   return {
@@ -100,8 +100,6 @@ export interface Millrace {
 }
 
 export interface MillraceProcess {
-  app: App
-  pid: number
   memory(): Promise<Memory>
   stop(): Promise<void>
 }

@@ -1,16 +1,21 @@
 import type { CreateRequest } from './contender.ts'
 import type { Millrace } from './millrace.ts'
 
-/** The one create of every measurement: a model that does nothing, and two webhooks where a URL is given. */
+/** The create of every measurement: a model that does nothing, and two webhooks where a URL is given. */
 export function createRequest({ url, apiKey }: Service, webhookUrl?: string): CreateRequest {
   return {
     url: `${url}/v1/predictions`,
     headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
-    body: JSON.stringify({
-      model: 'noop',
-      input: { prompt: 'nothing much' },
-      ...(webhookUrl && { webhook: { url: webhookUrl, events: ['started', 'completed'] } }),
-    }),
+    body: JSON.stringify(createBody(webhookUrl)),
+  }
+}
+
+/** Its body. */
+export function createBody(webhookUrl?: string): Record<string, unknown> {
+  return {
+    model: 'noop',
+    input: { prompt: 'nothing much' },
+    ...(webhookUrl && { webhook: { url: webhookUrl, events: ['started', 'completed'] } }),
   }
 }
 

@@ -13,6 +13,16 @@ export async function using<R extends Pick<Running, 'stop'>, T>(
   }
 }
 
+/** The two ways to run this service, as rows. */
+export function onBothQueues(
+  measure: (stores: Stores, size: Size, onRedis: boolean) => Promise<Figures>,
+): Row[] {
+  return [
+    { name: 'Millrace (Redis)', measure: (stores, size) => measure(stores, size, true) },
+    { name: 'Millrace (embedded)', measure: (stores, size) => measure(stores, size, false) },
+  ]
+}
+
 /** One thing to be measured, of several contenders or under several conditions. */
 export interface Work {
   /** What `--only` knows it by. */

@@ -1,38 +1,26 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { repeated, timeOf } from '../latencies.ts'
 import { type Millrace, startMillrace } from '../millrace.ts'
-import { percentiles } from '../percentiles.ts'
 import { call } from '../requests.ts'
-import type { Work } from '../work.ts'
+import { onBothQueues, using, type Work } from '../work.ts'
 
 /** The answer to a cancel waits until the worker, another process, has stopped the model and ended the prediction. */
 export const cancelLatency: Work = {
   name: 'cancel',
   title: 'From a cancel to the answer that the running model has stopped',
   columns: { p50: 'p50 (ms)', p95: 'p95 (ms)' },
-  rows: [row('Millrace (Redis)', true), row('Millrace (embedded)', false)],
-}
-
-function row(name: string, onRedis: boolean): Work['rows'][number] {
-  return {
-    name,
-    async measure(stores, { count }) {
-      const service = await startMillrace(stores, { onRedis, apps: ['api', 'worker'] })
-      try {
-        const latencies: number[] = []
-        for (let n = 0; n < Math.max(50, count / 50); n++) {
-          const { id } = await running(service)
-          const begun = performance.now()
+  rows: onBothQueues(async (stores, { count }, onRedis) =>
+    using(await startMillrace(stores, { onRedis, apps: ['api', 'worker'] }), async (service) => {
+      const { p50, p95 } = await repeated({ times: Math.max(50, count / 50), warmUp: 10 }, async () => {
+        const { id } = await running(service)
+        return timeOf(async () => {
           const { status } = await shown(service, 'POST', `/v1/predictions/${id}/cancel`)
           if (status !== 'cancelled') throw new Error(`the answer to the cancel shows it as ${status}`)
-          if (n >= 10) latencies.push(performance.now() - begun)
-        }
-        const { p50, p95 } = percentiles(latencies)
-        return { p50, p95 }
-      } finally {
-        await service.stop()
-      }
-    },
-  }
+        })
+      })
+      return { p50, p95 }
+    }),
+  ),
 }
 
 async function running(service: Millrace): Promise<Shown> {

@@ -5,9 +5,9 @@ import { claim } from '@millrace/lifecycle/claim'
 import { appendEvents } from '@millrace/lifecycle/events'
 import { openQueue } from '@millrace/queue/open-queue'
 import { callAtOnce } from '../contender.ts'
+import { percentiles } from '../latencies.ts'
 import { type Millrace, startMillrace } from '../millrace.ts'
-import { percentiles } from '../percentiles.ts'
-import { call } from '../requests.ts'
+import { call, createBody } from '../requests.ts'
 import { type Figures, using, type Work } from '../work.ts'
 
 /** Each reads the events of a prediction of its own from one api; 1,000 of these say something, 200 a second. */
@@ -29,8 +29,7 @@ const readers = 10_000
 async function read(service: Millrace): Promise<Figures> {
   const ids: string[] = []
   await callAtOnce(readers, async () => {
-    const body = { model: 'noop', input: { prompt: 'nothing much' } }
-    ids.push(((await call(service, 'POST', '/v1/predictions', body)) as { id: string }).id)
+    ids.push(((await call(service, 'POST', '/v1/predictions', createBody())) as { id: string }).id)
   })
   const [api] = service.processes
   const before = await api?.memory()

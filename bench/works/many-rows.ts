@@ -1,9 +1,9 @@
 import type { Database } from '@millrace/database/connect'
 import { partitionsBefore, removePartition } from '@millrace/database/partitions'
 import { fill } from '../fill.ts'
+import { repeated, timeOf } from '../latencies.ts'
 import { type Millrace, startMillrace } from '../millrace.ts'
-import { percentiles } from '../percentiles.ts'
-import { call } from '../requests.ts'
+import { call, createBody } from '../requests.ts'
 import { type Figures, type Row, using, type Work } from '../work.ts'
 
 /** Predictions of the last 30 days in daily partitions, all of the account that asks. */
@@ -46,9 +46,8 @@ async function costs(service: Millrace): Promise<Figures> {
   const halfWay = (
     await (call(service, 'GET', `/v1/predictions?per_page=50&to=${before}`) as Promise<Listed>)
   ).pagination.next_cursor
-  const create = { model: 'noop', input: { prompt: 'nothing much' } }
   const figures = {
-    create: await median(() => call(service, 'POST', '/v1/predictions', create)),
+    create: await median(() => call(service, 'POST', '/v1/predictions', createBody())),
     get: await median(() => call(service, 'GET', `/v1/predictions/${newest?.id}`)),
     first: await median(() => page(service, '')),
     deep: await median(() => page(service, `cursor=${encodeURIComponent(halfWay ?? '')}`)),
@@ -61,13 +60,7 @@ async function page(service: Millrace, query: string): Promise<Listed['data']> {
 }
 
 async function median(act: () => Promise<unknown>): Promise<number> {
-  const latencies: number[] = []
-  for (let n = 0; n < 300; n++) {
-    const begun = performance.now()
-    await act()
-    if (n >= 100) latencies.push(performance.now() - begun)
-  }
-  return percentiles(latencies).p50
+  return (await repeated({ times: 300, warmUp: 100 }, () => timeOf(act))).p50
 }
 
 /** Once the purge has taken its rows. Milliseconds for all tables of the day. */

@@ -6,7 +6,7 @@ import { migrate } from '@millrace/database/migrate'
 import { newApiKey } from '@millrace/keys/api-key'
 import { claim } from '@millrace/lifecycle/claim'
 import { settle } from '@millrace/lifecycle/settle'
-import { fill } from '../fill.ts'
+import { addRows, fill } from '../fill.ts'
 import type { Row, Work } from '../work.ts'
 
 /** Claims of 50, each followed by as many new ones, so that their number stays. Only the claims are timed. */
@@ -58,7 +58,7 @@ async function claimRate(db: Database): Promise<number> {
       lifecycle,
       claims.map(({ id, attempt }) => ({ id, attempt, verb: 'succeed', output: '{}', files: [] })),
     )
-    await fill(db, claims.length, 'waiting')
+    await addRows(db, claims.length, 'waiting')
   }
   return claimed / seconds
 }

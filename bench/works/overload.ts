@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Pool } from 'undici'
+import type { CreateRequest } from '../contender.ts'
+import { percentiles } from '../latencies.ts'
 import { type Millrace, startMillrace } from '../millrace.ts'
-import { percentiles } from '../percentiles.ts'
 import { createRequest } from '../requests.ts'
 import { type Figures, using, type Work } from '../work.ts'
 import { wrk } from '../wrk.ts'
@@ -78,7 +79,7 @@ async function flood(service: Millrace, seconds: number): Promise<Figures> {
 }
 
 /** Seconds until a second of the usual load is answered as fast as before. */
-async function untilUsual(request: Parameters<typeof wrk>[0], usual: number): Promise<number> {
+async function untilUsual(request: CreateRequest, usual: number): Promise<number> {
   const begun = performance.now()
   for (;;) {
     const at = (performance.now() - begun) / 1000

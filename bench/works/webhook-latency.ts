@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { callAtOnce } from '../contender.ts'
+import { percentiles } from '../latencies.ts'
 import { type Millrace, startMillrace } from '../millrace.ts'
-import { percentiles } from '../percentiles.ts'
 import { postMany } from '../post.ts'
 import { type Receiver, startReceiver } from '../receiver.ts'
-import { call, createRequest } from '../requests.ts'
-import type { Figures, Work } from '../work.ts'
+import { call, createBody, createRequest } from '../requests.ts'
+import { using, type Work } from '../work.ts'
 
 /** `completed_at` is taken a moment before the commit, by a database on the same machine: what is measured is no less. */
 export const webhookLatency: Work = {
@@ -25,23 +25,19 @@ function measured(load: Load): Work['rows'][number]['measure'] {
       const { type, data } = JSON.parse(body) as { type: string; data: { completed_at: string } }
       if (type === 'prediction.succeeded') latencies.push(at - Date.parse(data.completed_at))
     })
-    const service = await startMillrace(stores, { onRedis: true })
-    try {
+    return using(await startMillrace(stores, { onRedis: true }), async (service) => {
       await postMany(createRequest(service, receiver.url), 500)
       await untilReceived(receiver, 1000)
       const { rate, warm } = await load(service, receiver, { count, seconds })
       const { p50, p99 } = percentiles(latencies.slice(warm))
       return { rate, p50, p99 }
-    } finally {
-      await service.stop()
-      receiver.close()
-    }
+    }).finally(() => receiver.close())
   }
 }
 
 async function idle(service: Millrace, receiver: Receiver, { count }: LoadSize): Promise<Loaded> {
   const warm = receiver.received() / 2
-  const body = JSON.parse(createRequest(service, receiver.url).body)
+  const body = createBody(receiver.url)
   const begun = performance.now()
   const times = Math.max(100, count / 20)
   for (let n = 1; n <= times; n++) {
@@ -65,11 +61,11 @@ async function halfLoad(
   const total = Math.floor(rate * seconds)
   const start = performance.now()
   let sent = 0
-  const { body } = createRequest(service, receiver.url)
+  const body = createBody(receiver.url)
   await callAtOnce(total, async () => {
     const nth = sent++
     await delay(Math.max(0, start + (nth / rate) * 1000 - performance.now()))
-    await call(service, 'POST', '/v1/predictions', JSON.parse(body))
+    await call(service, 'POST', '/v1/predictions', body)
   })
   await untilReceived(receiver, 2 * (warm + total))
   return { rate, warm }
@@ -90,4 +86,7 @@ interface LoadSize {
 }
 
 /** How many a second there were, and how many came before. */
-type Loaded = Pick<Figures, 'rate'> & { rate: number; warm: number }
+interface Loaded {
+  rate: number
+  warm: number
+}
