@@ -1,7 +1,5 @@
 import { type Claim, claim } from '@millrace/lifecycle/claim'
-import { handBack } from '@millrace/lifecycle/release'
 import { createModelSlots } from './model-slots.ts'
-import { outlast } from './outlast.ts'
 import type { ServedModel, Worker } from './worker.ts'
 
 /**
@@ -53,8 +51,7 @@ export function claimRuns(
         queue.signal('changed', ids)
         queue.signal('due', ids)
       }
-      if (stopped && claims.length > 0) await giveBack(model, claims)
-      return stopped ? [] : claims
+      return claims
     } catch (error) {
       log.warn({ err: error, model }, 'a claim failed')
       setTimeout(() => wake(model), retryMs).unref()
@@ -71,16 +68,6 @@ export function claimRuns(
     const known = held.has(key)
     held.add(key)
     return !known
-  }
-
-  async function giveBack(model: string, claims: Claim[]): Promise<void> {
-    const fences = claims.map(({ id, attempt }) => ({ id, attempt }))
-    await track(outlast(log, () => handBack(lifecycle.db, config.name, fences)))
-    queue.ring(
-      models.get(model)?.description.pool ?? 'default',
-      model,
-      fences.map(({ id }) => id),
-    )
   }
 
   async function run(taken: Claim, model: ServedModel): Promise<void> {
@@ -133,7 +120,7 @@ export interface Claimer {
   idleModels(): string[]
   /** How many runs were claimed so far. */
   claimed(): number
-  /** Claims no more. */
+  /** Claims no more. What a claim that is under way brings still runs. */
   stop(): void
   /** Resolves when no run is under way. */
   idle(): Promise<void>

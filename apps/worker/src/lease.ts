@@ -21,6 +21,7 @@ export function createLease({ databaseUrl, worker, leaseSeconds, onError }: Leas
   const underWay = new Set<Renewal>()
   /** When the newest renewal that was answered had left. */
   let renewedAt = Number.NEGATIVE_INFINITY
+  let stopping: StopReason | undefined
   const timer = setInterval(beat, beatMs)
 
   function beat(): void {
@@ -61,12 +62,14 @@ export function createLease({ databaseUrl, worker, leaseSeconds, onError }: Leas
         },
       }
       holds.set(id, hold)
+      if (stopping) hold.stop(stopping)
       return hold
     },
     cancel(ids) {
       for (const id of ids) holds.get(id)?.stop('cancel')
     },
     stopAll(reason) {
+      stopping = reason
       for (const hold of holds.values()) hold.stop(reason)
     },
     async close() {
@@ -100,6 +103,7 @@ export interface Hold {
 export interface Lease {
   hold(fence: Fence): Hold
   cancel(ids: string[]): void
+  /** Also those that come in later. */
   stopAll(reason: StopReason): void
   close(): Promise<void>
 }

@@ -72,7 +72,7 @@ async function crashesOf({ db }: World, ids: string[]): Promise<number> {
   return rows[0]?.crashes ?? 0
 }
 
-/** Those that ran again after they had begun. One that was claimed and given back at once did not run. */
+/** Those that ran again after they had begun. */
 async function rerunsOf({ db }: World, ids: string[]): Promise<{ id: string; attempt: number }[]> {
   const { rows } = await db.pool.query<{ id: string; attempt: number }>(
     `select p.id, p.attempt from predictions p
