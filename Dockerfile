@@ -8,7 +8,7 @@ RUN npm pkg delete optionalDependencies \
   && npm install --no-save --omit=dev --no-audit --no-fund --loglevel=error
 
 FROM node:24-bookworm-slim
-ENV NODE_ENV=production NODE_OPTIONS=--disable-warning=ExperimentalWarning
+ENV NODE_ENV=production NODE_OPTIONS=--disable-warning=ExperimentalWarning NODE_COMPILE_CACHE=/tmp/node-compile-cache
 WORKDIR /app
 COPY --from=packages --chown=root:root /app /app
 # The volume of shared files takes over this folder's owner when it is first made.

@@ -11,9 +11,13 @@ export function codeNode() {
   return existsSync(pinnedNode) ? pinnedNode : process.execPath
 }
 
-/** The environment with this project's commands first. */
+/** The environment with this project's commands first. What Node compiles is kept, which halves the start of a process. */
 export function withCommands(env = process.env) {
-  return { ...env, PATH: [binaries, env.PATH].join(delimiter) }
+  return {
+    NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'node-compile-cache'),
+    ...env,
+    PATH: [binaries, env.PATH].join(delimiter),
+  }
 }
 
 /**

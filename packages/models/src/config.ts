@@ -10,7 +10,18 @@ export function modelEnvironment(names: readonly string[] = []): NodeJS.ProcessE
   )
 }
 
-const everyProcess = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'TEMP', 'TMP', 'SYSTEMROOT']
+const everyProcess = [
+  'PATH',
+  'HOME',
+  'LANG',
+  'LC_ALL',
+  'TZ',
+  'TMPDIR',
+  'TEMP',
+  'TMP',
+  'SYSTEMROOT',
+  'NODE_COMPILE_CACHE',
+]
 
 /** The service's own secrets, which not even a model that names them gets. */
 const kept = new Set([

@@ -4,6 +4,7 @@
  * that what the model prints is only ever a log. Ends when that socket closes, however the parent went.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { flushCompileCache } from 'node:module'
 import { Socket } from 'node:net'
 import type { ModelProvider } from '@millrace/models/description'
 import { calmEvents } from './calm-events.ts'
@@ -31,6 +32,8 @@ async function setUp() {
     const loaded = await loadModel(provider, (pid, lives) => void send({ kind: 'group', pid, lives }))
     const state = await loaded.setup()
     await send({ kind: 'set-up' })
+    // Now, since a model that kills its process would compile it anew each time.
+    flushCompileCache()
     return { ...loaded, state }
   } catch (error) {
     await send({ kind: 'setup-failed', ...errorText(error) })
