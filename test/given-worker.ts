@@ -103,7 +103,10 @@ const models = {
   export default {
     namespace: 'read-file', type: 'text',
     input_schema: { type: 'object', properties: { file: { type: 'string', format: 'uri' } } },
-    run: ({ file }) => readFileSync(file, 'utf8'),
+    async run({ file, ms }) {
+      if (ms) await new Promise((resolve) => setTimeout(resolve, ms))
+      return readFileSync(file, 'utf8')
+    },
   }`,
   'tell-secret': `export default {
     namespace: 'tell-secret', type: 'text',

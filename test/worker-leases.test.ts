@@ -105,7 +105,7 @@ test('a worker says that it waits for the database, and goes on when that answer
 
 test('a killed worker leaves its files until the next one starts, and one that drains leaves none', async () => {
   const { worker, workDir } = service
-  const made = await service.create('echo', { delay_ms: 60_000 })
+  const made = await service.create('read-file', { file: 'data:text/plain,of a customer', ms: 60_000 })
   await made.reaches('processing')
   const [left = ''] = await readdir(workDir)
   expect(left).toContain(`-${worker.pid}-`)

@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Claim } from '@millrace/lifecycle/claim'
 import type { Outcome, RunEvent } from '@millrace/providers/provider'
@@ -37,7 +37,6 @@ async function perform(worker: Worker, run: Run): Promise<Outcome> {
   const { signal } = hold
   const deadline = createDeadline(claim, hold.stop)
   try {
-    await mkdir(workDir)
     const { description } = model
     const input = await prepareInput(worker, {
       claim,

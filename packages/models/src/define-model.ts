@@ -70,7 +70,7 @@ export interface RunContext<State = undefined> {
   state: State
   /** Fires when the run is cancelled or out of time. A model that ignores it is killed after a grace period. */
   signal: AbortSignal
-  /** The run's own folder, removed after it. Files in the output must be in it; `file` sees to that. */
+  /** The run's own folder, made when this is first read and removed after the run. Files in the output must be in it; `file` sees to that. */
   workDir: string
   /** Adds a line to the run's log. */
   log(text: string): void

@@ -1,4 +1,4 @@
-import { realpath, stat } from 'node:fs/promises'
+import { mkdir, realpath, stat } from 'node:fs/promises'
 import { basename, resolve, sep } from 'node:path'
 import type { FileValue } from '@millrace/models/define-model'
 import type { OutputValidator } from '@millrace/models/validate'
@@ -19,11 +19,7 @@ export async function checkOutput(
     return invalid(fault)
   }
   try {
-    const files = filesIn(raw)
-    const root = await realpath(workDir)
-    const located = new Map(
-      await Promise.all(files.map(async (file) => [file, await locate(file, root)] as const)),
-    )
+    const located = await locateAll(filesIn(raw), workDir)
     const output = replaceFiles(raw, (file) => located.get(file))
     const seen = replaceFiles(raw, () => 'https://file.invalid/')
     const wrong = validate(seen).map(({ path, message }) => `${path || 'output'} ${message}`)
@@ -37,6 +33,14 @@ export async function checkOutput(
 
 function invalid(detail: string): Outcome {
   return { kind: 'failed', code: 'INVALID_OUTPUT', detail }
+}
+
+async function locateAll(files: FileValue[], workDir: string): Promise<Map<FileValue, FileValue>> {
+  if (files.length === 0) return new Map()
+  // A model that never asked for its folder has none, and names a file elsewhere.
+  await mkdir(workDir, { recursive: true })
+  const root = await realpath(workDir)
+  return new Map(await Promise.all(files.map(async (file) => [file, await locate(file, root)] as const)))
 }
 
 /** A link out of the work folder would publish a file of this machine. */

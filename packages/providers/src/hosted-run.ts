@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
 import { copyFile, realpath, writeFile } from 'node:fs/promises'
 import { basename, join, sep } from 'node:path'
 import type { FileAbout, FileValue, RunContext } from '@millrace/models/define-model'
@@ -13,10 +14,15 @@ export function hostedRun({ run: key, input, workDir, emit, drained }: HostedRun
   const log = (text: string) => emit({ kind: 'log', text })
   const context = {
     signal: abort.signal,
-    workDir,
+    state: undefined as unknown,
+    // Made when the model asks for it, which most do not.
+    get workDir() {
+      mkdirSync(workDir, { recursive: true })
+      return workDir
+    },
     log: (text: string) => log(text.endsWith('\n') ? text : `${text}\n`),
     progress: (percent: number) => emit({ kind: 'progress', percent }),
-    file: (source: Uint8Array | string, about: FileAbout) => keepFile(workDir, source, about),
+    file: (source: Uint8Array | string, about: FileAbout) => keepFile(context.workDir, source, about),
   }
   return {
     key,
@@ -24,7 +30,8 @@ export function hostedRun({ run: key, input, workDir, emit, drained }: HostedRun
     print: log,
     async perform(run, state) {
       try {
-        const gathered = await gather(await run(input, { ...context, state }), (delta) => {
+        context.state = state
+        const gathered = await gather(await run(input, context), (delta) => {
           emit({ kind: 'output', delta })
           return drained()
         })

@@ -14,7 +14,7 @@ export interface RunRequest {
   attempt: number
   /** Validated, with defaults; each `format: uri` field is the absolute path of a local file. */
   input: Record<string, unknown>
-  /** Exists and belongs to this run alone. Files of the output are in it until the caller removes it. */
+  /** Of this run alone, made where there is none yet. Files of the output are in it until the caller removes it. */
   workDir: string
   /** Shares its process with no other run: one that was in a process that died may be what kills it. */
   isolated?: boolean
