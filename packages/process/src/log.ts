@@ -5,19 +5,21 @@ export function createLog({ name, level = 'info' }: LogOptions): Log {
   return pino({
     name,
     level,
-    redact: { paths: secretPaths(), censor: '[redacted]' },
-    formatters: { level: (label) => ({ level: label }) },
+    formatters: { level: (label) => ({ level: label }), log: (line) => withoutSecretFields(line, 3) },
     timestamp: pino.stdTimeFunctions.isoTime,
     serializers: { err: withoutSecrets, error: withoutSecrets },
   })
 }
 
-/** Field names whose values never reach a log, at the top of a line or one or two objects deep. */
-const secretFields = [
+/**
+ * Field names whose values never reach a log, at the top of a line or one or two objects deep. Our own walk, since the
+ * wildcards of pino's `redact` cost more than all the rest of a line.
+ */
+const secretFields = new Set([
   'authorization',
   'cookie',
-  '["set-cookie"]',
-  '["x-api-key"]',
+  'set-cookie',
+  'x-api-key',
   'apiKey',
   'api_key',
   'adminKey',
@@ -28,13 +30,23 @@ const secretFields = [
   'pepper',
   'databaseUrl',
   'redisUrl',
-]
+])
 
-function secretPaths(): string[] {
-  return secretFields.flatMap((field) => {
-    const after = field.startsWith('[') ? field : `.${field}`
-    return [field, `*${after}`, `*.*${after}`]
-  })
+/** The object or list itself where it holds no secret, else a copy. */
+function withoutSecretFields(fields: Fields, depth: number): Fields {
+  let copy: Fields | undefined
+  for (const [name, value] of Object.entries(fields)) {
+    const shown = secretFields.has(name) ? '[redacted]' : withoutSecretsInside(value, depth - 1)
+    if (shown === value) continue
+    copy ??= Object.assign(Array.isArray(fields) ? [] : {}, fields)
+    copy[name] = shown
+  }
+  return copy ?? fields
+}
+
+function withoutSecretsInside(value: unknown, depth: number): unknown {
+  const isPlain = typeof value === 'object' && value !== null && !(value instanceof Error)
+  return isPlain && depth > 0 ? withoutSecretFields(value as Fields, depth) : value
 }
 
 /** Drivers put connection strings and whole requests on their errors: only what explains the failure is kept. */
@@ -57,6 +69,8 @@ function concealed(text: string): string {
 }
 
 export type Log = Logger
+
+type Fields = Record<string, unknown>
 
 interface LogOptions {
   name: string
