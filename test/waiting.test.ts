@@ -89,6 +89,13 @@ describe.each(['redis', 'postgres'] as const)('with the queue on %s', (kind) => 
     const fence = await beginRun(service.db, id)
     const heard: string[] = []
     const stop = await queue.listen('cancel', (ids) => heard.push(...ids))
+    await until(
+      () => {
+        queue.signal('cancel', ['anybody'])
+        return heard.length > 0
+      },
+      { what: 'broadcasts to be heard' },
+    )
 
     const asked = await call(`POST /v1/predictions/${id}/cancel`)
 
