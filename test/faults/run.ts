@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { orExit } from '@millrace/process/or-exit'
-import { play } from './play.ts'
+import { type Outcome, play } from './play.ts'
 import { isOf, nameOf, type Result, readCommit, readResults, writeResults } from './results.ts'
 import type { QueueKind, Scenario } from './scenario.ts'
 import { readWanted } from './wanted.ts'
@@ -50,7 +50,13 @@ process.exit(counts.failed > 0 || counts.left > 0 ? 1 : 0)
 async function playOne(scenario: Scenario, queue: QueueKind): Promise<boolean> {
   const { seed, predictions } = wanted
   const begun = performance.now()
-  const outcome = await play(scenario, { queue, seed, size: { predictions, long: true }, folder })
+  const outcome = await play(scenario, { queue, seed, size: { predictions, long: true }, folder }).catch(
+    (error: Error): Outcome => ({
+      breaches: [`It could not be played: ${error.message}`],
+      figures: {},
+      history: '',
+    }),
+  )
   const result: Result = {
     ...outcome,
     seed,

@@ -1,5 +1,5 @@
-import { once } from 'node:events'
-import { type AddressInfo, createServer } from 'node:net'
+import { randomInt } from 'node:crypto'
+import { createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { StartProblem } from './start-problem.ts'
 
@@ -14,13 +14,16 @@ export async function assertPortFree(name: string, host: string, port: number, p
   }
 }
 
-/** A loopback port that was free a moment ago. */
+/**
+ * A loopback port that was free a moment ago. No system takes these for outgoing connections by itself, so it stays free
+ * while its process is started anew.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
+  for (let tries = 0; tries < 1_000; tries++) {
+    const port = randomInt(20_000, 32_000)
+    if ((await tryListening('127.0.0.1', port)) === undefined) return port
+  }
+  throw new Error('No port between 20000 and 32000 is free')
 }
 
 async function tryListening(host: string, port: number): Promise<string | undefined> {
