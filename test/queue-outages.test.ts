@@ -16,11 +16,11 @@ test.for(['redis', 'postgres'] as const)(
     const cancelled: string[] = []
     const there = open('there')
     await there.answer('default', async (bell) => void heard.push(bell))
-    await there.listen('cancel', (ids) => cancelled.push(...ids))
+    there.listen('cancel', (ids) => cancelled.push(...ids))
     proxy.set('refused')
     const away = open('away', proxy)
     const pushed: string[] = []
-    await away.listen('changed', (ids) => pushed.push(...ids))
+    away.listen('changed', (ids) => pushed.push(...ids))
     away.ring('default', 'lost', [])
     await until(() => complaints.length > 0, { what: 'the first connect to fail' })
 

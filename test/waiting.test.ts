@@ -88,7 +88,7 @@ describe.each(['redis', 'postgres'] as const)('with the queue on %s', (kind) => 
     const id = await created()
     const fence = await beginRun(service.db, id)
     const heard: string[] = []
-    const stop = await queue.listen('cancel', (ids) => heard.push(...ids))
+    const stop = queue.listen('cancel', (ids) => heard.push(...ids))
     await until(
       () => {
         queue.signal('cancel', ['anybody'])
@@ -104,7 +104,7 @@ describe.each(['redis', 'postgres'] as const)('with the queue on %s', (kind) => 
       body: { status: 'processing', success: true, metadata: { cancel_requested_at: expect.any(String) } },
     })
     await until(() => heard.includes(uuidOf(id)), { what: 'the broadcast' })
-    await stop()
+    stop()
     await settleCancelled(fence)
     expect((await call(`POST /v1/predictions/${id}/cancel`)).body).toMatchObject({
       status: 'cancelled',

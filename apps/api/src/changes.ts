@@ -6,7 +6,7 @@ import type { Queue } from '@millrace/queue/open-queue'
  * Tells waiting requests and streams that their prediction changed: by the queue's signal, which may be lost, and by
  * one poll a second for everything that is being watched.
  */
-export async function watchChanges(db: Database, queue: Queue, log: Log): Promise<Changes> {
+export function watchChanges(db: Database, queue: Queue, log: Log): Changes {
   const watched = new Map<string, Set<() => void>>()
   const seen = new Map<string, string>()
 
@@ -40,7 +40,7 @@ export async function watchChanges(db: Database, queue: Queue, log: Log): Promis
         polling = false
       })
   }, 1_000)
-  const stop = await queue.listen('changed', notify)
+  const stop = queue.listen('changed', notify)
 
   return {
     watch(id, listener) {
@@ -53,9 +53,9 @@ export async function watchChanges(db: Database, queue: Queue, log: Log): Promis
         seen.delete(id)
       }
     },
-    async close() {
+    close() {
       clearInterval(timer)
-      await stop()
+      stop()
     },
   }
 }
@@ -63,5 +63,5 @@ export async function watchChanges(db: Database, queue: Queue, log: Log): Promis
 /** `watch` calls back on each change of a prediction, until what it returns is called. */
 export interface Changes {
   watch(id: string, listener: () => void): () => void
-  close(): Promise<void>
+  close(): void
 }

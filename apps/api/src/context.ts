@@ -44,7 +44,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
   const links = linksFor(config, fileUrls, replyUrlSeconds)
   const webhookLinks = linksFor(config, fileUrls, webhookUrlSeconds)
   const lifecycle = { db, links: webhookLinks, partitions: config.PARTITIONS }
-  const changes = await watchChanges(db, queue, log)
+  const changes = watchChanges(db, queue, log)
   return {
     config,
     log,
@@ -67,7 +67,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
     changes,
     draining: new AbortController(),
     async close() {
-      await changes.close()
+      changes.close()
       await queue.close()
       await db.close()
     },

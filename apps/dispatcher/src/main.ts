@@ -55,7 +55,7 @@ const dispatch = startDispatch({
   slots: config.slots,
   timeoutMs: config.timeoutSeconds * 1000,
 })
-await queue.listen('due', () => dispatch.wake())
+queue.listen('due', () => dispatch.wake())
 const sweeping = startSweeps(
   { db, log, leaseSeconds: config.leaseSeconds },
   sweepsOf(config, queue, dispatch),

@@ -39,7 +39,7 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
     config.pools.map((pool) => queue.answer(pool, ({ model }) => claimer.wake(model))),
   )
   // A broadcast that is lost is found by the next renewal.
-  queue.listen('cancel', lease.cancel).catch((err: unknown) => log.warn({ err }, 'cancels are not heard'))
+  queue.listen('cancel', lease.cancel)
   const timers = [
     keepClock(db.pool),
     // With the queue away no bell rings.

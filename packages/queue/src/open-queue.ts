@@ -5,7 +5,7 @@ import { overRedis } from './over-redis.ts'
 import { createSignals } from './signals.ts'
 
 /**
- * The doorbell: wakes workers and carries signals between processes, over BullMQ on Redis (`redisUrl`) or on Postgres.
+ * The doorbell: wakes workers by BullMQ and carries signals between processes, on Redis (`redisUrl`) or on Postgres.
  * It holds no truth: everything it loses is rung again by the sweeper or seen by a poll, so nothing here rejects and
  * nothing waits for it.
  */
@@ -17,7 +17,7 @@ export function openQueue(options: QueueOptions): Queue {
   const pools = new Map<string, Connected<BullQueue>>()
   const backlogs = new Map<string, Backlog>()
   const closers: (() => Promise<unknown>)[] = []
-  const signals = createSignals(transport.relay, report)
+  const signals = createSignals(transport.channel(report), report)
 
   function poolQueue(pool: string): BullQueue {
     const queue = pools.get(pool) ?? connectSurely(() => transport.queue(bellQueue(pool)), report)
@@ -108,7 +108,8 @@ export interface Queue {
   ring(pool: string, model: string, ids: string[]): void
   answer(pool: string, handler: (bell: Bell) => Promise<void>): Promise<() => Promise<void>>
   signal(topic: Topic, ids: string[]): void
-  listen(topic: Topic, listener: (ids: string[]) => void): Promise<() => Promise<void>>
+  /** Calls `listener` for each signal, until what this answers is called. */
+  listen(topic: Topic, listener: (ids: string[]) => void): () => void
   ready(): boolean
   close(): Promise<void>
 }

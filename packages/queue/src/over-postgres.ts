@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events'
-import { createPostgresBackend, createPostgresRelayBackend, Queue, Relay, Worker } from 'bullmq'
+import { createPostgresBackend, Queue, Worker } from 'bullmq'
+import { postgresChannel } from './postgres-channel.ts'
 import { bellsAtOnce, retryMs, type Transport } from './transport.ts'
 
 /**
@@ -28,7 +29,7 @@ export function overPostgres(url: string): Transport {
         { connection, concurrency: bellsAtOnce, runRetryDelay: retryMs },
         createPostgresBackend,
       ) as unknown as Worker,
-    relay: () => new Relay({ connection, backend: createPostgresRelayBackend }) as unknown as Relay,
+    channel: (report) => postgresChannel(url, report),
     ready: () => true,
     close: async () => {},
   }

@@ -1,5 +1,6 @@
-import { Queue, Relay, Worker } from 'bullmq'
+import { Queue, Worker } from 'bullmq'
 import { Cluster, Redis } from 'ioredis'
+import { redisChannel } from './redis-channel.ts'
 import { bellsAtOnce, retryMs, type Transport } from './transport.ts'
 
 /** BullMQ over Redis or Valkey: `redis://…`, `rediss://…`, or several cluster nodes separated by commas. */
@@ -28,7 +29,8 @@ export function overRedis(url: string, prefix = 'millrace'): Transport {
         concurrency: bellsAtOnce,
         runRetryDelay: retryMs,
       }),
-    relay: () => new Relay({ connection: open(waitingSettings), prefix: hashTagged }),
+    channel: (report) =>
+      redisChannel({ sending, openListening: () => open(waitingSettings), prefix: hashTagged, report }),
     ready: createPulse(sending, `${hashTagged}:pulse`),
     close: async () => {
       for (const connection of connections) connection.disconnect()
@@ -79,7 +81,7 @@ function connect(url: string, settings: Settings): Redis | Cluster {
 /** A bell that cannot be sent now is not worth keeping: the sweeper rings again. */
 const sendingSettings: Settings = { maxRetriesPerRequest: 1, commandTimeout: 1_000, socketTimeout: 2_000 }
 
-/** BullMQ waits 5 s for a bell or a signal at a time. A connection that is silent for longer is dead, whatever TCP thinks. */
+/** BullMQ waits 5 s for a bell at a time. A connection that is silent for longer is dead, whatever TCP thinks. */
 const waitingSettings: Settings = { maxRetriesPerRequest: null, socketTimeout: 8_000 }
 
 interface Settings {

@@ -1,31 +1,20 @@
-import type { Relay } from 'bullmq'
-import { connectSurely } from './connect-surely.ts'
+import type { Channel } from './channel.ts'
 import type { Topic } from './open-queue.ts'
 
 /**
- * Signals between processes over BullMQ's Relay: ids gather while the last message of their topic is on its way, so a
- * busy moment sends few large messages and a quiet one adds no wait. A signal may be lost; whoever needs it polls too.
+ * Signals between processes: ids gather while the last message of their topic is on its way, so a busy moment sends few
+ * large messages and a quiet one adds no wait. A signal may be lost; whoever needs it polls too.
  */
-export function createSignals(makeRelay: () => Relay, report: (error: unknown) => void): Signals {
+export function createSignals(channel: Channel, report: (error: unknown) => void): Signals {
   const gathering = new Map<Topic, Set<string>>()
   const sending = new Set<Topic>()
-  const listening = new Set<Listening>()
-  const connection = connectSurely(() => {
-    const relay = makeRelay()
-    for (const one of listening) subscribe(relay, one)
-    return relay
-  }, report)
-
-  // Not waited for: a process starts, and polls, while the queue is away.
-  function subscribe(relay: Relay, one: Listening): void {
-    one.subscribed = relay.subscribe<string[]>(one.topic, ({ data }) => one.listener(data)).catch(report)
-  }
+  const listeners = new Map<Topic, Set<Listener>>()
 
   async function send(topic: Topic): Promise<void> {
     sending.add(topic)
     try {
       for (let ids = take(topic); ids.length > 0; ids = take(topic))
-        await connection.current().publish(topic, ids)
+        await channel.publish(topic, ids.join(' '))
     } catch (error) {
       report(error)
     } finally {
@@ -39,39 +28,44 @@ export function createSignals(makeRelay: () => Relay, report: (error: unknown) =
     return ids
   }
 
+  function listenersOf(topic: Topic): Set<Listener> {
+    const known = listeners.get(topic)
+    if (known) return known
+    const own = new Set<Listener>()
+    listeners.set(topic, own)
+    // Not waited for: a process starts, and polls, while the queue is away.
+    channel.subscribe(topic, (text) => {
+      const ids = text.split(' ')
+      for (const listener of own) listener(ids)
+    })
+    return own
+  }
+
   return {
     send(topic, ids) {
+      if (ids.length === 0) return
       const waiting = gathering.get(topic) ?? new Set()
       gathering.set(topic, waiting)
       for (const id of ids) if (waiting.size < maxWaiting) waiting.add(id)
       if (!sending.has(topic)) void send(topic)
     },
-    async listen(topic, listener) {
-      const one: Listening = { topic, listener, subscribed: Promise.resolve() }
-      listening.add(one)
-      subscribe(connection.current(), one)
-      return async () => {
-        listening.delete(one)
-        const subscription = await Promise.race([one.subscribed, undefined])
-        if (subscription) await subscription.unsubscribe().catch(report)
-      }
+    listen(topic, listener) {
+      const own = listenersOf(topic).add(listener)
+      return () => void own.delete(listener)
     },
-    close: connection.close,
+    close: () => channel.close(),
   }
 }
 
-/** Ids in one message, and ids that may wait while the queue is away: past it they are dropped, and polls find them. */
-const maxIds = 500
+/** Ids in one message, which fits the 8,000 bytes of a NOTIFY. */
+const maxIds = 200
+/** Ids that may wait while the queue is away: past it they are dropped, and polls find them. */
 const maxWaiting = 10_000
 
 export interface Signals {
   send(topic: Topic, ids: string[]): void
-  listen(topic: Topic, listener: (ids: string[]) => void): Promise<() => Promise<void>>
+  listen(topic: Topic, listener: Listener): () => void
   close(): Promise<void>
 }
 
-interface Listening {
-  topic: Topic
-  listener: (ids: string[]) => void
-  subscribed: Promise<{ unsubscribe(): Promise<void> } | undefined | void>
-}
+type Listener = (ids: string[]) => void

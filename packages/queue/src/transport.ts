@@ -1,10 +1,11 @@
-import type { Queue, Relay, Worker } from 'bullmq'
+import type { Queue, Worker } from 'bullmq'
+import type { Channel } from './channel.ts'
 
-/** What carries bells and signals: BullMQ on Redis or on Postgres. */
+/** What carries bells and signals: BullMQ and a channel, both on Redis or both on Postgres. */
 export interface Transport {
   queue(name: string): Queue
   worker(name: string, process: (job: { data: unknown }) => Promise<void>): Worker
-  relay(): Relay
+  channel(report: (error: unknown) => void): Channel
   /** False while it is known not to do its work. */
   ready(): boolean
   close(): Promise<void>
@@ -13,5 +14,5 @@ export interface Transport {
 /** Bells one process answers at a time: each only claims up to its free slots and returns. */
 export const bellsAtOnce = 4
 
-/** How soon a bell is asked for again after its connection was refused; BullMQ would wait for 15 s. */
+/** How soon a connection that was refused is tried again; BullMQ would wait for 15 s. */
 export const retryMs = 1_000
