@@ -4,7 +4,8 @@ import type { ServedModel, Worker } from './worker.ts'
 
 /**
  * Claims as many runs of a model as have a slot, when its bell rings and again whenever a slot comes free, until a
- * claim comes back short: then nothing is waiting, and the next bell tells.
+ * claim comes back short: then nothing is waiting, and the next bell tells. A model's next claim waits for the one before,
+ * so that the slots that come free meanwhile are filled together; but not for one whose connection fell silent.
  */
 export function claimRuns(
   worker: Worker,
@@ -14,8 +15,11 @@ export function claimRuns(
   const concurrency = new Map([...models].map(([name, { description }]) => [name, description.concurrency]))
   const slots = createModelSlots(config.concurrency, concurrency)
   const maybeWaiting = new Set<string>()
+  /** When the last claim of a model left that has not come back. */
+  const claiming = new Map<string, number>()
   const underWay = new Set<Promise<unknown>>()
   const held = new Set<string>()
+  let lookAgain: NodeJS.Timeout | undefined
   let stopped = false
   let claimed = 0
 
@@ -23,19 +27,32 @@ export function claimRuns(
     await Promise.all([...maybeWaiting].map(take))
   }
 
+  function feedLater(): void {
+    lookAgain = undefined
+    void feed()
+  }
+
   async function take(name: string): Promise<void> {
     const model = models.get(name)
-    const limit = stopped || !model ? 0 : slots.reserve(name)
-    if (!model || limit === 0) return
+    if (stopped || !model) return
+    const now = performance.now()
+    if (now - (claiming.get(name) ?? Number.NEGATIVE_INFINITY) < silentMs) {
+      lookAgain ??= setTimeout(feedLater, silentMs).unref()
+      return
+    }
+    const limit = slots.reserve(name)
+    if (limit === 0) return
     // To the end of the line, so that a busy model leaves the slots that come free to others as well.
     maybeWaiting.delete(name)
+    claiming.set(name, now)
     const claims = await tryClaim(name, model, limit)
+    if (claiming.get(name) === now) claiming.delete(name)
     slots.fill(name, limit, claims.length)
     claimed += claims.length
     if (claims.length === limit) maybeWaiting.add(name)
     for (const taken of claims) track(run(taken, model))
-    // What this claim reserved and did not need may be what another bell, or this model's next one, found taken.
-    if (claims.length < limit && maybeWaiting.size > 0) void feed()
+    // A bell of this model was not answered meanwhile, and one of another may have found its slots reserved.
+    if (maybeWaiting.size > 0) void feed()
   }
 
   async function tryClaim(model: string, served: ServedModel, limit: number): Promise<Claim[]> {
@@ -46,11 +63,8 @@ export function claimRuns(
       )
       const claims = found.filter(isNew)
       if (claims.length < found.length) maybeWaiting.add(model)
-      const ids = claims.map(({ id }) => id)
-      if (ids.length > 0) {
-        queue.signal('changed', ids)
-        queue.signal('due', ids)
-      }
+      queue.signal('changed', idsOf(claims))
+      queue.signal('due', idsOf(claims.filter(({ owes }) => owes)))
       return claims
     } catch (error) {
       log.warn({ err: error, model }, 'a claim failed')
@@ -108,9 +122,14 @@ export function claimRuns(
 /** Whether a run begins as soon as it is claimed. */
 const isWarm = ({ provider, takesFiles }: ServedModel): boolean => provider.warm() && !takesFiles
 
+const idsOf = (claims: Claim[]): string[] => claims.map(({ id }) => id)
+
 const keyOf = ({ id, attempt }: Claim): string => `${id} ${attempt}`
 
 const retryMs = 1_000
+
+/** A claim takes a few milliseconds. One that has been away for so long holds up no other. */
+const silentMs = 250
 
 export interface Claimer {
   /** These models may have something to claim; ones that are not served here are ignored. */

@@ -23,7 +23,7 @@ export function begin(worker: Worker, run: Run): Promise<void> {
   run.begun ??= insist(worker, run, () => beginning.add({ id, attempt })).then((row) => {
     if (!row) run.hold.stop('lost')
     queue.signal('changed', [id])
-    queue.signal('due', [id])
+    if (row?.owes ?? true) queue.signal('due', [id])
   })
   return run.begun
 }

@@ -98,7 +98,7 @@ async function end(worker: Worker, run: Run, ending: Ending): Promise<Settlement
   const row = await insist(worker, run, () => worker.settling.add(ending))
   // Also when the fence no longer held: after a cut connection that may be this very ending.
   worker.queue.signal('changed', [ending.id])
-  worker.queue.signal('due', [ending.id])
+  if (row?.owes ?? true) worker.queue.signal('due', [ending.id])
   if (!row) return { result: 'superseded' }
   return { result: row.status, ...(row.error_id === null ? {} : { errorId: row.error_id }) }
 }

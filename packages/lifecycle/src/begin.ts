@@ -24,7 +24,8 @@ export async function begin(lifecycle: Lifecycle, fences: Fence[]): Promise<(Mov
         seq: row.event_seq,
         endpoints: row.endpoints,
       }))
-      await postEvents(client, lifecycle.links, moves)
+      const owing = await postEvents(client, lifecycle.links, moves)
+      for (const row of rows) row.owes = owing.has(row.id)
       return rows
     }),
   )

@@ -32,7 +32,8 @@ export async function claim(lifecycle: Lifecycle, request: ClaimRequest): Promis
       const values = [ids, ...rangeOf(ids), worker, leaseSeconds, warm]
       const { rows } = await client.query<ClaimedRow>({ name: 'claim', text: claimStatement, values })
       answeredAt = performance.now()
-      await postEvents(client, lifecycle.links, rows.flatMap(movesOf))
+      const owing = await postEvents(client, lifecycle.links, rows.flatMap(movesOf))
+      for (const row of rows) row.owes = owing.has(row.id)
       taken = rows
       return rows
     }),
@@ -47,6 +48,7 @@ export async function claim(lifecycle: Lifecycle, request: ClaimRequest): Promis
     startBy: answeredAt + row.start_seconds * 1000,
     crashes: row.crashes,
     begun: row.begun,
+    owes: row.owes ?? false,
   }))
 }
 
@@ -133,6 +135,8 @@ export interface Claim extends Fence {
   crashes: number
   /** It is processing, with a new deadline: nobody need `begin` it. */
   begun: boolean
+  /** Webhooks wait to be sent. */
+  owes: boolean
 }
 
 export interface Fence {
@@ -149,5 +153,6 @@ type ClaimedRow = PredictionRow & {
   begun: boolean
   /** It began with this claim, and never before. */
   starts: boolean
+  owes?: boolean
   endpoints: SubscribedEndpoint[] | null
 }

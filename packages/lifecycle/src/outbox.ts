@@ -6,24 +6,26 @@ import { type Links, type PredictionRow, present } from './present.ts'
 
 /**
  * Writes the deliveries that these moves owe, inside the moves' own transaction: an event exists if and only if its
- * transition was committed. Each body is stored once per event and format, and deliveries point to it. Returns the
- * ids of the deliveries.
+ * transition was committed. Each body is stored once per event and format, and deliveries point to it. Answers which
+ * predictions owe one.
  */
-export async function postEvents(connection: Connection, links: Links, moves: Moved[]): Promise<string[]> {
+export async function postEvents(connection: Connection, links: Links, moves: Moved[]): Promise<Set<string>> {
   const { bodies, deliveries } = outboxRows(links, moves)
-  if (deliveries.length === 0) return []
-  await connection.query(
-    `with bodies as (
-       insert into webhook_bodies (id, body) select id, body from json_to_recordset($1) as b(id uuid, body text)
-     )
-     insert into deliveries (id, account_id, prediction_id, endpoint_id, url, host, event, seq, body_id, due_at, created_at)
-     select id, account_id, prediction_id, endpoint_id, url, host, event, seq, body_id, clock_timestamp(), created_at
-     from json_to_recordset($2) as d(id uuid, account_id uuid, prediction_id uuid, endpoint_id uuid, url text, host text,
-                                     event text, seq integer, body_id uuid, created_at timestamptz)`,
-    [JSON.stringify(bodies), JSON.stringify(deliveries)],
-  )
-  return deliveries.map(({ id }) => id)
+  if (deliveries.length > 0) {
+    const values = [JSON.stringify(bodies), JSON.stringify(deliveries)]
+    await connection.query({ name: 'post-events', text: statement, values })
+  }
+  return new Set(deliveries.map((delivery) => delivery.prediction_id))
 }
+
+const statement = `
+  with bodies as (
+    insert into webhook_bodies (id, body) select id, body from json_to_recordset($1) as b(id uuid, body text)
+  )
+  insert into deliveries (id, account_id, prediction_id, endpoint_id, url, host, event, seq, body_id, due_at, created_at)
+  select id, account_id, prediction_id, endpoint_id, url, host, event, seq, body_id, clock_timestamp(), created_at
+  from json_to_recordset($2) as d(id uuid, account_id uuid, prediction_id uuid, endpoint_id uuid, url text, host text,
+                                  event text, seq integer, body_id uuid, created_at timestamptz)`
 
 /** The same rows as data, for a statement that carries them itself (accept). */
 export function outboxRows(links: Links, moves: Moved[]): OutboxRows {
@@ -126,7 +128,11 @@ export interface Moved {
 }
 
 /** A row after its move; without sealed secrets, and with large values left out where `oversized` says so. */
-export type MovedRow = Omit<PredictionRow, 'sealed_input'> & { oversized?: boolean }
+export type MovedRow = Omit<PredictionRow, 'sealed_input'> & {
+  oversized?: boolean
+  /** Webhooks wait to be sent. */
+  owes?: boolean
+}
 
 export interface SubscribedEndpoint {
   id: string

@@ -26,7 +26,8 @@ export async function settle(lifecycle: Lifecycle, endings: Ending[]): Promise<(
         seq: row.event_seq,
         endpoints: row.endpoints,
       }))
-      await postEvents(client, lifecycle.links, moves)
+      const owing = await postEvents(client, lifecycle.links, moves)
+      for (const row of rows) row.owes = owing.has(row.id)
       return rows
     }),
   )
