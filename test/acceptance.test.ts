@@ -39,3 +39,28 @@ test('a key that somebody else holds delays its neighbours by one lock time-out,
   await queue.close()
   await database.drop()
 })
+
+test('what comes faster than it can be stored is refused at once, and the next one is taken when they are stored', async () => {
+  const database = await freshDatabase()
+  const { url: redisUrl, prefix } = freshRedis()
+  const queue = openQueue({ databaseUrl: database.url, redisUrl, prefix, name: 'test' })
+  const acceptance = createAcceptance(lifecycleOn(database.db), queue)
+  const flood = Array.from({ length: 700 }, () => draft())
+
+  const answers = await Promise.allSettled(flood.map((one) => acceptance.add(one)))
+
+  const refused = answers.filter(({ status }) => status === 'rejected')
+  expect(refused).toHaveLength(200)
+  for (const one of refused)
+    expect(one).toMatchObject({
+      reason: {
+        id: 'SERVICE_UNAVAILABLE',
+        message: 'More predictions are being created than can be stored.',
+      },
+    })
+  expect(await acceptance.add(draft())).toBe(true)
+  const { rows } = await database.db.pool.query('select prediction_id from runs')
+  expect(rows).toHaveLength(501)
+  await queue.close()
+  await database.drop()
+})

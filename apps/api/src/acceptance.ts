@@ -10,6 +10,9 @@ import { ApiError } from './api-error.ts'
  * Stores concurrent creates many to a statement, then rings for them. Where somebody else is accepting the idempotency
  * key of one of them, and holds it past the lock time-out, those without a key go again together and each keyed one
  * alone: who waits for a key delays its neighbours by that one time-out.
+ *
+ * What comes faster than it can be stored is refused at once: the waiting ones would only wait longer, each with its
+ * input in memory.
  */
 export function createAcceptance(lifecycle: Lifecycle, queue: Queue): Acceptance {
   async function store(drafts: Draft[]): Promise<boolean[]> {
@@ -22,8 +25,9 @@ export function createAcceptance(lifecycle: Lifecycle, queue: Queue): Acceptance
     return accepted
   }
 
-  const batcher = createBatcher<Draft, boolean | 'alone'>({
-    flush: async (drafts) => {
+  const batcher = createBatcher<Weighed, boolean | 'alone'>({
+    flush: async (batch) => {
+      const drafts = batch.map(({ draft }) => draft)
       try {
         return await store(drafts)
       } catch (error) {
@@ -35,19 +39,38 @@ export function createAcceptance(lifecycle: Lifecycle, queue: Queue): Acceptance
       return drafts.map(({ id }) => answers.get(id) ?? 'alone')
     },
     maxInFlight: 2,
-    weigh: ({ input }) => JSON.stringify(input).length,
+    weigh: ({ weight }) => weight,
     isPoison: (error) => faultOf(error) === 'bad-row',
   })
+  const waiting = { drafts: 0, weight: 0 }
+
+  function refuseWhenFull(): void {
+    if (waiting.drafts >= most.drafts || waiting.weight >= most.weight)
+      throw new ApiError('SERVICE_UNAVAILABLE', 'More predictions are being created than can be stored.')
+  }
 
   return {
+    refuseWhenFull,
     async add(draft) {
-      const answer = await batcher.add(draft)
-      if (answer !== 'alone') return answer
-      const [accepted = false] = await store([draft])
-      return accepted
+      refuseWhenFull()
+      const weight = JSON.stringify(draft.input).length
+      waiting.drafts++
+      waiting.weight += weight
+      try {
+        const answer = await batcher.add({ draft, weight })
+        if (answer !== 'alone') return answer
+        const [accepted = false] = await store([draft])
+        return accepted
+      } finally {
+        waiting.drafts--
+        waiting.weight -= weight
+      }
     },
   }
 }
+
+/** That may wait to be stored at once, in one process: several batches, and what fits into its memory. */
+const most = { drafts: 500, weight: 256 * 1024 * 1024 }
 
 /**
  * When the connection breaks the outcome is unknown: the same batch goes again with the same ids, which stores nothing
@@ -88,7 +111,14 @@ function ring(queue: Queue, drafts: Draft[]): void {
 const outcomeUnknown =
   'The database could not be reached, and whether the prediction was accepted is not known. Send the same request again with the same Idempotency-Key.'
 
-/** Answers true when stored, false when its idempotency key was taken. Throws 55P03 when that is being decided elsewhere. */
 export interface Acceptance {
+  /** Answers true when stored, false when its idempotency key was taken. Throws 55P03 when that is being decided elsewhere. */
   add(draft: Draft): Promise<boolean>
+  /** Throws SERVICE_UNAVAILABLE when too many wait, as `add` does: before anything is done for one that it would refuse. */
+  refuseWhenFull(): void
+}
+
+interface Weighed {
+  draft: Draft
+  weight: number
 }

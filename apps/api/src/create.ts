@@ -18,6 +18,7 @@ import { waitFor } from './wait-for.ts'
  */
 export async function create(incoming: Create): Promise<{ row: PredictionRow; statusCode: number }> {
   const { context, caller, request, response, raw, body, waitSeconds } = incoming
+  context.acceptance.refuseWhenFull()
   const idempotency = idempotencyOf(request, raw)
   const replay = idempotency && (await findReplay(context, caller, idempotency))
   if (replay) return answerReplay(incoming, replay)

@@ -19,6 +19,7 @@ export function route<const E extends EndpointDefinition>(
   endpoint: E,
   deed: (incoming: Incoming<E>) => Promise<unknown>,
 ): Route {
+  const [usual] = Object.keys(endpoint.replies).sort((a, b) => preferred(b) - preferred(a))
   const handle =
     (context: Context): RequestHandler =>
     async (request, response) => {
@@ -35,9 +36,7 @@ export function route<const E extends EndpointDefinition>(
       } as Incoming<E>
       const answer = await deed(incoming)
       if (answer === answered) return
-      const [firstStatus] = Object.keys(endpoint.replies).sort((a, b) => preferred(b) - preferred(a))
-      const { status, body } =
-        answer instanceof Answer ? answer : { status: Number(firstStatus), body: answer }
+      const { status, body } = answer instanceof Answer ? answer : { status: Number(usual), body: answer }
       response.status(status).json(body)
     }
   return { endpoint, handle }
