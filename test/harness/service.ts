@@ -13,8 +13,13 @@ import { type App, type Environment, type RunningProcess, startProcess } from '.
 import { freshRedis } from './redis.ts'
 
 /** The service as it is deployed: processes of its own on a fresh database, an own queue and an own folder of files. */
-export async function startService({ queue, env = {}, ...counts }: ServiceOptions): Promise<Service> {
-  const database = await freshDatabase()
+export async function startService({
+  queue,
+  env = {},
+  database: given,
+  ...counts
+}: ServiceOptions): Promise<Service> {
+  const database = given ?? (await freshDatabase())
   const folder = await mkdtemp(join(tmpdir(), 'millrace-service-'))
   const account = await firstAccount(database)
   const removeAll = () => Promise.all([database.drop(), rm(folder, { recursive: true, force: true })])
@@ -100,6 +105,8 @@ interface ServiceOptions extends Counts {
   queue: 'redis' | 'postgres'
   /** For every process; wins over what the harness chooses. */
   env?: Environment
+  /** Migrated and empty; dropped when the service is stopped. */
+  database?: FreshDatabase
 }
 
 /** How many of each; one unless told otherwise. */
