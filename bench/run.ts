@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { cpus, totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { chartOf } from './chart.ts'
 import { profileInto } from './processes.ts'
 import { startStores } from './stores.ts'
 import { summarise, tableOf } from './table.ts'
@@ -10,7 +11,7 @@ import { works } from './works.ts'
 
 // `npm run bench`: every contender does the same work in turn, several rounds of it, so that a machine whose speed
 // drifts drifts for all of them. `--only accept,life`, `--against plain,raw` (parts of names), `--rounds`, `--seconds`,
-// `--count`, `--rows`; `--profile <folder>` keeps a CPU profile of every process.
+// `--count`, `--rows`; `--profile <folder>` keeps a CPU profile of every process. Only a run of everything is kept.
 const { values } = parseArgs({
   options: {
     only: { type: 'string' },
@@ -55,8 +56,12 @@ const machine = {
 }
 const folder = new URL('results/', import.meta.url)
 await mkdir(folder, { recursive: true })
-const file = new URL(`${new Date().toISOString().slice(0, 10)}.json`, folder)
-await writeFile(file, `${JSON.stringify({ machine, size, results, measured }, null, 2)}\n`)
+// The chart and the file of the day show everything, or nothing.
+const isWhole = names === undefined && parts === undefined
+const day = new Date().toISOString().slice(0, 10)
+const report = `${JSON.stringify({ machine, size, results, measured }, null, 2)}\n`
+await writeFile(new URL(isWhole ? `${day}.json` : 'part.json', folder), report)
+if (isWhole) await writeFile(new URL('../docs/performance.svg', import.meta.url), chartOf(results))
 process.exit()
 
 function inWords(figures: Figures): string {
