@@ -37,7 +37,7 @@ export function claimRuns(
     if (stopped || !model) return
     const now = performance.now()
     if (now - (claiming.get(name) ?? Number.NEGATIVE_INFINITY) < silentMs) {
-      lookAgain ??= setTimeout(feedLater, silentMs).unref()
+      if (!lookAgain) lookAgain = setTimeout(feedLater, silentMs).unref()
       return
     }
     const limit = slots.reserve(name)
