@@ -34,10 +34,12 @@ test.each(manners)(
 
     const made = await service.create('relay', { url: upstream.url }, { timeouts: { start: 60, run: limit } })
     const runBy = await until(() => limitOf(made.id), { within: 20_000, what: 'the run to begin' })
-    const { error_id, completed_at } = await made.reaches('failed', 'succeeded')
+    const { error_id, started_at, completed_at } = await made.reaches('failed', 'succeeded')
     const letGo = await until(upstream.letGoAt, { what: 'the upstream to be let go' })
 
     expect(error_id).toBe('RUN_TIMEOUT')
+    // The row's own time limit is the one that was asked for.
+    expect(Math.abs(runBy - (started_at?.getTime() ?? 0) - limit * 1_000)).toBeLessThan(limit * 100)
     expectOnTime(limit, runBy, completed_at, letGo)
     // It was the signal that did it: the process has not been killed.
     expect((await (await service.create('relay', {})).reaches('succeeded')).output).toBe(pid)
