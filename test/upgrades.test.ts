@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { cp, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -5,15 +6,17 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { connect, type Database } from '@millrace/database/connect'
 import { type Dump, dumpDatabase } from '@millrace/database/dump'
 import { loadDatabase } from '@millrace/database/load'
+import { migrationNames } from '@millrace/database/migrations'
 import { freePort } from '@millrace/standalone/ports'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type ApiCaller, callerOf } from './api-caller.ts'
 import { emptyDatabase } from './harness/database.ts'
-import { findPreviousVersion, givenPreviousVersion } from './harness/previous-version.ts'
-import { type App, type Environment, startProcess } from './harness/processes.ts'
-import { startReceiver } from './harness/receiver.ts'
+import { findPreviousVersion, givenPreviousVersion, migrateWith } from './harness/previous-version.ts'
+import { type App, type Environment, type RunningProcess, startProcess } from './harness/processes.ts'
+import { type Receiver, startReceiver } from './harness/receiver.ts'
 import { startService } from './harness/service.ts'
 import { freshDataDir, runStandalone } from './harness/standalone.ts'
+import { until } from './harness/wait.ts'
 import { answersOf, givenHistory, type History, nobody, pictureOf, untilAllEnded } from './whole-history.ts'
 
 const fixtures = fileURLToPath(new URL('fixtures/releases/', import.meta.url))
@@ -140,6 +143,66 @@ describe.runIf(previous.commit)(`the version before the newest migration ${with_
     for (const ended of await untilAllEnded(now, history)) expect(ended.status).toBe('succeeded')
   })
 
+  test('its processes go on through the migration, and beside those of this version', {
+    timeout: 240_000,
+  }, async () => {
+    const checkout = await givenPreviousVersion(previous.commit ?? '')
+    const { url, db } = await givenEmpty()
+    const folder = await givenFolder()
+    await writeFile(join(folder, 'gated.mjs'), gated)
+    const port = await freePort()
+    const keys = { DATABASE_URL: url, MASTER_KEY: randomBytes(32).toString('base64url') }
+    const environment = {
+      ...keys,
+      PUBLIC_URL: `http://127.0.0.1:${port}`,
+      PORT: `${port}`,
+      STORAGE_URL: pathToFileURL(join(folder, 'files')).href,
+      MODELS_DIR: folder,
+      LEASE_SECONDS: '15',
+    }
+    const [, apiKey] = /API key: +(\S+)/.exec(await migrateWith(keys, checkout)) ?? []
+    const old = await startAll({ ...environment, WORKER_NAME: 'old' }, checkout)
+    const call = callerOf(environment.PUBLIC_URL, apiKey)
+    await useAllConnections(call)
+    const receiver = await givenReceiver()
+    const webhook = { url: receiver.url, events: ['started', 'completed'] }
+    const create = async (gate: string): Promise<string> =>
+      (await call('POST /v1/predictions', { body: { model: 'gated', input: { gate }, webhook } })).body.id
+    const open = (gate: string) => writeFile(join(folder, gate), '')
+    const atWork = (...workers: string[]) =>
+      until(async () => (await workersOf(db)).join() === workers.join(), {
+        within: 60_000,
+        what: `a run at ${workers.join(' and ')}`,
+      })
+    const first = await create('first')
+    await atWork('old')
+    const ids = [first]
+    for (let n = 0; n < 5; n++) ids.push(await create('second'))
+
+    expect(await migrateWith(keys)).toContain(`Applied ${(await migrationNames()).at(-1)}`)
+
+    // What was under way ends, and the next one is claimed, by the old worker alone.
+    await open('first')
+    await until(async () => (await call(`GET /v1/predictions/${first}`)).body.status === 'succeeded', {
+      within: 60_000,
+      what: 'the run that was under way',
+    })
+    await atWork('old')
+    await startAll({ ...environment, WORKER_NAME: 'new' }, undefined, ['worker', 'dispatcher'])
+    await atWork('new', 'old')
+    ids.push(await create('second'))
+    await open('second')
+    await untilAllSent(db)
+    const shown = await Promise.all(ids.map(async (id) => (await call(`GET /v1/predictions/${id}`)).body))
+    expect(shown.map(({ status, metadata }) => [status, metadata.attempts])).toEqual(
+      ids.map(() => ['succeeded', 1]),
+    )
+    expect(sentTo(receiver)).toEqual(
+      ids.flatMap((id) => [`${id} prediction.started`, `${id} prediction.succeeded`]).sort(),
+    )
+    for (const { app, log } of old) expect(log(), app).not.toContain('cached plan')
+  })
+
   test('its data folder is taken over', { timeout: 240_000 }, async () => {
     const checkout = await givenPreviousVersion(previous.commit ?? '')
     const dataDir = await freshDataDir()
@@ -202,18 +265,58 @@ async function makeRecent({ pool }: Database, receiver: string): Promise<void> {
   ])
 }
 
-async function startAll(environment: Environment, checkout?: string): Promise<void> {
+async function startAll(
+  environment: Environment,
+  checkout?: string,
+  apps: App[] = ['api', 'worker', 'dispatcher'],
+): Promise<RunningProcess[]> {
   const years = {
     RETENTION_FILES_DAYS: '36500',
     RETENTION_VALUES_DAYS: '36500',
     RETENTION_ROWS_DAYS: '36500',
   }
   const given = { ...years, OUTBOUND_LOOPBACK: 'true', LEASE_SECONDS: '2', CONCURRENCY: '1', ...environment }
-  const apps: App[] = ['api', 'worker', 'dispatcher']
   const started = await Promise.all(apps.map((app) => startProcess(app, given, checkout)))
   onTestFinished(async () => {
     await Promise.all(started.map((running) => running.stop()))
   })
+  return started
+}
+
+/** A run of it ends once there is a file of the name that its input gives. */
+const gated = `import { existsSync } from 'node:fs'
+export default {
+  namespace: 'gated', type: 'text', input_schema: { type: 'object' },
+  async run({ gate }) {
+    while (!existsSync(new URL(gate, import.meta.url))) await new Promise((resolve) => setTimeout(resolve, 20))
+    return gate
+  },
+}`
+
+/** Who has a run under way. */
+async function workersOf({ pool }: Database): Promise<string[]> {
+  const { rows } = await pool.query<{ worker: string }>(
+    `select distinct r.worker from runs r join predictions p on p.id = r.prediction_id
+     where r.worker is not null and p.status = 'processing' order by r.worker`,
+  )
+  return rows.map(({ worker }) => worker)
+}
+
+/** Nothing runs, and every delivery has come to its end. */
+async function untilAllSent({ pool }: Database): Promise<void> {
+  const left = `select from runs union all select from deliveries where completed_at is null`
+  await until(async () => (await pool.query(left)).rowCount === 0, {
+    within: 60_000,
+    what: 'everything to end and to be told',
+  })
+}
+
+/** What a receiver got: of which prediction, and which event. */
+function sentTo({ requests }: Receiver): string[] {
+  return requests
+    .map(({ body }) => JSON.parse(body) as { id: string; type: string })
+    .map(({ id, type }) => `${id} ${type}`)
+    .sort()
 }
 
 /** Creates, runs, shows and lists so many predictions at once that it takes all connections of an api. */

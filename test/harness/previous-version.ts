@@ -32,6 +32,19 @@ export async function givenPreviousVersion(commit: string): Promise<string> {
   return folder
 }
 
+/** `npm run migrate` of a version; of this one where no checkout is given. Answers what it printed. */
+export async function migrateWith(
+  environment: { DATABASE_URL: string; MASTER_KEY: string },
+  from = checkout,
+): Promise<string> {
+  const { PATH, HOME } = process.env
+  const command = join(from, 'apps/api/src/migrate.ts')
+  const { stdout } = await promisify(execFile)(process.execPath, [command], {
+    env: { PATH, HOME, ...environment },
+  })
+  return stdout
+}
+
 async function git(...args: string[]): Promise<string | undefined> {
   return await promisify(execFile)('git', args, { cwd: checkout }).then(
     ({ stdout }) => stdout.trim(),
