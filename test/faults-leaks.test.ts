@@ -1,19 +1,26 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { newId } from '@millrace/database/ids'
+import { settle } from '@millrace/lifecycle/settle'
 import { serveHealth } from '@millrace/process/health-server'
 import { createLog } from '@millrace/process/log'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type History, openHistory } from './faults/history.ts'
 import { judge } from './faults/judge.ts'
-import { type LeakWatch, listenToRedis, recordLeaks, secretsIn } from './faults/leaks.ts'
+import { inputOf, type LeakWatch, listenToRedis, recordLeaks, secretsIn } from './faults/leaks.ts'
+import { type Client, cancel, create, get, remove, walk } from './faults/load.ts'
+import { seeded } from './faults/seeded.ts'
+import { givenPrediction, lifecycleOn } from './given-predictions.ts'
 import { type FreshDatabase, freshDatabase } from './harness/database.ts'
+import { startReceiver } from './harness/receiver.ts'
 import { freshRedis } from './harness/redis.ts'
 import { until } from './harness/wait.ts'
 
 const secret = 'sk-mr-planted?where it "should not" be'
-const secrets = { 'the key': secret, 'another key': 'nobody ever tells this one' }
+const words = 'words of an input'
+const secrets = { 'the key': secret, 'another key': 'nobody ever tells this one', [inputOf]: words }
 
 let folder: string
 let history: History
@@ -57,6 +64,26 @@ test('a secret in an error is found', async () => {
   expect(await breaches({})).toEqual([found('an error')])
 })
 
+test.each<[string, (client: Client) => Promise<unknown>]>([
+  ['a create', (client) => create(client, { model: 'echo', input: {} }, 'key-1')],
+  ['a look', (client) => get(client, 'pred_1')],
+  ['a cancel', (client) => cancel(client, 'pred_1')],
+  ['a delete', (client) => remove(client, 'pred_1')],
+  ['a page of the list', (client) => walk(client)],
+])('a secret in the message of an error that %s is answered with is found', async (_what, ask) => {
+  const api = await startReceiver({
+    status: 400,
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ error: { error_id: 'INVALID_INPUT', message: `"${words}" is no ${secret}` } }),
+  })
+  try {
+    await ask({ urls: [api.url.replace(/\/$/, '')], apiKey: 'a-key', history, random: seeded(1) })
+  } finally {
+    await api.close()
+  }
+  expect(await breaches({})).toEqual([found('an error'), `no secret is told: ${inputOf} in an error`])
+})
+
 test('a secret that passes through Redis is found, though it is gone at once', async () => {
   const key = `${freshRedis().prefix}:job`
   await client
@@ -75,6 +102,18 @@ test('a secret in a table of the queue is found', async () => {
   expect(await breaches({})).toEqual([found('the queue tables')])
 })
 
+test.each<[string, (text: string) => Promise<unknown>]>([
+  ['the errors of predictions', failWith],
+  ['the logs of runs', (text) => insert('prediction_events', [newId(), 1, 'log', 1, text, new Date()])],
+  ['the results of deliveries', (text) => insert('delivery_attempts', [...delivered(), text, null])],
+  ['the results of deliveries', (text) => insert('delivery_attempts', [...delivered(), '', text])],
+])("a secret in %s is found, and an input's own words are no secret there", async (where, store) => {
+  await store(`here are ${words}`)
+  expect(await breaches({})).toEqual([])
+  await store(`here is ${secret}`)
+  expect(await breaches({})).toEqual([found(where)])
+})
+
 test.each([
   ['as JSON', JSON.stringify(secret)],
   ['in an address', `/v1/predictions?key=${encodeURIComponent(secret)}`],
@@ -86,6 +125,18 @@ test.each([
 })
 
 const found = (where: string) => `no secret is told: the key in ${where}`
+
+const delivered = () => [newId(), 1, new Date(), 200, 1]
+
+async function failWith(error: string): Promise<void> {
+  const { id, attempt } = await givenPrediction(database.db, 'processing')
+  await settle(lifecycleOn(database.db), [{ id, attempt, verb: 'fail', error, errorId: 'MODEL_ERROR' }])
+}
+
+async function insert(table: string, values: unknown[]): Promise<void> {
+  const places = values.map((_value, nth) => `$${nth + 1}`)
+  await database.db.pool.query(`insert into ${table} values (${places})`, values)
+}
 
 /** What the judge says of a process with this log and these metrics, and of all else that was told before. */
 async function breaches({ log = '', metrics = '' }: { log?: string; metrics?: string }): Promise<string[]> {

@@ -55,6 +55,7 @@ export type Happening =
       id?: string
       replayed?: boolean
       error?: string
+      answer?: string
       retryAfter?: boolean
     }
   /** A prediction as a client saw it; `asked` is when the request began, `word` the one in the output of one that succeeded. */
@@ -95,11 +96,15 @@ export type Happening =
   | { is: 'leftover'; what: string }
   | { is: 'leak'; where: string; secret: string }
 
-/** How a request was answered: `status` 0 is not at all; the rest is told of what failed. */
+/**
+ * How a request was answered: `status` 0 is not at all; the rest is told of what failed. `error` is the error id, or
+ * why there was no answer, and `answer` the beginning of what an error was answered with.
+ */
 export interface Answered {
   status: number
   retryAfter?: boolean
   error?: string
+  answer?: string
 }
 
 export interface PredictionRow {

@@ -1,25 +1,50 @@
 import type { Database } from '@millrace/database/connect'
 import { Redis } from 'ioredis'
 import type { RunningProcess } from '../harness/processes.ts'
-import type { History } from './history.ts'
+import type { Answered, Entry, History } from './history.ts'
 import type { Slot } from './slot.ts'
 
-/** Puts on record where `secrets` were told: in logs, metrics, errors, in Redis and in what the queue keeps in Postgres. */
+/**
+ * Puts on record where `secrets` were told: in logs, metrics, errors, in Redis and in what the queue and the service
+ * itself keep in Postgres.
+ */
 export async function recordLeaks(places: Places): Promise<void> {
   const { history, secrets, redis, db, processes } = places
   const told = (where: string, names: string[]) => {
     for (const secret of names) history.record({ is: 'leak', where, secret })
   }
-  const errors = history.entries.flatMap((entry) => ('error' in entry && entry.error ? [entry.error] : []))
-  told('an error', secretsIn(errors.join('\n'), secrets))
+  told('an error', secretsIn(errorsIn(history.entries).join('\n'), secrets))
   told('Redis', redis.found())
   told('the queue tables', await secretsInQueueTables(db, secrets))
+  const { [inputOf]: _owned, ...ofTheService } = secrets
+  for (const [where, statement] of Object.entries(storedTexts)) {
+    const { rows } = await db.pool.query<{ text: string }>(statement)
+    told(where, secretsIn(rows.map(({ text }) => text).join('\n'), ofTheService))
+  }
   for (const one of processes) {
     const { healthUrl } = await one.present()
     const metrics = await fetch(`${healthUrl}/metrics`).then((answer) => answer.text())
     told(`the log of ${one.name}`, secretsIn(one.log(), secrets))
     told(`the metrics of ${one.name}`, secretsIn(metrics, secrets))
   }
+}
+
+/** All that an error was answered with, and why there was no answer. */
+function errorsIn(entries: Entry[]): string[] {
+  return entries.flatMap((entry) => {
+    const { error, answer } = entry as Partial<Answered>
+    return [error, answer].filter((text) => text !== undefined)
+  })
+}
+
+/** What its owner may read in the logs and errors of a model that writes it there, and nobody anywhere else. */
+export const inputOf = "a prediction's input"
+
+/** What the service keeps in words that models, receivers and its own failures chose, by what to call it. */
+const storedTexts = {
+  'the errors of predictions': 'select distinct error as text from predictions where error is not null',
+  'the logs of runs': `select distinct data as text from prediction_events where kind = 'log'`,
+  'the results of deliveries': `select distinct concat_ws(' ', error, response) as text from delivery_attempts`,
 }
 
 /** Listens to all that passes through Redis, and knows which of `secrets` it saw. */

@@ -93,8 +93,8 @@ export async function create(client: Client, body: CreateBody, key: string | nul
     headers: { 'content-type': 'application/json', ...(key !== null && { 'idempotency-key': key }) },
     body: sent,
   })
-  const { id, error } = (outcome.json ?? {}) as { id?: string; error?: { error_id?: string } }
-  const told = error?.error_id ?? outcome.text
+  const { id } = (outcome.json ?? {}) as { id?: string }
+  const failure = failureIn(outcome)
   const word = wordIn(body.input)
   const tag = body.tags?.team
   client.history.record({
@@ -110,9 +110,9 @@ export async function create(client: Client, body: CreateBody, key: string | nul
     retryAfter: outcome.retryAfter,
     replayed: outcome.replayed,
     ...(id && { id }),
-    ...(outcome.status >= 400 || outcome.status === 0 ? { error: told } : {}),
+    ...failure,
   })
-  return { status: outcome.status, retryAfter: outcome.retryAfter, ...(id ? { id } : { error: told }) }
+  return { status: outcome.status, retryAfter: outcome.retryAfter, ...(id ? { id } : failure) }
 }
 
 /** Whether an input asks for a failure, or for more time than its own limit leaves it. */
@@ -205,11 +205,22 @@ function seenIn({ status, json }: Answer): { shown?: Status; word?: string } {
   return { ...(shown && { shown }), ...(word && { word }) }
 }
 
-function answered({ status, text, json, retryAfter }: Answer): Answered {
+function answered(answer: Answer): Answered {
+  const { status, retryAfter } = answer
   if (status >= 200 && status < 300) return { status }
-  const { error } = (json ?? {}) as { error?: { error_id?: string } }
-  return { status, retryAfter, error: error?.error_id ?? text }
+  return { status, retryAfter, ...failureIn(answer) }
 }
+
+/** What is told of an answer that is an error, or of none: the whole text as well, in which no secret may be. */
+function failureIn({ status, text, json }: Answer): { error?: string; answer?: string } {
+  if (status !== 0 && status < 400) return {}
+  const { error } = (json ?? {}) as { error?: { error_id?: string } }
+  const beginning = text.slice(0, keptOfErrors)
+  return { error: error?.error_id ?? beginning, ...(status !== 0 && { answer: beginning }) }
+}
+
+/** Of an error so many characters are kept; the service's own are shorter. */
+const keptOfErrors = 4096
 
 async function call(client: Client, url: string, init: RequestInit = {}): Promise<Answer> {
   try {

@@ -16,7 +16,7 @@ import { until } from '../harness/wait.ts'
 import { openEndpoint } from './endpoint.ts'
 import { type Entry, type History, openHistory } from './history.ts'
 import { judge } from './judge.ts'
-import { listenToRedis, recordLeaks, type Secrets } from './leaks.ts'
+import { inputOf, listenToRedis, recordLeaks, type Secrets } from './leaks.ts'
 import { startLeash } from './leash.ts'
 import type { Client } from './load.ts'
 import { watchOwners } from './owners.ts'
@@ -168,7 +168,7 @@ async function prepareDatabase(postgres: FaultyPostgres): Promise<Prepared> {
     'the master key': masterKey,
     'the signing secret': signingSecret,
     "the database's password": new URL(postgres.url).password,
-    "a prediction's input": privateWords,
+    [inputOf]: privateWords,
   }
   return { db, account, secrets }
 }
