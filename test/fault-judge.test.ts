@@ -134,6 +134,15 @@ const breaches: Record<string, Record<string, Entry[]>> = {
       ],
       without: (entry) => entry.is === 'status-event' && entry.status === 'succeeded',
     }),
+    'progress of an earlier attempt after a later one': history({
+      row: { attempt: 2 },
+      stored: [
+        statusEvent(3.2, 'processing', 2),
+        otherEvents([3.1, 1, 'progress'], [3.3, 1, 'progress']),
+        statusEvent(5, 'succeeded', 2),
+      ],
+      without: (entry) => entry.is === 'status-event' && entry.status === 'succeeded',
+    }),
     'a log of a later attempt than the row knows': history({ stored: [otherEvents([5, 2, 'log'])] }),
     'an attempt that the row does not know': history({ row: { attempt: 0 } }),
   },

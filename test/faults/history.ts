@@ -90,7 +90,7 @@ export type Happening =
   /** The rows as they stand when all is quiet. */
   | { is: 'prediction'; row: PredictionRow }
   | { is: 'status-event'; id: string; seq: number; attempt: number; status: Status }
-  /** Of which attempts the outputs and logs of a prediction are. */
+  /** Of which attempts the outputs, the logs and the progress of a prediction are. */
   | { is: 'other-events'; id: string; told: [seq: number, attempt: number, kind: string][] }
   | { is: 'delivery'; row: DeliveryRow }
   | { is: 'leftover'; what: string }

@@ -30,7 +30,7 @@ async function recordFrom(client: Connection, history: History): Promise<void> {
   }
   const others = await client.query(
     `select prediction_id as id, json_agg(json_build_array(seq, attempt, kind) order by seq) as told
-     from prediction_events where kind in ('output', 'log') group by prediction_id`,
+     from prediction_events where kind <> 'status' group by prediction_id`,
   )
   for (const { id, told } of others.rows) {
     history.record({ is: 'other-events', id: toTypeId('pred', id), told })
