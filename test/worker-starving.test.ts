@@ -22,6 +22,7 @@ test.concurrent.for(['redis', 'postgres'] as const)(
 
     // The gauge first: a busy machine may turn the worker away for a moment for another reason.
     await until(async () => (await starving(worker)) === '1', { within: 60_000, what: 'it to starve' })
+    expect(await secondsWaited(db, made.id), 'it starves on what has waited for long').toBeGreaterThan(10)
     expect(await readiness(worker)).toBe(503)
     expect(worker.log()).toContain('claims nothing, although runs wait for it')
 
@@ -47,6 +48,42 @@ test.concurrent('a worker to which no bell comes finds what waits by itself', { 
     what: 'the prediction to end',
   })
 })
+
+test.concurrent('a worker whose slots are full does not starve, however long others wait', {
+  timeout: 90_000,
+}, async ({ expect, onTestFinished }) => {
+  const service = await startTestWorker('redis', { CONCURRENCY: '1' })
+  onTestFinished(() => service.stop())
+  const { db, worker } = service
+  await (await service.create('echo', { delay_ms: 600_000 })).reaches('processing')
+  const waiting = await service.create('echo', {})
+  await db.pool.query(`update runs set run_at = run_at - interval '1 hour' where prediction_id = $1`, [
+    waiting.id,
+  ])
+
+  // It would be hungry at its next look, and starve at the one after it: one in five seconds.
+  const gauge = new Set<string | undefined>()
+  await until(
+    async () => {
+      gauge.add(await starving(worker))
+      return (await secondsWaited(db, waiting.id)) > 3_600 + 12
+    },
+    { within: 60_000, what: 'two looks at what waits' },
+  )
+
+  expect([...gauge]).toEqual(['0'])
+  await until(async () => (await readiness(worker)) === 200, { what: 'it to be ready' })
+  expect((await waiting.find()).status).toBe('pending')
+})
+
+/** By the database's clock. */
+async function secondsWaited({ pool }: Database, id: string): Promise<number> {
+  const { rows } = await pool.query<{ seconds: number }>(
+    'select extract(epoch from clock_timestamp() - run_at)::float8 as seconds from runs where prediction_id = $1',
+    [id],
+  )
+  return rows[0]?.seconds ?? 0
+}
 
 /** Locks all runs until the function it answers with is called; calling that again does nothing. */
 async function lockRuns({ pool }: Database): Promise<() => Promise<void>> {
