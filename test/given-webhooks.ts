@@ -95,6 +95,7 @@ export function lifecycleOf(db: Database): Lifecycle {
 export function dispatching(db: Database, options: Partial<DispatchOptions> = {}) {
   return startDispatch({
     db,
+    claiming: db,
     guard: createGuard({ allow: [], loopback: true }),
     sealingKeys: [ring.sealing],
     slots: 64,

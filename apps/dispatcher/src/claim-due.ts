@@ -9,7 +9,7 @@ export const slotsPerHost = 8
 /**
  * Takes up to `limit` deliveries whose time has come, oldest first, and leaves alone what is saturated and what must
  * wait for an earlier event of the same prediction and target. Each is leased by the database's clock: should this
- * process die, another one sends it again once the lease ran out.
+ * process die, another one sends it again once the lease ran out. `db` is opened with `claimSettings`.
  */
 export async function claimDue(db: Database, request: ClaimRequest): Promise<Claim> {
   const { limit, slotsPerAccount, leaseSeconds, saturation } = request
@@ -104,6 +104,13 @@ const lookStatement = `
           from pairs c left join (select account_id, host, count(*) from allowed group by account_id, host) a
             using (account_id, host)
           where coalesce(a.count, 0) < c.free) as waiting`
+
+/**
+ * A backlog comes and goes faster than statistics are gathered: the planner believes that next to nothing is due, and
+ * would fetch and sort all of it for each look. The plan that takes the oldest from the index is right for any number,
+ * and need not be made anew each time (measured with 4,500 due: 1 ms a look instead of 4 to 6).
+ */
+export const claimSettings = { enable_bitmapscan: 'off', plan_cache_mode: 'force_generic_plan' }
 
 // A statement of its own, and without a join, for the reason that the lifecycle's hold-runs.ts gives. Another process may
 // have taken some of them since they were looked for.

@@ -1,4 +1,5 @@
 import type { Batcher } from '@millrace/database/batch'
+import { databaseNow } from '@millrace/database/clock'
 import type { ClaimedDelivery } from './claim-due.ts'
 import type { Answer, Post } from './post.ts'
 import type { PreparedDelivery, UnwantedDelivery } from './prepare.ts'
@@ -31,7 +32,7 @@ async function postPrepared(post: Post, prepared: PreparedDelivery): Promise<Pos
 
 function unsigned(): Answer {
   const error = 'There is no signing secret that can be read; nothing was sent'
-  return { kind: 'unsigned', error, at: new Date(), durationMs: 0 }
+  return { kind: 'unsigned', error, at: new Date(databaseNow()), durationMs: 0 }
 }
 
 export interface DeliverContext {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Database } from '@millrace/database/connect'
 import type { Guard } from '@millrace/outbound/guard'
 import type { Log } from '@millrace/process/log'
@@ -15,7 +16,7 @@ import { createResults } from './record.ts'
  * has passed. A result wakes it, too, so the next event of a prediction follows the one before at once.
  */
 export function startDispatch(options: DispatchOptions): Dispatch {
-  const { db, log, slots, timeoutMs } = options
+  const { db, claiming, log, slots, timeoutMs } = options
   const slotsPerAccount = Math.max(1, Math.floor(slots / 4))
   const load = createLoad({ slots, slotsPerAccount })
   const post = createPost({ guard: options.guard, timeoutMs })
@@ -30,11 +31,14 @@ export function startDispatch(options: DispatchOptions): Dispatch {
 
   async function claimUntilStopped(): Promise<void> {
     while (!stopping) {
+      const begun = performance.now()
       const restMs = await claimSome().catch((error: unknown) => {
         log.error({ err: error }, 'deliveries could not be claimed')
         return pollMs
       })
       if (restMs > 0) await bell.rung(restMs)
+      const left = begun + gatherMs - performance.now()
+      if (left > 0 && underWay.size > 0) await delay(left)
     }
   }
 
@@ -47,7 +51,7 @@ export function startDispatch(options: DispatchOptions): Dispatch {
     if (wide) lastWide = performance.now()
     const leaseSeconds = leaseMs / 1000
     const look = { limit, slotsPerAccount, leaseSeconds, saturation, wide }
-    const { claimed, full, waiting } = await claimDue(db, look)
+    const { claimed, full, waiting } = await claimDue(claiming, look)
     for (const delivery of claimed) load.add(delivery)
     if (waiting >= crowd && performance.now() >= nextPostponing) track(postpone(saturation))
     if (claimed.length > 0) {
@@ -175,6 +179,9 @@ function observe(log: Log, { delivery, answer, result }: Report): void {
 
 const pollMs = 1_000
 
+/** While others are under way the next claim waits for so long after the last one: slots that come free are filled together. */
+const gatherMs = 4
+
 /** So many that wait for an earlier event are worth moving out of the way. */
 const crowd = 50
 
@@ -194,6 +201,8 @@ export interface Dispatch {
 
 export interface DispatchOptions {
   db: Database
+  /** Opened with `claimSettings`; one connection will do. */
+  claiming: Database
   guard: Guard
   sealingKeys: readonly Buffer[]
   slots: number

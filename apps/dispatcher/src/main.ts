@@ -13,6 +13,7 @@ import { untilSignal } from '@millrace/process/until-signal'
 import { openQueue, type Queue } from '@millrace/queue/open-queue'
 import { createFileUrls } from '@millrace/storage/file-urls'
 import { openStore } from '@millrace/storage/store'
+import { claimSettings } from './claim-due.ts'
 import { type Config, readConfig } from './config.ts'
 import { type Dispatch, startDispatch } from './dispatch.ts'
 import { endLate } from './sweep/end-overdue.ts'
@@ -26,7 +27,9 @@ import { type Sweep, startSweeps } from './sweep/sweep.ts'
 const config = orExit(readConfig)
 const log = createLog({ name: 'dispatcher', level: config.logLevel })
 const stopped = untilSignal({ supervised: config.supervised })
-const db = connect({ url: config.databaseUrl, name: 'millrace-dispatcher', max: 16, patienceMs: 20_000 })
+const database = { url: config.databaseUrl, name: 'millrace-dispatcher', patienceMs: 20_000 }
+const db = connect({ ...database, max: 16 })
+const claiming = connect({ ...database, max: 1, settings: claimSettings })
 const queue = openQueue({
   databaseUrl: config.databaseUrl,
   redisUrl: config.redisUrl,
@@ -49,6 +52,7 @@ const clock = keepClock(db.pool)
 
 const dispatch = startDispatch({
   db,
+  claiming,
   log,
   guard: createGuard(config.outbound),
   sealingKeys: deriveKeys(config.masterKey, config.previousMasterKey, 'sealing'),
@@ -75,7 +79,7 @@ process.exit(0)
 async function close(): Promise<void> {
   await queue.close()
   await health?.close()
-  await db.close()
+  await Promise.all([db.close(), claiming.close()])
 }
 
 async function ready(): Promise<boolean> {

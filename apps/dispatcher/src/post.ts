@@ -1,3 +1,4 @@
+import { databaseNow } from '@millrace/database/clock'
 import { sanitiseText } from '@millrace/database/sanitise'
 import { type Guard, type Refusal, RefusedTargetError } from '@millrace/outbound/guard'
 import { untilAborted } from '@millrace/outbound/until-aborted'
@@ -22,7 +23,7 @@ export function createPost({ guard, timeoutMs }: PostOptions): Post {
   const refusalOf = rememberOrigins(guard)
 
   async function post(url: string, headers: Record<string, string>, body: string): Promise<Answer> {
-    const at = new Date()
+    const at = new Date(databaseNow())
     const started = performance.now()
     const signal = AbortSignal.timeout(timeoutMs)
     const answer = await send(url, headers, body, signal).catch((error: unknown) => failed(error, signal))

@@ -13,8 +13,15 @@ pg.types.setTypeParser(pg.types.builtins.INT8, Number)
  * TCP alone would wait for a quarter of an hour. The other way round, PostgreSQL takes back the locks of a transaction
  * whose process has been silent for `idleSeconds`.
  */
-export function connect({ url, max = 10, name, patienceMs = 0, idleSeconds = 30 }: ConnectOptions): Database {
-  const idleMs = Math.ceil(idleSeconds * 1000)
+export function connect(options: ConnectOptions): Database {
+  const { url, max = 10, name, patienceMs = 0, idleSeconds = 30 } = options
+  const settings = {
+    timezone: 'UTC',
+    lock_timeout: '1s',
+    statement_timeout: '30s',
+    idle_in_transaction_session_timeout: `${Math.ceil(idleSeconds * 1000)}ms`,
+    ...options.settings,
+  }
   const pool = new pg.Pool({
     connectionString: url,
     max,
@@ -23,7 +30,9 @@ export function connect({ url, max = 10, name, patienceMs = 0, idleSeconds = 30 
     query_timeout: patienceMs,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
-    options: `-c timezone=UTC -c lock_timeout=1s -c statement_timeout=30s -c idle_in_transaction_session_timeout=${idleMs}ms`,
+    options: Object.entries(settings)
+      .map(([setting, value]) => `-c ${setting}=${value}`)
+      .join(' '),
   })
   pool.on('error', () => {})
   // A client that is checked out tells of a broken connection itself; unheard, that would end the process. Whoever uses
@@ -91,6 +100,8 @@ export interface ConnectOptions {
   patienceMs?: number
   /** How long a transaction may stand still; 30 s unless it is given. */
   idleSeconds?: number
+  /** PostgreSQL's, for every connection of the pool. */
+  settings?: Record<string, string>
 }
 
 /** A pool and a typed query builder over the same connections. */
