@@ -1,8 +1,10 @@
 import { connect, transaction } from '@millrace/database/connect'
 import { faultOf, isUnreachable } from '@millrace/database/faults'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
+import { callerOf } from './api-caller.ts'
 import { startProxy } from './faults/tcp-proxy.ts'
 import { freshDatabase } from './harness/database.ts'
+import { startService } from './harness/service.ts'
 
 test('a transaction whose connection is cut fails, and the process goes on with another', async () => {
   const { db, drop } = await freshDatabase()
@@ -59,11 +61,38 @@ test('a connection whose other end is gone without a word is given up, also insi
   await drop()
 })
 
+test('a create that finds the disk full is 503, and says when to ask again', async () => {
+  const service = await startService({ queue: 'postgres', workers: 0, dispatchers: 0 })
+  onTestFinished(() => service.stop())
+  const { pool } = service.db
+  const call = callerOf(service.url, service.apiKey)
+  const create = () =>
+    call('POST /v1/predictions', {
+      body: { model: 'echo', input: {} },
+      headers: { 'idempotency-key': 'sent again' },
+    })
+  await pool.query(`
+    create function refused() returns trigger language plpgsql as $$
+    begin
+      raise 'could not extend file: No space left on device' using errcode = '53100';
+    end $$;
+    create trigger refused before insert on predictions for each row execute function refused()`)
+
+  const { status, headers, body } = await create()
+
+  expect({ status, id: body.error.error_id }).toEqual({ status: 503, id: 'SERVICE_UNAVAILABLE' })
+  expect(headers.get('retry-after')).toMatch(/^\d+$/)
+  await pool.query('drop trigger refused on predictions')
+  expect((await create()).status).toBe(201)
+  expect((await call('GET /v1/predictions')).body.pagination.total).toBe(1)
+})
+
 test.each([
   ['ECONNREFUSED', 'unreachable'],
   ['57P01', 'unreachable'],
   ['08006', 'unreachable'],
   ['53300', 'unreachable'],
+  ['53100', 'unreachable'],
   ['25P03', 'unreachable'],
   ['ENOSPC', 'other'],
   ['EACCES', 'other'],
