@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { figuresOf } from './faults/figures.ts'
 import type { Entry } from './faults/history.ts'
 import { judge, promises } from './faults/judge.ts'
 import {
@@ -341,6 +342,47 @@ describe.each(Object.entries(breaches))('"%s" is broken by', (promise, histories
 
 test('each promise has something that breaks it', () => {
   expect(Object.keys(breaches)).toEqual(Object.keys(promises))
+})
+
+describe('the figures of a history tell', () => {
+  test('what was created, done, sent and waited for', () => {
+    const quiet = happened({ is: 'quiet', ms: 1_234 })
+    expect(
+      figuresOf(history({ stored: [happened({ is: 'fault', what: 'kill -9 of an api' }), quiet] })),
+    ).toEqual({
+      predictions: 1,
+      faults: 1,
+      webhooks: 2,
+      losses: 0,
+      repeats: 0,
+      reruns: 0,
+      recovery: 1_234,
+    })
+  })
+
+  test('a prediction that has no row or goes on as lost, and none that was deleted', () => {
+    const lost = [created({ id: 'pred_2', key: 'key-2' }), created({ id: 'pred_3', key: 'key-3' })]
+    const gone = created({ id: 'pred_4', key: 'key-4' })
+    const deleted = happened({ is: 'delete', asked: 70, id: 'pred_4', status: 200 }, 71)
+    const goesOn = ended({ id: 'pred_3', key: 'key-3', status: 'processing', completed: null })
+    const entries = history({ seen: [...lost, ...lost, gone, deleted], stored: goesOn })
+    expect(figuresOf(entries)).toMatchObject({ predictions: 4, losses: 2 })
+  })
+
+  test('every copy of a webhook beyond its first, and every attempt beyond the first', () => {
+    const entries = history({ seen: [webhook('msg_2'), webhook('msg_2')], row: { attempt: 3 } })
+    expect(figuresOf(entries)).toMatchObject({ webhooks: 4, repeats: 2, reruns: 2 })
+  })
+
+  test('the longest recovery from a fault, and not what was waited for before it', () => {
+    const waits = [9_000, 20, 300, 10].map((ms) => happened({ is: 'quiet', ms }))
+    const entries = waits.toSpliced(1, 0, happened({ is: 'fault', what: 'kill -9 of an api' }))
+    expect(figuresOf(entries)).toMatchObject({ recovery: 300 })
+  })
+
+  test('nothing of rows that nobody looked at', () => {
+    expect(figuresOf([created()])).toEqual({ predictions: 1, faults: 0, webhooks: 0, repeats: 0 })
+  })
 })
 
 describe('no promise is broken by', () => {

@@ -83,6 +83,8 @@ export type Happening =
     }
   | { is: 'fault'; what: string }
   | { is: 'exit'; process: string; how: string; meant: boolean }
+  /** Nothing was left to run or to send any more, so many milliseconds after somebody began to wait for that. */
+  | { is: 'quiet'; ms: number }
   /** An account endpoint that stands from now on to the end. */
   | { is: 'endpoint'; id: string; events: string[] }
   /** Nobody took a run for so long although somebody could have; in milliseconds. */

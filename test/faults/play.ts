@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { figuresOf } from './figures.ts'
 import type { Figures, QueueKind, Scenario, Size } from './scenario.ts'
 import { startWorld, type World } from './world.ts'
 
@@ -26,6 +27,7 @@ export async function play(scenario: Scenario, { queue, seed, size, folder }: Pl
 
 /** Runs a scenario in a world that others used before, and judges all that happened in it so far. */
 export async function playIn(world: World, scenario: Scenario, size: Size): Promise<Outcome> {
+  const from = world.history.entries.length
   const breaches: string[] = []
   let figures: Figures = {}
   try {
@@ -34,18 +36,13 @@ export async function playIn(world: World, scenario: Scenario, size: Size): Prom
     breaches.push(inWords(error))
   }
   breaches.push(...(await world.judge().catch((error) => [inWords(error)])))
-  return { breaches, figures: { ...count(world), ...figures }, history: world.history.file }
+  const { entries, file } = world.history
+  return { breaches, figures: { ...figuresOf(entries.slice(from)), ...figures }, history: file }
 }
 
 function inWords(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   return error.cause ? `${error.message} (${error.cause})` : error.message
-}
-
-function count({ history: { entries } }: World): Figures {
-  const of = (kind: string) => entries.filter((entry) => entry.is === kind).length
-  const ids = entries.flatMap((entry) => (entry.is === 'create' && entry.id ? [entry.id] : []))
-  return { predictions: new Set(ids).size, faults: of('fault'), webhooks: of('webhook') }
 }
 
 interface PlayOptions {
@@ -59,6 +56,7 @@ interface PlayOptions {
 export interface Outcome {
   /** Empty when every promise held. */
   breaches: string[]
+  /** What its history tells, and what the scenario measured. */
   figures: Figures
   history: string
 }

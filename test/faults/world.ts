@@ -115,7 +115,9 @@ export async function startWorld({ queue, seed, shape = {}, folder }: WorldOptio
         within,
         what: 'every prediction to end and every webhook to be sent',
       }).finally(owners.stop)
-      return Math.round(performance.now() - begun)
+      const ms = Math.round(performance.now() - begun)
+      history.record({ is: 'quiet', ms })
+      return ms
     },
 
     async judge() {
