@@ -2,6 +2,7 @@ import { gzipSync } from 'node:zlib'
 import type { Prediction } from '@millrace/contract/prediction'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ApiCaller, callerOf, refusalOf } from './api-caller.ts'
+import { documentedOperations, type OwnedKind } from './documented-requests.ts'
 import { type Service, startService } from './harness/service.ts'
 import { untilEnded } from './until-ended.ts'
 
@@ -24,6 +25,17 @@ const plain = withInput('{}')
 const lists = (levels: number) => withInput(`{"a":${'['.repeat(levels)}${']'.repeat(levels)}}`)
 const objects = (levels: number) => withInput(`{"a":${'{"b":'.repeat(levels)}1${'}'.repeat(levels)}}`)
 const ofSize = (bytes: number) => withInput(`{"a":"${'x'.repeat(bytes - withInput('{"a":""}').length)}"}`)
+
+/** Whatever is sent to, as the document has it. */
+const senders = documentedOperations().filter(({ method }) => method === 'POST' || method === 'PATCH')
+/** The others need nothing: an empty file is a file, and an empty change changes nothing. */
+const needs: Record<string, { id: string; fields: string[] }> = {
+  'POST /v1/predictions': { id: 'INVALID_INPUT', fields: ['model', 'input'] },
+  'POST /v1/predict': { id: 'INVALID_INPUT', fields: ['model', 'input'] },
+  'POST /v1/run': { id: 'INVALID_INPUT', fields: ['model'] },
+  'POST /v1/webhooks': { id: 'INVALID_WEBHOOK_URL', fields: ['url'] },
+  'POST /v1/webhook_endpoints': { id: 'INVALID_WEBHOOK_URL', fields: ['url'] },
+}
 
 const megabyte = 1024 * 1024
 const limit = 10 * megabyte
@@ -69,14 +81,21 @@ describe('what is refused', () => {
   })
 
   test.each([
-    ['POST /v1/predictions', 'INVALID_INPUT', ['model', 'input']],
-    ['POST /v1/predict', 'INVALID_INPUT', ['model', 'input']],
-    ['POST /v1/run', 'INVALID_INPUT', ['model']],
-    ['POST /v1/webhooks', 'INVALID_WEBHOOK_URL', ['url']],
-    ['POST /v1/webhook_endpoints', 'INVALID_WEBHOOK_URL', ['url']],
-  ])('%s with a JSON type and no body: 400 %s', async (request, id, fields) => {
-    const reply = await call(request, { headers: { 'content-type': 'application/json' } })
-    expect(refusalOf(reply)).toEqual({ status: 400, id, fields })
+    ['65 levels', `{"model":"echo","inputs":{"a":${'['.repeat(63)}${']'.repeat(63)}}}`],
+    ['1e400', '{"model":"echo","inputs":{"a":1e400}}'],
+  ])('%s in a run: 400 INVALID_REQUEST', async (_, raw) => {
+    const reply = await call('POST /v1/run', { raw, headers: { 'content-type': 'application/json' } })
+    expect(refusalOf(reply)).toEqual({ status: 400, id: 'INVALID_REQUEST', fields: [] })
+  })
+
+  test.each(senders)('$name with a JSON type and no body: what it needs is named', async (operation) => {
+    const { name, method, owned, pathWith } = operation
+    const reply = await call(`${method} ${pathWith(await idOf(owned))}`, {
+      headers: { 'content-type': 'application/json' },
+    })
+    const needed = needs[name]
+    if (needed) expect(refusalOf(reply)).toEqual({ status: 400, ...needed })
+    else expect([200, 201]).toContain(reply.status)
   })
 })
 
@@ -147,6 +166,15 @@ describe.each(['redis', 'postgres'] as const)(
     })
   },
 )
+
+/** The id of something new, where an operation's path needs one. */
+async function idOf(kind: OwnedKind | undefined): Promise<string> {
+  if (kind === 'pred') return (await create(plain)).body.id
+  if (kind === 'whe') {
+    return (await call('POST /v1/webhooks', { body: { url: 'http://127.0.0.1:9/', events: ['*'] } })).body.id
+  }
+  return ''
+}
 
 const endOf = ({ id }: Prediction) => untilEnded(call, id)
 
