@@ -78,7 +78,7 @@ export async function startWorld({ queue, seed, shape = {}, folder }: WorldOptio
   const slots = await Promise.all([
     ...ports.map((port, n) => open('api', `api-${n + 1}`, { PORT: `${port}` })),
     ...named('worker', shape.workers ?? 2).map((name) => open('worker', name, { WORKER_NAME: name })),
-    ...named('dispatcher', shape.dispatchers ?? 1).map((name) => open('dispatcher', name, {})),
+    ...named('dispatcher', shape.dispatchers ?? 2).map((name) => open('dispatcher', name, {})),
   ])
   const client: Client = { urls, apiKey: account.apiKey, history, random }
   const reader = startReader({ ...client, random: seeded(seed + 1) })
