@@ -39,7 +39,7 @@ function network({ name, fault, seconds, faults }: Network): Scenario {
       const lasts = long ? seconds.long : seconds.short
       const perSecond = Math.min(predictions / (lasts * faults.length + 2), 60)
       const body = () => ordinary(world, { delay_ms: 20 + world.random.below(100) })
-      const { ids, answers, recoveryMs } = await underLoad(
+      const { ids, answers, recoveryMs, outlastedMs } = await underLoad(
         world,
         { count: predictions, perSecond, atOnce: 32, body },
         async () => {
@@ -58,11 +58,14 @@ function network({ name, fault, seconds, faults }: Network): Scenario {
       const reruns = await countReruns(world, ids)
       if (long && reruns > 0)
         throw new Error(`${reruns} predictions were run again because the network failed`)
+      if (long && outlastedMs > 60_000)
+        throw new Error(`What was created before the network was well took ${outlastedMs} ms more`)
       if (long && recoveryMs > 60_000) throw new Error(`It took ${recoveryMs} ms to recover`)
       return {
         refused: answers.notAccepted.length,
         reruns,
         slowest_create: answers.slowestMs,
+        last_end_of_those_before: outlastedMs,
         recovery: recoveryMs,
       }
     },
