@@ -22,7 +22,7 @@ export async function openNotes(): Promise<Notes> {
     }),
     read,
     of: (name) => read().filter((note) => note.name === name),
-    remove: () => rm(folder, { recursive: true, force: true }),
+    remove: () => rm(folder, { recursive: true, force: true, maxRetries: 3 }),
   }
 }
 
