@@ -1,7 +1,7 @@
 import type { Entry } from '../history.ts'
 import { createMany } from '../load.ts'
 import type { Scenario } from '../scenario.ts'
-import { ordinary } from '../world.ts'
+import { ordinary, type World } from '../world.ts'
 
 export const rollingRestart: Scenario = {
   name: 'rolling-restart',
@@ -10,11 +10,13 @@ export const rollingRestart: Scenario = {
   async run(world, { predictions, long }) {
     const from = world.history.entries.length
     let over = false
-    const creating = createMany(world.client, {
+    // An answer that is held until the prediction ends comes after at most 50 s.
+    const patient = { ...world.client, timeoutMs: 60_000 }
+    const creating = createMany(patient, {
       count: long ? predictions : Math.max(predictions, 300),
       perSecond: 100,
       atOnce: 64,
-      body: () => ordinary(world),
+      body: (nth) => (nth % 20 === 0 ? held(world) : ordinary(world)),
     }).finally(() => {
       over = true
     })
@@ -30,25 +32,52 @@ export const rollingRestart: Scenario = {
     await creating
     await world.untilQuiet(120_000)
 
-    const creates = world.history.entries.slice(from).filter((entry) => entry.is === 'create')
-    const refused = creates.filter(wasRefused)
-    const broken = creates.filter((one) => !wasRefused(one) && !isProper(one))
+    const entries = world.history.entries.slice(from)
+    const requests = entries.filter(isRequest)
+    const refused = requests.filter(wasRefused)
+    const broken = requests.filter((one) => !wasRefused(one) && !gaveUp(one) && !isProper(one))
     if (broken[0])
-      throw new Error(`${broken.length} creates went wrong, the first: ${JSON.stringify(broken[0])}`)
-    return { restarts, refused: refused.length }
+      throw new Error(`${broken.length} requests went wrong, the first: ${JSON.stringify(broken[0])}`)
+    const heldMeanwhile = heldWhenOneLeft(entries)
+    if (long && heldMeanwhile === 0) throw new Error('No answer was held when an api was told to leave')
+    return { restarts, refused: refused.length, 'held meanwhile': heldMeanwhile }
   },
 }
 
-type Create = Extract<Entry, { is: 'create' }>
+/** A create whose answer waits for its end, which takes a while; on record it is told by its tag. */
+function held(world: World) {
+  return { ...ordinary(world, { delay_ms: 500 }), await: true, tags: { team: 'held' } }
+}
+
+/** How many creates with a held answer were under way, at whichever api, when one was told to leave. */
+function heldWhenOneLeft(entries: Entry[]): number {
+  const leavings = entries.filter((entry) => entry.is === 'fault').map(({ at }) => at)
+  const answered = entries
+    .filter((entry) => entry.is === 'create')
+    .filter(({ tag, status }) => tag === 'held' && status === 201)
+  return answered.filter(({ asked, at }) => leavings.some((left) => asked < left && left < at)).length
+}
+
+/** What clients asked for, to create and to read: the world's reader looks and lists all the while. */
+function isRequest(entry: Entry): entry is Request {
+  return entry.is === 'create' || entry.is === 'get' || entry.is === 'list'
+}
+
+type Request = Extract<Entry, { is: 'create' | 'get' | 'list' }>
 
 /**
  * Nobody listened, or stopped to in the very moment of the handshake: the client sent nothing yet, and a balancer would
  * ask the next api.
  */
-function wasRefused({ status, error }: Create): boolean {
+function wasRefused({ status, error }: Request): boolean {
   return status === 0 && error !== undefined && /\bconnect ECONN(REFUSED|RESET)\b/.test(error)
 }
 
-function isProper({ status, retryAfter }: Create): boolean {
+/** The reader waits for 5 s, which a busy machine alone may take; that nothing is left hanging the creates show. */
+function gaveUp({ is, status, error }: Request): boolean {
+  return is !== 'create' && status === 0 && (error ?? '').includes('TimeoutError')
+}
+
+function isProper({ status, retryAfter }: Request): boolean {
   return (status >= 200 && status < 300) || (status === 503 && retryAfter === true)
 }
