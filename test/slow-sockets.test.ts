@@ -32,9 +32,9 @@ test('a thousand slow sockets hold nobody up, and the bodies are answered when t
   }
 
   const slow = [...heads, ...refused, ...creates]
-  const rounds = [await compare(call, without, slow)]
-  while (!rounds.some(isAlike) && rounds.length < 3) rounds.push(await compare(call, without, slow))
-  expect(rounds, 'the p99 of one round at least').toSatisfy((all: Round[]) => all.some(isAlike))
+  const rounds: Round[] = []
+  while (!isDecided(rounds)) rounds.push(await compare(call, without, slow))
+  expect(rounds, 'the p99 of two rounds').toSatisfy((all: Round[]) => all.filter(isAlike).length === 2)
 
   const answersOf = async (slow: SlowSocket[]) =>
     new Set(await Promise.all(slow.map(async (one) => (await one.finish()).split('\r\n')[0])))
@@ -45,7 +45,7 @@ test('a thousand slow sockets hold nobody up, and the bodies are answered when t
     async () => (await call('GET /v1/predictions?status=succeeded')).body.pagination.total === total,
     { within: 60_000, what: 'the predictions of the slow sockets and of all others to end' },
   )
-}, 180_000)
+}, 240_000)
 
 /**
  * The p99 of an api that has slow sockets, and of one that has none. A time by itself says nothing on a busy machine, so
@@ -55,7 +55,7 @@ test('a thousand slow sockets hold nobody up, and the bodies are answered when t
 async function compare(held: ApiCaller, free: ApiCaller, slow: SlowSocket[]): Promise<Round> {
   const took: Round[] = []
   for (let n = 0; n < visits; n++) {
-    // All of them send a character twice in a round.
+    // All of them send a character four times in a round.
     for (const one of slow.slice((n % 100) * 10, (n % 100) * 10 + 10)) one.drip()
     const [first, second] = n % 2 === 0 ? [held, free] : [free, held]
     const [one, other] = await Promise.all([visit(first), visit(second)])
@@ -65,9 +65,15 @@ async function compare(held: ApiCaller, free: ApiCaller, slow: SlowSocket[]): Pr
   return { held: p99(took.map((one) => one.held)), free: p99(took.map((one) => one.free)) }
 }
 
-/** Twice as long at most, or 50 ms longer: of so few visits the slowest two are partly luck. */
-const isAlike = ({ held, free }: Round): boolean => held <= Math.max(2 * free, free + 50)
-const visits = 200
+/**
+ * Two rounds of three decide, since the four slowest visits of a round are partly luck. Measured, without any slack
+ * beside the factor: 0.7 to 1.6 times as long with rounds of 500, on an idle machine and at a load of 20 on two
+ * processors; over twice in one round of 50 with rounds of 300 at that load, and in one of 200 with rounds of 500.
+ */
+const isDecided = (rounds: Round[]): boolean =>
+  [true, false].some((alike) => rounds.filter((round) => isAlike(round) === alike).length === 2)
+const isAlike = ({ held, free }: Round): boolean => held <= 2 * free
+const visits = 400
 
 /** Creates a prediction and looks at it; how long that took. */
 async function visit(call: ApiCaller): Promise<number> {
