@@ -50,16 +50,16 @@ test('black hole: nothing arrives and nothing breaks, and all passes in order on
   await Promise.all([line.hears('beforeone two'), late.hears('three')])
 })
 
-test('deaf: whoever listens hears nothing, the others do', async () => {
+test.each(['LISTEN', 'listen'])('deaf: whoever sent %s hears nothing, the others do', async (listen) => {
   const listener = await openLine()
-  await listener.roundTrip('LISTEN bells')
+  await listener.roundTrip(`${listen} bells`)
   proxy.set('deaf')
   const other = await openLine()
   listener.send('still there?')
   await other.roundTrip('hello')
   await store.answersElsewhere()
 
-  expect([listener.heard(), listener.isOpen()]).toEqual(['LISTEN bells', true])
+  expect([listener.heard(), listener.isOpen()]).toEqual([`${listen} bells`, true])
 })
 
 test('delay: all arrives, each way so much later', async () => {

@@ -23,7 +23,7 @@ export async function startProxy(target: { host: string; port: number }): Promis
     links.add(link)
     link.closed.finally(() => links.delete(link))
     link.up.watch = (bytes) => {
-      link.listens ||= bytes.includes('LISTEN ')
+      link.listens ||= bytes.includes('LISTEN ') || bytes.includes('listen ')
       if (waiting?.wanted(bytes)) {
         const { act } = waiting
         waiting = undefined
