@@ -19,7 +19,7 @@ import { judge } from './judge.ts'
 import { inputOf, listenToRedis, recordLeaks, type Secrets } from './leaks.ts'
 import { startLeash } from './leash.ts'
 import type { Client } from './load.ts'
-import { watchOwners } from './owners.ts'
+import { type Watching, watchOwners } from './owners.ts'
 import { startReader } from './reader.ts'
 import { startRecording } from './recording.ts'
 import { isQuiet, recordRows } from './rows.ts'
@@ -108,9 +108,10 @@ export async function startWorld({ queue, seed, shape = {}, folder }: WorldOptio
       return one
     },
 
-    async untilQuiet(within = 60_000) {
+    watchOwners: () => watchOwners({ db, history, slots, within: ownerlessMs(environment), slotsPerWorker }),
+
+    async untilQuiet(within = 60_000, owners = world.watchOwners()) {
       const begun = performance.now()
-      const owners = watchOwners({ db, history, slots, within: ownerlessMs(environment), slotsPerWorker })
       await until(() => isQuiet(db), {
         within,
         what: 'every prediction to end and every webhook to be sent',
@@ -265,8 +266,10 @@ export interface World {
   slots: Slot[]
   /** Puts a fault on record. */
   fault(what: string): void
-  /** Waits until nothing is left to run or to send. Answers how long that took, in milliseconds. */
-  untilQuiet(within?: number): Promise<number>
+  /** From now on what could be run and is not for long goes on record: to be called when the fault is over. */
+  watchOwners(): Watching
+  /** Waits until nothing is left to run or to send, and ends the watch. Answers how long that took, in milliseconds. */
+  untilQuiet(within?: number, owners?: Watching): Promise<number>
   /** Puts the rows and what leaked on record, and answers every breach of a promise so far. */
   judge(): Promise<string[]>
   close(): Promise<void>
