@@ -8,6 +8,7 @@ import { errorsPage } from '@millrace/api/errors-page'
 import { newSecret, sign } from '@millrace/webhooks/sign'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { scenarios } from './faults/all.ts'
+import type { Scenario } from './faults/scenario.ts'
 import { givenClone, openTerminal, type } from './harness/clone.ts'
 import { until } from './harness/wait.ts'
 import { blocksOf, freePorts, givenModelServer, save } from './pages.ts'
@@ -143,15 +144,30 @@ test('docs/decisions/dependencies.md names every runtime dependency', async () =
   expect(named.map(([, name]) => name).sort()).toEqual([...used].sort())
 })
 
-test('every promise of docs/guarantees.md names a test that there is', async () => {
+test('every promise of docs/guarantees.md names a test or a fault that there is', async () => {
   const guarantees = await readFile(join(root, 'docs/guarantees.md'), 'utf8')
   const [page = '', faults = ''] = guarantees.split('## Under faults')
   const promises = [...page.matchAll(/\| `([\w-]+\.test\.ts)`: (.+) \|$/gm)]
-  expect(promises.length).toBe(page.split('\n').filter((line) => line.startsWith('| ')).length - 1)
+  const byFaults = [...page.matchAll(/\| the faults? (`.+`) \|$/gm)]
+  expect(promises.length + byFaults.length).toBe(
+    page.split('\n').filter((line) => line.startsWith('| ')).length - 1,
+  )
   for (const [, file = '', title = ''] of promises) {
     expect(await readFile(join(root, 'test', file), 'utf8'), `${file}: ${title}`).toContain(title)
   }
+  for (const name of byFaults.flatMap(([, names = '']) => namesIn(names)))
+    expect(faults).toContain(`(\`${name}\`)`)
   for (const { name, fault } of scenarios) expect(faults).toContain(`| ${fault} (\`${name}\`) |`)
+})
+
+test('docs/guarantees.md names the faults that the short run does on one queue, or not at all', async () => {
+  const page = await readFile(join(root, 'docs/guarantees.md'), 'utf8')
+  const [, none = '', postgres = '', redis = ''] =
+    /once and small, but for (.+?), which.+?on\s+Postgres (.+?);\s+on\s+Redis\s(.+?)\./s.exec(page) ?? []
+  const named = (which: (scenario: Scenario) => boolean) => scenarios.filter(which).map(({ name }) => name)
+  expect(namesIn(none)).toEqual(named(({ longOnly }) => longOnly !== undefined))
+  expect(namesIn(postgres).sort()).toEqual(named(({ shortOn }) => shortOn === 'postgres').sort())
+  expect(namesIn(redis).sort()).toEqual(named(({ shortOn }) => shortOn === 'redis').sort())
 })
 
 test('every link leads to a file, and to a heading where it names one', async () => {
@@ -165,6 +181,11 @@ test('every link leads to a file, and to a heading where it names one', async ()
     }
   }
 })
+
+/** What stands between backticks. */
+function namesIn(text: string): string[] {
+  return [...text.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name)
+}
 
 function headingsOf(text: string): string[] {
   return [...text.matchAll(/^#+ (.+)$/gm)].map(([, title = '']) =>
