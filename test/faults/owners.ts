@@ -56,7 +56,7 @@ export function watchOwners({ db, history, slots, within, slotsPerWorker }: Watc
 }
 
 /** Since when one process of an app has been up, at least. */
-function upSince(slots: Slot[], app: Slot['app'], now: number): number {
+function upSince(slots: Seen[], app: Slot['app'], now: number): number {
   return Math.min(now, ...slots.flatMap((slot) => (slot.app === app ? (slot.upSince() ?? []) : [])))
 }
 
@@ -96,11 +96,13 @@ interface Wait {
 interface Watched {
   db: Database
   history: History
-  slots: Slot[]
+  slots: Seen[]
   /** Milliseconds. */
   within: number
   slotsPerWorker: number
 }
+
+type Seen = Pick<Slot, 'app' | 'upSince'>
 
 export interface Watching {
   stop(): Promise<void>
