@@ -1,10 +1,10 @@
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest'
 import { scenarios } from './all.ts'
 import { play, playIn } from './play.ts'
-import type { QueueKind, Size } from './scenario.ts'
+import type { QueueKind, Scenario, Size } from './scenario.ts'
 import { startWorld, type World } from './world.ts'
 
 /** The faults as tests: each once and small, in one world where the usual shape will do. */
@@ -23,11 +23,18 @@ export function testFaults(queue: QueueKind): void {
       !longOnly && (queues?.includes(queue) ?? true) && (shortOn ?? queue) === queue,
   )
   test.each(here)('$fault: $outcome', { timeout: 120_000 }, async (scenario) => {
+    // A test that runs out of time says nothing of what it looked at.
+    onTestFailed(() => console.info(`seed ${seed}: npm run faults -- ${wayBack(scenario, queue, seed)}`))
     const outcome = scenario.shape
       ? await play(scenario, { queue, seed, size, folder })
       : await playIn(world, scenario, size)
     expect(outcome.breaches, `seed ${seed}, history in ${outcome.history}`).toEqual([])
   })
+}
+
+/** How to do the same at length, with the same choices. */
+function wayBack({ name }: Scenario, queue: QueueKind, seed: number): string {
+  return `--only ${name} --queue ${queue} --seed ${seed} --predictions 600`
 }
 
 const size: Size = { predictions: 60, long: false }
