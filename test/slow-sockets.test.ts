@@ -67,7 +67,7 @@ async function compare(held: ApiCaller, free: ApiCaller, slow: SlowSocket[]): Pr
 
 /**
  * Two rounds of three decide, since the four slowest visits of a round are partly luck. Measured, without any slack
- * beside the factor: 0.7 to 1.6 times as long with rounds of 500, on an idle machine and at a load of 20 on two
+ * beside the factor: 0.7 to 1.6 times as long with rounds of 500, at loads of 4 and of 20 on two
  * processors; over twice in one round of 50 with rounds of 300 at that load, and in one of 200 with rounds of 500.
  */
 const isDecided = (rounds: Round[]): boolean =>

@@ -52,11 +52,12 @@ function* oneGigabyte(onSent: (bytes: number) => void): Generator<Buffer> {
   }
 }
 
+/** Of the largest one. */
 async function residentMegabytes({ dispatchers }: World): Promise<number> {
   const each = dispatchers.map(async (dispatcher) => {
     const { healthUrl } = await dispatcher.present()
     const metrics = await fetch(`${healthUrl}/metrics`).then((answer) => answer.text())
     return Number(/^process_resident_memory_bytes (\S+)/m.exec(metrics)?.[1])
   })
-  return (await Promise.all(each)).reduce((sum, bytes) => sum + bytes / 2 ** 20, 0)
+  return Math.max(...(await Promise.all(each))) / 2 ** 20
 }
