@@ -2,18 +2,15 @@ import { createAcceptance } from '@millrace/api/acceptance'
 import { newId } from '@millrace/database/ids'
 import type { Draft } from '@millrace/lifecycle/accept'
 import { openQueue } from '@millrace/queue/open-queue'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { draft, lifecycleOn } from './given-predictions.ts'
 import { freshDatabase } from './harness/database.ts'
 import { freshRedis } from './harness/redis.ts'
 
 test('a key that somebody else holds delays its neighbours by one lock time-out, not by one per halving', async () => {
-  const database = await freshDatabase()
-  const { url: redisUrl, prefix } = freshRedis()
-  const queue = openQueue({ databaseUrl: database.url, redisUrl, prefix, name: 'test' })
-  const acceptance = createAcceptance(lifecycleOn(database.db), queue)
+  const { db, acceptance } = await given()
   const accountId = newId()
-  const holder = await database.db.pool.connect()
+  const holder = await db.pool.connect()
   await holder.query('begin')
   await holder.query(
     `insert into idempotency_keys (account_id, key, fingerprint, prediction_id, status_code, created_at)
@@ -34,17 +31,12 @@ test('a key that somebody else holds delays its neighbours by one lock time-out,
   await blocked
   await holder.query('rollback')
   holder.release()
-  const { rows } = await database.db.pool.query('select prediction_id from runs')
+  const { rows } = await db.pool.query('select prediction_id from runs')
   expect(rows).toHaveLength(60)
-  await queue.close()
-  await database.drop()
 })
 
 test('what comes faster than it can be stored is refused at once, and the next one is taken when they are stored', async () => {
-  const database = await freshDatabase()
-  const { url: redisUrl, prefix } = freshRedis()
-  const queue = openQueue({ databaseUrl: database.url, redisUrl, prefix, name: 'test' })
-  const acceptance = createAcceptance(lifecycleOn(database.db), queue)
+  const { db, acceptance } = await given()
   const flood = Array.from({ length: 700 }, () => draft())
 
   const answers = await Promise.allSettled(flood.map((one) => acceptance.add(one)))
@@ -59,8 +51,17 @@ test('what comes faster than it can be stored is refused at once, and the next o
       },
     })
   expect(await acceptance.add(draft())).toBe(true)
-  const { rows } = await database.db.pool.query('select prediction_id from runs')
+  const { rows } = await db.pool.query('select prediction_id from runs')
   expect(rows).toHaveLength(501)
-  await queue.close()
-  await database.drop()
 })
+
+async function given() {
+  const database = await freshDatabase()
+  const { url: redisUrl, prefix } = freshRedis()
+  const queue = openQueue({ databaseUrl: database.url, redisUrl, prefix, name: 'test' })
+  onTestFinished(async () => {
+    await queue.close()
+    await database.drop()
+  })
+  return { db: database.db, acceptance: createAcceptance(lifecycleOn(database.db), queue) }
+}
