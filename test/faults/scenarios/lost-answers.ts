@@ -19,7 +19,7 @@ export const lostAnswers: Scenario = {
     const load = { count: predictions, atOnce: 24, body }
     const cancelled = new Set<string>()
     const losing = loseCommits(world, { wanted, every: long ? 4 : 2 })
-    const { ids, answers, recoveryMs } = await underLoad(world, load, async (creating) => {
+    const { ids, answers } = await underLoad(world, load, async (creating) => {
       world.fault(`${wanted} commits without an answer`)
       const cancelling = cancelSome(world, creating, cancelled)
       while (losing.left() > 0) {
@@ -49,7 +49,6 @@ export const lostAnswers: Scenario = {
       ...losing.lost(),
       reruns,
       cancelled: cancelled.size,
-      recovery: recoveryMs,
     }
   },
 }

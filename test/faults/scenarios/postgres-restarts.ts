@@ -30,7 +30,7 @@ async function restartUnderLoad(world: World, notes: Notes, { predictions, long 
     : { count: predictions, perSecond: 10 }
   let restarts = 0
   const body = (nth: number) => bodyOf(world, notes, nth)
-  const { ids, answers, recoveryMs } = await underLoad(world, { ...load, body }, async ({ over }) => {
+  const { ids, answers } = await underLoad(world, { ...load, body }, async ({ over }) => {
     while (long ? !over() : restarts < 2) {
       await delay(long ? 7_000 : 1_000)
       const how = restarts++ % 2 === 0 ? 'fast' : 'immediate'
@@ -49,7 +49,6 @@ async function restartUnderLoad(world: World, notes: Notes, { predictions, long 
     'calls noted': callsOf(notes),
     reruns,
     slowest_create: answers.slowestMs,
-    recovery: recoveryMs,
   }
 }
 

@@ -66,7 +66,6 @@ function network({ name, fault, seconds, faults }: Network): Scenario {
         reruns,
         slowest_create: answers.slowestMs,
         last_end_of_those_before: outlastedMs,
-        recovery: recoveryMs,
       }
     },
   }

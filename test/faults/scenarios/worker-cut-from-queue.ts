@@ -19,7 +19,7 @@ export const workerCutFromQueue: Scenario = {
     }
     let cuts = 0
     let held = 0
-    const { ids, recoveryMs } = await underLoad(world, load, async ({ over }) => {
+    const { ids } = await underLoad(world, load, async ({ over }) => {
       for (let round = 0; long ? !over() : round < 1; round++) {
         for (const [nth, worker] of world.workers.entries()) {
           // Each of them both ways in turn.
@@ -32,7 +32,7 @@ export const workerCutFromQueue: Scenario = {
     if (held === 0) throw new Error(`The workers held nothing in any of ${cuts} cuts`)
     const again = await countReruns(world, ids)
     if (again > 0) throw new Error(`${again} predictions were run again because a worker lost the queue`)
-    return { cuts, held_when_cut: held, recovery: recoveryMs }
+    return { cuts, held_when_cut: held }
   },
 }
 
