@@ -5,7 +5,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/harness/servers.ts'],
     pool: 'forks',
-    maxWorkers: '100%', // vitest would leave a core free, and most of the time is waiting
+    maxWorkers: 3, // on two cores, since most of the time is waiting
     sequence: { shuffle: { files: true, tests: true } },
     testTimeout: 30_000,
     hookTimeout: 60_000,

@@ -1,5 +1,4 @@
 import { isTerminal, type Status, statuses } from '@millrace/contract/statuses'
-import { connect } from '@millrace/database/connect'
 import { begin } from '@millrace/lifecycle/begin'
 import { claim } from '@millrace/lifecycle/claim'
 import { handBack, releaseWorker } from '@millrace/lifecycle/release'
@@ -8,7 +7,6 @@ import { transitions, type Verb } from '@millrace/lifecycle/transitions'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { endings, givenPrediction, lifecycleOn } from './given-predictions.ts'
 import { type FreshDatabase, freshDatabase } from './harness/database.ts'
-import { until } from './harness/wait.ts'
 
 let database: FreshDatabase
 beforeAll(async () => {
@@ -126,48 +124,6 @@ test('a stale attempt moves nothing', async () => {
   expect(await statusOf(first.id)).toBe('processing')
   expect(second?.attempt).toBe(2)
 })
-
-test('updates of a prediction stay HOT', async () => {
-  const fresh = await freshDatabase()
-  const model = 'hot'
-  for (let n = 0; n < 20; n++) {
-    await Promise.all(Array.from({ length: 20 }, () => givenPrediction(fresh.db, 'pending', { model })))
-  }
-  const lifecycle = lifecycleOn(fresh.db)
-  for (;;) {
-    const fences = await claim(lifecycle, { model, limit: 50, worker: 'w', leaseSeconds: 60 })
-    if (fences.length === 0) break
-    await begin(lifecycle, fences)
-    await settle(
-      lifecycle,
-      fences.map(({ id, attempt }) => ({ id, attempt, verb: 'succeed', output: '1', files: [] })),
-    )
-  }
-  await fresh.db.close()
-
-  const hot = await hotShare(fresh.url)
-
-  expect(hot).toBeGreaterThanOrEqual(0.9)
-  await fresh.drop()
-})
-
-/** The share of updates that were HOT, once the statistics of the closed connections have arrived. */
-async function hotShare(url: string): Promise<number> {
-  const db = connect({ url, max: 1, name: 'millrace-test' })
-  const { updates, share } = await until(
-    async () => {
-      const { rows } = await db.pool.query<{ updates: number; share: number }>(
-        `select sum(n_tup_upd)::integer as updates, (sum(n_tup_hot_upd) / nullif(sum(n_tup_upd), 0))::float8 as share
-         from pg_stat_user_tables where relname like 'predictions\\_%'`,
-      )
-      return rows[0] && rows[0].updates >= 1200 && rows[0]
-    },
-    { what: 'the statistics of 1,200 updates' },
-  )
-  await db.close()
-  expect(updates).toBe(1200)
-  return share
-}
 
 async function statusOf(id: string): Promise<Status> {
   const row = await database.db.kysely
