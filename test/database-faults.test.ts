@@ -10,9 +10,10 @@ test('a transaction whose connection is cut fails, and the process goes on with 
   const { db, drop } = await freshDatabase()
   const cut = transaction(db, async (client) => {
     const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
-    const sleeping = client.query('select pg_sleep(30)')
-    await db.pool.query('select pg_terminate_backend($1)', [rows[0]?.pid])
-    await sleeping
+    await Promise.all([
+      client.query('select pg_sleep(30)'),
+      db.pool.query('select pg_terminate_backend($1)', [rows[0]?.pid]),
+    ])
   })
 
   const error = await cut.then(
