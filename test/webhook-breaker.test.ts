@@ -63,13 +63,13 @@ test('a path that hangs costs its own account the host, not the others that shar
       saturation,
       wide: true,
     })
-    for (const delivery of claimed) load.add(delivery)
+    for (const delivery of claimed) void load.turn(delivery)
     return claimed.map(({ account_id }) => account_id)
   }
   for (let count = 0; count < 10; count++) {
     const delivery = { account_id: hanging, host: 'shared.test' } as ClaimedDelivery
-    load.add(delivery)
-    load.remove(delivery, false)
+    void load.turn(delivery)
+    load.leave(delivery, false)
   }
 
   expect(await claim()).toEqual([sound, sound])
@@ -105,7 +105,7 @@ test('a long backlog of one account is looked behind', async () => {
 
 test("what a host that hangs holds does not count in its account's share, but for one host only", () => {
   const load = createLoad({ slots: 64, slotsPerAccount: 16, now: () => time })
-  const send = (host: string) => load.add({ account_id: 'one', host } as ClaimedDelivery)
+  const send = (host: string) => void load.turn({ account_id: 'one', host } as ClaimedDelivery)
   const counted = () => load.saturation().accounts
 
   for (let count = 0; count < 8; count++) send('hangs.test')

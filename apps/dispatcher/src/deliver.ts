@@ -23,6 +23,11 @@ export async function drop(context: DeliverContext, { delivery }: UnwantedDelive
   await context.results.add({ delivery, answer: undefined, verdict: { state: 'dropped', gone: false } })
 }
 
+/** A delivery whose turn did not come is due again at once, for whoever has a slot. */
+export async function giveBack(context: DeliverContext, { delivery }: PreparedDelivery): Promise<void> {
+  await context.results.add({ delivery, answer: undefined, verdict: { state: 'due', waitSeconds: 0 } })
+}
+
 async function postPrepared(post: Post, prepared: PreparedDelivery): Promise<PostedDelivery> {
   const { delivery, body, secrets } = prepared
   const made = prepared.made + 1

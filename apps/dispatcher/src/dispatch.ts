@@ -4,7 +4,7 @@ import type { Guard } from '@millrace/outbound/guard'
 import type { Log } from '@millrace/process/log'
 import { counter, histogram } from '@millrace/process/metrics'
 import { type ClaimedDelivery, claimDue, wideEveryMs } from './claim-due.ts'
-import { deliver, drop, type Report } from './deliver.ts'
+import { deliver, drop, giveBack, type Report } from './deliver.ts'
 import { createLoad, type Saturation } from './load.ts'
 import { type Answer, createPost } from './post.ts'
 import { postponeWaiting } from './postpone.ts'
@@ -44,18 +44,19 @@ export function startDispatch(options: DispatchOptions): Dispatch {
 
   /** Answers how long there is nothing to claim, unless the bell rings. */
   async function claimSome(): Promise<number> {
+    load.sendAway(longestWaitMs)
     const limit = load.free()
-    if (limit === 0) return pollMs
+    if (limit <= 0) return pollMs
     const saturation = load.saturation()
     const wide = performance.now() - lastWide >= wideEveryMs
     if (wide) lastWide = performance.now()
     const leaseSeconds = leaseMs / 1000
     const look = { limit, slotsPerAccount, leaseSeconds, saturation, wide }
     const { claimed, full, waiting } = await claimDue(claiming, look)
-    for (const delivery of claimed) load.add(delivery)
+    const turns = new Map(claimed.map((delivery) => [delivery, load.turn(delivery)]))
     if (waiting >= crowd && performance.now() >= nextPostponing) track(postpone(saturation))
     if (claimed.length > 0) {
-      track(sendAll(claimed))
+      track(sendAll(turns))
       return 0
     }
     const blind = full && !wide
@@ -75,12 +76,12 @@ export function startDispatch(options: DispatchOptions): Dispatch {
     if (moved > 0) bell.ring()
   }
 
-  async function sendAll(claimed: ClaimedDelivery[]): Promise<void> {
-    const unread = new Set(claimed)
+  async function sendAll(turns: Map<ClaimedDelivery, Promise<boolean>>): Promise<void> {
+    const unread = new Set(turns.keys())
     try {
-      for (const one of await prepare(db, options.sealingKeys, claimed)) {
+      for (const one of await prepare(db, options.sealingKeys, [...unread])) {
         unread.delete(one.delivery)
-        track(finish(one))
+        track(finish(one, turns.get(one.delivery)))
       }
     } catch (error) {
       log.error(
@@ -88,13 +89,17 @@ export function startDispatch(options: DispatchOptions): Dispatch {
         'claimed deliveries could not be read; they are due again when their lease ends',
       )
     }
-    for (const delivery of unread) load.remove(delivery, undefined)
+    for (const delivery of unread) load.leave(delivery, undefined)
   }
 
-  async function finish(one: PreparedDelivery | UnwantedDelivery): Promise<void> {
+  async function finish(
+    one: PreparedDelivery | UnwantedDelivery,
+    turn: Promise<boolean> | undefined,
+  ): Promise<void> {
     let answered: boolean | undefined
     try {
       if (one.kind === 'unwanted') await drop({ post, results }, one)
+      else if (!(await turn)) await giveBack({ post, results }, one)
       else {
         const report = await deliver({ post, results }, one)
         answered = isAnswered(report.answer)
@@ -106,7 +111,7 @@ export function startDispatch(options: DispatchOptions): Dispatch {
         'a result could not be recorded; the delivery is sent again',
       )
     } finally {
-      load.remove(one.delivery, answered)
+      load.leave(one.delivery, answered)
       bell.ring()
     }
   }
@@ -124,6 +129,7 @@ export function startDispatch(options: DispatchOptions): Dispatch {
       stopping = true
       bell.ring()
       await loop
+      load.sendAway(0)
       const drained = empty(underWay)
       await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, patienceMs).unref())])
       await post.close()
@@ -181,6 +187,9 @@ const pollMs = 1_000
 
 /** While others are under way the next claim waits for so long after the last one: slots that come free are filled together. */
 const gatherMs = 4
+
+/** Whoever answers as fast as before gives a slot to what was claimed ahead long before this. */
+const longestWaitMs = 1_000
 
 /** So many that wait for an earlier event are worth moving out of the way. */
 const crowd = 50

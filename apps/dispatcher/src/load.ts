@@ -1,43 +1,87 @@
 import { createBreaker } from './breaker.ts'
 import { type ClaimedDelivery, pairOf, slotsPerHost } from './claim-due.ts'
+import { createPace } from './pace.ts'
 
-/** What this process has in flight, by account and host, and which of them do not answer: what a claim must leave alone. */
+/**
+ * What this process has claimed: what is being sent, what waits here for its turn, and which targets do not answer. It
+ * tells a claim what to leave alone.
+ *
+ * Of a target that answers fast some deliveries are claimed ahead and wait here for a slot; else each slot that comes
+ * free would cost a claim.
+ */
 export function createLoad({ slots, slotsPerAccount, now = Date.now }: LoadOptions): Load {
-  const pairs = new Map<string, PairLoad>()
-  const since = new Map<ClaimedDelivery, number>()
+  const sending = new Map<ClaimedDelivery, number>()
+  const waiting = new Map<ClaimedDelivery, Waiting>()
   const breaker = createBreaker(now)
+  const pace = createPace(now)
+
+  function sendingOf(): { pairs: Map<string, number>; accounts: Map<string, number> } {
+    const late = now() - patienceMs
+    const lent = Math.min(slotsPerHost, slotsPerAccount)
+    return { pairs: countBy(sending.keys(), keyOf), accounts: countAccounts(sending, late, lent) }
+  }
+
+  /** In the order in which they came, past those whose host or account has no slot left. */
+  function letGo(): void {
+    if (waiting.size === 0 || sending.size >= slots) return
+    const { pairs, accounts } = sendingOf()
+    for (const [delivery, { go }] of waiting) {
+      const key = keyOf(delivery)
+      const { account_id: account } = delivery
+      if ((pairs.get(key) ?? 0) >= slotsPerHost || (accounts.get(account) ?? 0) >= slotsPerAccount) continue
+      increase(pairs, key, 1)
+      increase(accounts, account, 1)
+      waiting.delete(delivery)
+      sending.set(delivery, now())
+      go(true)
+      if (sending.size >= slots) return
+    }
+  }
 
   return {
-    free: () => slots - since.size,
+    free: () => slots + Math.min(mostAhead, sumOf(pace.ahead())) - sending.size - waiting.size,
 
-    add(delivery) {
-      since.set(delivery, now())
-      const { account_id, host } = delivery
-      const key = pairOf(account_id, host)
-      pairs.set(key, { account: account_id, host, count: (pairs.get(key)?.count ?? 0) + 1 })
+    turn: (delivery) =>
+      new Promise((go) => {
+        waiting.set(delivery, { since: now(), go })
+        letGo()
+      }),
+
+    leave(delivery, answered) {
+      waiting.delete(delivery)
+      sending.delete(delivery)
+      if (answered !== undefined) {
+        breaker.report(keyOf(delivery), answered)
+        pace.report(keyOf(delivery), answered)
+      }
+      letGo()
     },
 
-    remove(delivery, answered) {
-      since.delete(delivery)
-      const { account_id, host } = delivery
-      const key = pairOf(account_id, host)
-      const count = (pairs.get(key)?.count ?? 1) - 1
-      if (count > 0) pairs.set(key, { account: account_id, host, count })
-      else pairs.delete(key)
-      if (answered !== undefined) breaker.report(key, answered)
+    sendAway(afterMs) {
+      for (const [delivery, { since, go }] of waiting) {
+        if (now() - since < afterMs) continue
+        waiting.delete(delivery)
+        go(false)
+      }
     },
 
     saturation() {
-      const inFlight = [...pairs.values()]
-      const late = now() - patienceMs
-      const accounts = countAccounts(since, late, Math.min(slotsPerHost, slotsPerAccount))
+      const { pairs, accounts } = sendingOf()
+      for (const delivery of waiting.keys()) {
+        increase(pairs, keyOf(delivery), 1)
+        increase(accounts, delivery.account_id, 1)
+      }
       const { open, halfOpen } = breaker.targets()
-      const full = [...pairs].flatMap(([key, { count }]) => (count >= slotsPerHost ? [key] : []))
+      const probing = halfOpen.filter((key) => (pairs.get(key) ?? 0) > 0)
+      for (const [key, count] of pace.ahead()) {
+        increase(pairs, key, -count)
+        increase(accounts, partsOf(key).account, -count)
+      }
       return {
-        inFlight,
-        accounts,
-        fullAccounts: accounts.flatMap(({ account, count }) => (count >= slotsPerAccount ? [account] : [])),
-        closedPairs: [...full, ...open, ...halfOpen.filter((key) => pairs.has(key))],
+        inFlight: [...pairs].map(([key, count]) => ({ ...partsOf(key), count })),
+        accounts: [...accounts].map(([account, count]) => ({ account, count })),
+        fullAccounts: keysFrom(accounts, slotsPerAccount),
+        closedPairs: [...keysFrom(pairs, slotsPerHost), ...open, ...probing],
         probingPairs: halfOpen,
       }
     },
@@ -47,35 +91,65 @@ export function createLoad({ slots, slotsPerAccount, now = Date.now }: LoadOptio
 /** Whoever has not answered for so long may well hang. */
 const patienceMs = 500
 
+/** Of all targets together so many may be claimed ahead. */
+const mostAhead = 256
+
 /**
- * What counts in each account's share: all it has in flight, but for up to `lent` that have waited since before `late`.
- * One host that hangs would else take half of the share from the hosts that answer, until its time-outs end.
+ * What counts in each account's share: all that it has being sent, but for up to `lent` that have waited for an answer
+ * since before `late`. One host that hangs would else take half of the share from the hosts that answer, until its
+ * time-outs end.
  */
-function countAccounts(since: Map<ClaimedDelivery, number>, late: number, lent: number): AccountLoad[] {
-  const loads = new Map<string, { prompt: number; waiting: number }>()
-  for (const [{ account_id }, begun] of since) {
-    const load = loads.get(account_id) ?? { prompt: 0, waiting: 0 }
-    if (begun < late) load.waiting++
-    else load.prompt++
-    loads.set(account_id, load)
-  }
-  return [...loads].map(([account, { prompt, waiting }]) => ({
-    account,
-    count: prompt + Math.max(0, waiting - lent),
-  }))
+function countAccounts(
+  sending: Map<ClaimedDelivery, number>,
+  late: number,
+  lent: number,
+): Map<string, number> {
+  const counts = new Map<string, number>()
+  const hanging = new Map<string, number>()
+  for (const [{ account_id }, begun] of sending) increase(begun < late ? hanging : counts, account_id, 1)
+  for (const [account, count] of hanging) increase(counts, account, Math.max(0, count - lent))
+  return counts
+}
+
+function countBy<T>(items: Iterable<T>, nameOf: (item: T) => string): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const item of items) increase(counts, nameOf(item), 1)
+  return counts
+}
+
+function increase(counts: Map<string, number>, name: string, by: number): void {
+  counts.set(name, (counts.get(name) ?? 0) + by)
+}
+
+const keysFrom = (counts: Map<string, number>, least: number): string[] =>
+  [...counts].flatMap(([name, count]) => (count >= least ? [name] : []))
+
+const sumOf = (counts: ReadonlyMap<string, number>): number =>
+  [...counts.values()].reduce((sum, count) => sum + count, 0)
+
+const keyOf = ({ account_id, host }: ClaimedDelivery): string => pairOf(account_id, host)
+
+function partsOf(pair: string): { account: string; host: string } {
+  const [account = '', host = ''] = pair.split(' ')
+  return { account, host }
 }
 
 export interface Load {
+  /** How many more may be claimed. */
   free(): number
-  add(delivery: ClaimedDelivery): void
-  /** `answered` tells the breaker whether the host gave any answer; undefined when it was not asked. */
-  remove(delivery: ClaimedDelivery, answered: boolean | undefined): void
+  /** Waits until a claimed delivery may be sent. False: it waited for too long and is to be given back. */
+  turn(delivery: ClaimedDelivery): Promise<boolean>
+  /** It is over. `answered` tells whether the host gave any answer; undefined when it was not asked. */
+  leave(delivery: ClaimedDelivery, answered: boolean | undefined): void
+  /** Ends the wait of those that have waited for so long: their target no longer answers as fast as it did. */
+  sendAway(afterMs: number): void
   saturation(): Saturation
 }
 
 export interface Saturation {
+  /** What is claimed, less what may be claimed ahead. */
   inFlight: PairLoad[]
-  /** What counts in their shares. */
+  /** What counts in their shares, less what may be claimed ahead. */
   accounts: AccountLoad[]
   fullAccounts: string[]
   /** Accounts with hosts (`pairOf`) that get nothing now: all their slots are taken, or the host stays silent. */
@@ -93,6 +167,11 @@ interface PairLoad {
 interface AccountLoad {
   account: string
   count: number
+}
+
+interface Waiting {
+  since: number
+  go(mayBeSent: boolean): void
 }
 
 interface LoadOptions {
