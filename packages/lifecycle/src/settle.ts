@@ -52,7 +52,7 @@ function parameterOf(ending: Ending): Record<string, unknown> {
 
 const statement = `
   with incoming as materialized (
-    select * from json_to_recordset($1) as i(id uuid, attempt integer, sources json, status text, event text, output text,
+    select * from json_to_recordset($1) as i(id uuid, attempt integer, sources text[], status text, event text, output text,
                                              error text, error_id text, files text)
   ), held as materialized (
     select r.prediction_id, r.event_seq from runs r join incoming i on r.prediction_id = i.id and r.attempt = i.attempt
@@ -65,7 +65,7 @@ const statement = `
         updated_at = greatest(clock_timestamp(), p.updated_at)
     from incoming i join held on held.prediction_id = i.id
     where p.id = i.id and p.id between $2 and $3 and p.attempt = i.attempt
-      and p.status in (select json_array_elements_text(i.sources))
+      and p.status = any(i.sources)
     returning p.*, i.event, held.event_seq + 1 as event_seq
   ), ended as (
     delete from runs r using moved where r.prediction_id = moved.id
