@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { connect } from '@millrace/database/connect'
-import { fromTypeId, newId } from '@millrace/database/ids'
+import { newId, newIdAt } from '@millrace/database/ids'
 import { endLate } from '@millrace/dispatcher/sweep/end-overdue'
 import { createPurge } from '@millrace/dispatcher/sweep/purge'
 import { releaseDead } from '@millrace/dispatcher/sweep/release-expired'
@@ -148,10 +148,7 @@ test('a file goes when its time has passed, and its prediction says so', async (
   const id = await givenSucceeded(database.db, account)
   const gone = await givenFile(id, new Date(Date.now() - 1000))
   const kept = await givenFile(id, new Date(Date.now() + 60_000))
-  const undated = await givenFile(id)
-  await database.db.pool.query(`update files set created_at = created_at - interval '8 days' where id = $1`, [
-    fromTypeId('file', undated.id),
-  ])
+  const undated = await givenFile(id, undefined, newIdAt(new Date(Date.now() - 8 * 86_400_000)))
 
   expect(await sweepPurge()).toMatchObject({ files: 2 })
 
@@ -294,8 +291,9 @@ test('a sweep whose connection is cut off runs again', async () => {
   await cut.close()
 })
 
-function givenFile(predictionId: string, expiresAt?: Date) {
+function givenFile(predictionId: string, expiresAt?: Date, fileId?: string) {
   return saveFile(database.db, store, {
+    ...(fileId && { id: fileId }),
     accountId: account,
     predictionId,
     purpose: 'output',

@@ -42,6 +42,14 @@ export async function expireValues(
   return { emptied: rowCount ?? 0, next }
 }
 
+/**
+ * SQL: the first id of so many days ago; nothing below it is younger. As a select of its own it is known before the scan
+ * begins and bounds it: a clock in a condition would have every row looked at. No id is of a time before 1970, and
+ * uuid_floor makes a high one of it.
+ */
+export const floorOfAge = (days: string): string =>
+  `(select uuid_floor(greatest(to_timestamp(0), clock_timestamp() - make_interval(days => ${days}::integer))))`
+
 /** Before every id. */
 export const startOfWalk = '00000000-0000-0000-0000-000000000000'
 
@@ -60,8 +68,7 @@ export const filesAtOnce = 100
 const datingStatement = `
   update files f set expires_at = clock_timestamp()
   from (
-    select id from files where expires_at is null and created_at < clock_timestamp() - make_interval(days => $1::integer)
-    limit 100
+    select id from files where expires_at is null and id < ${floorOfAge('$1')} order by id limit 100
   ) old
   where f.id = old.id and not exists (select from runs r where r.prediction_id = f.prediction_id)`
 
@@ -71,7 +78,7 @@ const windowStatement = `
                     or exists (select from prediction_events e where e.prediction_id = p.id and e.kind <> 'status'
                                offset 0)) as stale
   from predictions p
-  where p.id > $1::uuid and p.id < uuid_floor(greatest(to_timestamp(0), clock_timestamp() - make_interval(days => $2::integer)))
+  where p.id > $1::uuid and p.id < ${floorOfAge('$2')}
   order by p.id limit 200`
 
 const emptyStatement = `

@@ -4,7 +4,7 @@ import { idFloor } from '@millrace/database/ids'
 import type { FileStore } from '@millrace/storage/store'
 import type { Retention } from '../config.ts'
 import { createPartitionDrop } from './drop-partitions.ts'
-import { expireFiles, expireValues, filesAtOnce, startOfWalk } from './expire.ts'
+import { expireFiles, expireValues, filesAtOnce, floorOfAge, startOfWalk } from './expire.ts'
 import { purgePredictions } from './purge-predictions.ts'
 import type { SweepReport } from './sweep.ts'
 
@@ -87,19 +87,18 @@ async function count(db: Database, statement: string): Promise<number> {
 const atOnce = 200
 const keysAtOnce = 1000
 
-// Only what is over: no run, and no webhook still to be sent.
+// Only what is over: no run, and no webhook still to be sent. `offset 0` has each candidate looked up by itself; without
+// statistics the planner would rather join all there is.
 const over = `
-  not exists (select from runs r where r.prediction_id = p.id)
+  not exists (select from runs r where r.prediction_id = p.id offset 0)
   and not exists (select from deliveries d
                   where d.prediction_id = p.id and d.completed_at is null
                     and d.id >= uuid_floor(p.created_at - interval '1 minute') offset 0)`
 
-const deletedStatement = `select p.id from predictions p where p.deleted_at is not null and ${over} limit ${atOnce}`
+const deletedStatement = `select p.id from predictions p where p.deleted_at is not null and ${over} order by p.id limit ${atOnce}`
 
-// No id is of a time before 1970, and uuid_floor makes a high one of it.
 const agedStatement = `
-  select p.id from predictions p
-  where p.id < uuid_floor(greatest(to_timestamp(0), clock_timestamp() - make_interval(days => $1::integer))) and ${over} order by p.id limit ${atOnce}`
+  select p.id from predictions p where p.id < ${floorOfAge('$1')} and ${over} order by p.id limit ${atOnce}`
 
 const keysStatement = `
   delete from idempotency_keys k using (

@@ -5,7 +5,8 @@ import { type PresenceWatch, watchPresence } from './watch-presence.ts'
 
 /**
  * Runs every sweep again and again, each on a timer of its own: a slow one holds no other up, and one that fails is
- * logged and tried again. Of all dispatchers only one runs a given sweep at a time (advisory lock); the others skip it.
+ * logged and tried again. One that took long rests long, so that however much there is to look through, it takes a tenth of
+ * a connection's time: a promise to look at least three times in a lease stands. Of all dispatchers only one runs a given sweep at a time (advisory lock); the others skip it.
  */
 export function startSweeps({ db, log, leaseSeconds }: Sweeper, sweeps: Sweep[]): Sweeping {
   const stop = new AbortController()
@@ -15,11 +16,14 @@ export function startSweeps({ db, log, leaseSeconds }: Sweeper, sweeps: Sweep[])
 
   async function repeat(sweep: Sweep, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      const begun = performance.now()
       await once(turns, sweep).then(
         (done) => done && log.info({ sweep: sweep.name, ...done }, 'swept'),
         (error: unknown) => log.error({ sweep: sweep.name, err: error }, 'a sweep failed; it is tried again'),
       )
-      await pause(sweep.everySeconds * 1000, signal)
+      const tookMs = performance.now() - begun
+      const longestMs = (leaseSeconds * 1000) / 3
+      await pause(Math.max(sweep.everySeconds * 1000, Math.min(9 * tookMs, longestMs)), signal)
     }
   }
 
