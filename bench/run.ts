@@ -11,7 +11,8 @@ import { works } from './works.ts'
 
 // `npm run bench`: every contender does the same work in turn, several rounds of it, so that a machine whose speed
 // drifts drifts for all of them. `--only accept,life`, `--against plain,raw` (parts of names), `--rounds`, `--seconds`,
-// `--count`, `--rows`; `--profile <folder>` keeps a CPU profile of every process. Only a run of everything is kept.
+// `--count`, `--rows`; `--profile <folder>` keeps a CPU profile of every
+// process and what each statement cost. Only a run of everything is kept.
 const { values } = parseArgs({
   options: {
     only: { type: 'string' },
@@ -23,14 +24,18 @@ const { values } = parseArgs({
     profile: { type: 'string' },
   },
 })
-if (values.profile !== undefined) profileInto(resolve(values.profile))
+const profiles = values.profile && resolve(values.profile)
+if (profiles) {
+  await mkdir(profiles, { recursive: true })
+  profileInto(profiles)
+}
 const size = { seconds: Number(values.seconds), count: Number(values.count), rows: Number(values.rows) }
 const names = values.only?.split(',')
 const wanted = works.filter(({ name }) => names?.includes(name) ?? true)
 const parts = values.against?.split(',').map((part) => part.toLowerCase())
 const takesPart = (name: string) => parts?.some((part) => name.toLowerCase().includes(part)) ?? true
 
-const stores = await startStores()
+const stores = await startStores(profiles)
 const measured: Measured[] = []
 try {
   for (let round = 1; round <= Number(values.rounds); round++) {
@@ -66,7 +71,7 @@ process.exit()
 
 function inWords(figures: Figures): string {
   return Object.entries(figures)
-    .map(([name, value]) => `${name} ${value.toFixed(value < 100 ? 1 : 0)}`)
+    .map(([name, value]) => `${name} ${value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0)}`)
     .join(', ')
 }
 

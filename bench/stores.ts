@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { startEmbeddedPostgres } from '@millrace/standalone/embedded-postgres'
@@ -8,11 +8,17 @@ import { freePort } from '@millrace/standalone/ports'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 
-/** A PostgreSQL and a Redis that nobody else uses, as fresh as they can be. `stop` removes all they kept. */
-export async function startStores(): Promise<Stores> {
+/**
+ * A PostgreSQL and a Redis that nobody else uses, as fresh as they can be. `stop` removes all they kept. With a folder
+ * for profiles, what each statement cost is written there when a database is dropped.
+ */
+export async function startStores(profiles?: string): Promise<Stores> {
   const folder = await mkdtemp(join(tmpdir(), 'millrace-bench-'))
   const [postgres, redis] = await Promise.all([
-    startEmbeddedPostgres({ dataDir: folder }),
+    startEmbeddedPostgres({
+      dataDir: folder,
+      ...(profiles && { settings: ['shared_preload_libraries=pg_stat_statements'] }),
+    }),
     startRedis(folder),
   ])
   let databases = 0
@@ -21,12 +27,17 @@ export async function startStores(): Promise<Stores> {
     async fresh() {
       await redis.admin.flushall()
       const name = `bench_${++databases}`
-      await asAdmin(postgres.url, `create database ${name}`)
+      await query(postgres.url, `create database ${name}`)
       const url = new URL(postgres.url)
       url.pathname = `/${name}`
+      if (profiles)
+        await query(url.href, 'create extension pg_stat_statements; select pg_stat_statements_reset()')
       return {
         databaseUrl: url.href,
-        drop: () => asAdmin(postgres.url, `drop database ${name} with (force)`),
+        async drop() {
+          if (profiles) await writeStatements(url.href, join(profiles, `${name}.txt`))
+          await query(postgres.url, `drop database ${name} with (force)`)
+        },
       }
     },
     async stop() {
@@ -64,10 +75,24 @@ async function startRedis(folder: string): Promise<{ url: string; admin: Redis; 
   }
 }
 
-async function asAdmin(url: string, sql: string): Promise<void> {
+async function query(url: string, sql: string): Promise<Record<string, unknown>[]> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
-  await client.query(sql).finally(() => client.end())
+  const { rows } = await client.query(sql).finally(() => client.end())
+  return rows
+}
+
+/** The statements that took longest in all, a line each. */
+async function writeStatements(url: string, file: string): Promise<void> {
+  const rows = await query(
+    url,
+    `select round(total_exec_time) as ms, calls, rows, round(mean_exec_time::numeric, 3) as "ms each",
+       wal_bytes / 1024 as "KB of log", left(regexp_replace(query, '\\s+', ' ', 'g'), 150) as statement
+     from pg_stat_statements join pg_database d on d.oid = dbid where datname = current_database()
+     order by total_exec_time desc limit 40`,
+  )
+  const lines = rows.map((row) => Object.values(row).join('\t'))
+  await writeFile(file, [Object.keys(rows[0] ?? {}).join('\t'), ...lines, ''].join('\n'))
 }
 
 export interface Stores {

@@ -53,7 +53,8 @@ function median(values: number[]): number {
   return sorted.length % 2 ? upper : (upper + (sorted[middle - 1] ?? 0)) / 2
 }
 
-const inWords = (value: number) => (value < 100 ? value.toFixed(1) : Math.round(value).toLocaleString('en'))
+const inWords = (value: number) =>
+  value < 100 ? value.toFixed(value < 10 ? 2 : 1) : Math.round(value).toLocaleString('en')
 
 /** What came out of one kind of work, its rows in the order of the list. */
 export interface Result {

@@ -1,3 +1,4 @@
+import { cpus } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Contender, Running } from '../contender.ts'
 import { bullmqOnPostgres, bullmqOnRedis } from '../contenders/bullmq.ts'
@@ -6,9 +7,9 @@ import { millraceEmbedded, millraceOnRedis } from '../contenders/millrace.ts'
 import { movesAlone } from '../contenders/moves-alone.ts'
 import { plain } from '../contenders/plain.ts'
 import { startReceiver } from '../receiver.ts'
-import { using, type Work } from '../work.ts'
+import { type Figures, using, type Work } from '../work.ts'
 
-const columns = { rate: 'predictions/s' }
+const columns = { rate: 'predictions/s', cpu: 'CPU of the machine for each (ms)' }
 
 export const life: Work = {
   name: 'life',
@@ -29,7 +30,7 @@ export const life: Work = {
       using(await contender.start(stores), async (running) => {
         const done = () => running.done()
         await throughput(running, { count: Math.ceil(count / 10), done })
-        return { rate: await throughput(running, { count, done }) }
+        return throughput(running, { count, done })
       }),
   })),
 }
@@ -46,15 +47,16 @@ export const lifeWithWebhooks: Work = {
       return using(await contender.start(stores), async (running) => {
         const done = async () => Math.floor(receiver.received() / 2)
         await throughput(running, { count: Math.ceil(count / 10), done, webhookUrl })
-        return { rate: await throughput(running, { count, done, webhookUrl }) }
+        return throughput(running, { count, done, webhookUrl })
       }).finally(() => receiver.close())
     },
   })),
 }
 
-/** Hands in so much and waits until it is done. Answers how much that was a second. */
-async function throughput(running: Running, { count, done, webhookUrl }: Throughput): Promise<number> {
+/** Hands in so much and waits until it is done. Answers how much that was a second, and what it cost. */
+async function throughput(running: Running, { count, done, webhookUrl }: Throughput): Promise<Figures> {
   const before = await done()
+  const cpuBefore = cpuMs()
   const begun = performance.now()
   await running.load(count, webhookUrl)
   let last = before
@@ -68,7 +70,13 @@ async function throughput(running: Running, { count, done, webhookUrl }: Through
     last = now
     await delay(20)
   }
-  return count / ((performance.now() - begun) / 1000)
+  const rate = count / ((performance.now() - begun) / 1000)
+  return { rate, cpu: (cpuMs() - cpuBefore) / count }
+}
+
+/** What all processors have worked since the start of the machine, milliseconds. */
+function cpuMs(): number {
+  return cpus().reduce((sum, { times: { user, nice, sys, irq } }) => sum + user + nice + sys + irq, 0)
 }
 
 interface Throughput {

@@ -14,6 +14,7 @@ import { runServer, stopLeftover } from './postgres-server.ts'
 export async function startEmbeddedPostgres({
   dataDir,
   durable = true,
+  settings = [],
   progress = () => {},
   onRestart = () => {},
 }: EmbeddedOptions): Promise<EmbeddedPostgres> {
@@ -22,7 +23,12 @@ export async function startEmbeddedPostgres({
   if (await stopLeftover(home)) progress('Stopped the database server of a run that was killed')
   await createCluster(home, { password, durable, progress })
 
-  const server = await runServer(home, { durable, logFile: join(dataDir, 'postgres.log'), onRestart })
+  const server = await runServer(home, {
+    durable,
+    settings,
+    logFile: join(dataDir, 'postgres.log'),
+    onRestart,
+  })
   const url = (database: string) => `postgres://millrace:${password}@127.0.0.1:${server.port}/${database}`
   await ensureDatabase(url('postgres')).catch(async (error) => {
     await server.stop()
@@ -62,6 +68,8 @@ interface EmbeddedOptions {
   dataDir: string
   /** False only for tests: a power cut may then lose everything. */
   durable?: boolean
+  /** The server's, as `name=value`. */
+  settings?: string[]
   progress?: (step: string) => void
   /** The server died by itself and is started again, on the same port. */
   onRestart?: (reason: string) => void

@@ -101,19 +101,14 @@ async function launchSomewhere(
 function launch(
   { native, folder, user }: PostgresHome,
   port: number,
-  { durable, logFile }: ServerOptions,
+  { durable, settings = [], logFile }: ServerOptions,
 ): ChildProcess {
   const log = openSync(logFile, 'a', 0o600)
-  const settings = durable ? [] : ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off']
+  const fleeting = durable ? [] : ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off']
+  const all = ['max_connections=200', 'timezone=UTC', 'log_timezone=UTC', ...fleeting, ...settings]
   const child = spawn(
     join(native, 'bin', 'postgres'),
-    [
-      ['-D', folder, '-h', '127.0.0.1', '-p', String(port), '-k', ''],
-      ['max_connections=200', 'timezone=UTC', 'log_timezone=UTC', ...settings].flatMap((setting) => [
-        '-c',
-        setting,
-      ]),
-    ].flat(),
+    ['-D', folder, '-h', '127.0.0.1', '-p', String(port), '-k', '', ...all.flatMap((one) => ['-c', one])],
     { cwd: '/', detached: true, stdio: ['ignore', log, log], ...(user && { uid: user.uid, gid: user.gid }) },
   )
   child.on('error', () => {}) // an exit follows, or untilReady sees that nothing started
@@ -177,6 +172,7 @@ export interface PostgresServer {
 
 interface ServerOptions {
   durable: boolean
+  settings?: string[]
   logFile: string
   onRestart: (reason: string) => void
 }
