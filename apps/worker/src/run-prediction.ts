@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Claim } from '@millrace/lifecycle/claim'
@@ -28,7 +29,8 @@ export async function runPrediction(worker: Worker, claim: Claim, model: ServedM
     return { outcome, ...settlement }
   } finally {
     await hold.end()
-    await rm(workDir, { recursive: true, force: true, maxRetries: 3 })
+    // Most runs need no folder; to ask first costs a tenth of removing nothing.
+    if (existsSync(workDir)) await rm(workDir, { recursive: true, force: true, maxRetries: 3 })
   }
 }
 

@@ -1,3 +1,4 @@
+import { randomFillSync } from 'node:crypto'
 import { TypeID } from 'typeid-js'
 import { v7 as uuidv7 } from 'uuid'
 import { databaseNow } from './clock.ts'
@@ -11,7 +12,7 @@ export function newId(): string {
   const rises = now <= newest && now > newest - correctedMs
   sequence = rises ? sequence + 1 : Math.floor(Math.random() * 2 ** 24)
   newest = rises ? newest : now
-  return uuidv7({ msecs: newest, seq: sequence })
+  return uuidv7({ msecs: newest, seq: sequence, random: randomBytesOfId() })
 }
 
 /**
@@ -19,7 +20,11 @@ export function newId(): string {
  * greater than what `newId` makes in the same millisecond.
  */
 export function newIdAt(moment: Date): string {
-  return uuidv7({ msecs: moment.getTime(), seq: 2 ** 31 + Math.floor(Math.random() * 2 ** 31) })
+  return uuidv7({
+    msecs: moment.getTime(),
+    seq: 2 ** 31 + Math.floor(Math.random() * 2 ** 31),
+    random: randomBytesOfId(),
+  })
 }
 
 /** The public spelling of an id: `pred_01h455vb4pex5vsknk084sn02q`. */
@@ -47,6 +52,19 @@ export function idFloor(milliseconds: number): string {
   const hex = Math.floor(milliseconds).toString(16).padStart(12, '0')
   return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`
 }
+
+/** Asked of the system for many ids at once: one at a time they cost more than the rest of a request's id. */
+function randomBytesOfId(): Uint8Array {
+  if (used === pool.length) {
+    randomFillSync(pool)
+    used = 0
+  }
+  used += 16
+  return pool.subarray(used - 16, used)
+}
+
+const pool = new Uint8Array(16 * 256)
+let used = pool.length
 
 /** More than a measurement of the clock is wrong by. */
 const correctedMs = 1_000
