@@ -119,7 +119,9 @@ async function untilWaiting({ pool }: Database, count: number): Promise<string[]
   return await until(
     async () => {
       const { rows } = await pool.query<{ query: string }>(
-        `select query from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+        // Who waits is read after what is asked, and a backend may come from `begin` to its wait in between.
+        `select query from pg_stat_activity
+         where datname = current_database() and wait_event_type = 'Lock' and query <> 'begin'
          order by query_start`,
       )
       return rows.length === count && rows.map(({ query }) => query)
