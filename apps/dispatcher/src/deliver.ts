@@ -7,32 +7,29 @@ import type { Recorded } from './record.ts'
 import { requestHeaders } from './request-headers.ts'
 import { judge } from './verdict.ts'
 
-/**
- * prepared -> posted -> recorded. Each stage is a type of its own, so none can be skipped. Returns what happened, for
- * the one log line of this attempt.
- */
-export async function deliver(context: DeliverContext, prepared: PreparedDelivery): Promise<Report> {
-  const posted = await postPrepared(context.post, prepared)
-  const verdict = judge(posted)
-  const held = await context.results.add({ ...posted, verdict })
-  return { ...posted, result: held ? verdict.state : 'superseded' }
-}
-
-/** A delivery that nobody wants is ended without a request. */
-export async function drop(context: DeliverContext, { delivery }: UnwantedDelivery): Promise<void> {
-  await context.results.add({ delivery, answer: undefined, verdict: { state: 'dropped', gone: false } })
-}
-
-/** A delivery whose turn did not come is due again at once, for whoever has a slot. */
-export async function giveBack(context: DeliverContext, { delivery }: PreparedDelivery): Promise<void> {
-  await context.results.add({ delivery, answer: undefined, verdict: { state: 'due', waitSeconds: 0 } })
-}
-
-async function postPrepared(post: Post, prepared: PreparedDelivery): Promise<PostedDelivery> {
+/** prepared -> posted -> recorded: each stage is a type of its own, so none can be skipped. This is the request. */
+export async function send(post: Post, prepared: PreparedDelivery): Promise<PostedDelivery> {
   const { delivery, body, secrets } = prepared
   const made = prepared.made + 1
   if (secrets.length === 0) return { delivery, made, answer: unsigned() }
   return { delivery, made, answer: await post.post(delivery.url, requestHeaders(prepared), body) }
+}
+
+/** Writes down what came of a request. Returns what happened, for the one log line of this attempt. */
+export async function record(results: Results, posted: PostedDelivery): Promise<Report> {
+  const verdict = judge(posted)
+  const held = await results.add({ ...posted, verdict })
+  return { ...posted, result: held ? verdict.state : 'superseded' }
+}
+
+/** A delivery that nobody wants is ended without a request. */
+export async function drop(results: Results, { delivery }: UnwantedDelivery): Promise<void> {
+  await results.add({ delivery, answer: undefined, verdict: { state: 'dropped', gone: false } })
+}
+
+/** A delivery whose turn did not come is due again at once, for whoever has a slot. */
+export async function giveBack(results: Results, { delivery }: PreparedDelivery): Promise<void> {
+  await results.add({ delivery, answer: undefined, verdict: { state: 'due', waitSeconds: 0 } })
 }
 
 function unsigned(): Answer {
@@ -40,10 +37,7 @@ function unsigned(): Answer {
   return { kind: 'unsigned', error, at: new Date(databaseNow()), durationMs: 0 }
 }
 
-export interface DeliverContext {
-  post: Post
-  results: Batcher<Recorded, boolean>
-}
+type Results = Batcher<Recorded, boolean>
 
 /** A delivery whose request was made, and what came of it. */
 export interface PostedDelivery {

@@ -4,7 +4,7 @@ import type { Guard } from '@millrace/outbound/guard'
 import type { Log } from '@millrace/process/log'
 import { counter, histogram } from '@millrace/process/metrics'
 import { type ClaimedDelivery, claimDue, wideEveryMs } from './claim-due.ts'
-import { deliver, drop, giveBack, type Report } from './deliver.ts'
+import { drop, giveBack, type Report, record, send } from './deliver.ts'
 import { createLoad, type Saturation } from './load.ts'
 import { type Answer, createPost } from './post.ts'
 import { postponeWaiting } from './postpone.ts'
@@ -26,7 +26,7 @@ export function startDispatch(options: DispatchOptions): Dispatch {
   const underWay = new Set<Promise<void>>()
   const bell = createBell()
   let stopping = false
-  let lastWide = Number.NEGATIVE_INFINITY
+  let nextWide = Number.NEGATIVE_INFINITY
   let nextPostponing = Number.NEGATIVE_INFINITY
 
   async function claimUntilStopped(): Promise<void> {
@@ -37,22 +37,24 @@ export function startDispatch(options: DispatchOptions): Dispatch {
         return pollMs
       })
       if (restMs > 0) await bell.rung(restMs)
-      const left = begun + gatherMs - performance.now()
-      if (left > 0 && underWay.size > 0) await delay(left)
+      const left = begun + Math.min(underWay.size, gatherMs) - performance.now()
+      if (left > 0) await delay(left)
     }
   }
 
   /** Answers how long there is nothing to claim, unless the bell rings. */
   async function claimSome(): Promise<number> {
     load.sendAway(longestWaitMs)
-    const limit = load.free()
+    const limit = Math.min(load.free(), mostUnrecorded - underWay.size)
     if (limit <= 0) return pollMs
     const saturation = load.saturation()
-    const wide = performance.now() - lastWide >= wideEveryMs
-    if (wide) lastWide = performance.now()
+    const begun = performance.now()
+    const wide = begun >= nextWide
     const leaseSeconds = leaseMs / 1000
     const look = { limit, slotsPerAccount, leaseSeconds, saturation, wide }
     const { claimed, full, waiting } = await claimDue(claiming, look)
+    // A tenth of the time at most, however much is due.
+    if (wide) nextWide = Math.max(begun + wideEveryMs, performance.now() + 9 * (performance.now() - begun))
     const turns = new Map(claimed.map((delivery) => [delivery, load.turn(delivery)]))
     if (waiting >= crowd && performance.now() >= nextPostponing) track(postpone(saturation))
     if (claimed.length > 0) {
@@ -60,7 +62,7 @@ export function startDispatch(options: DispatchOptions): Dispatch {
       return 0
     }
     const blind = full && !wide
-    return blind ? Math.max(1, lastWide + wideEveryMs - performance.now()) : pollMs
+    return blind ? Math.max(1, nextWide - performance.now()) : pollMs
   }
 
   /** One at a time, and at once again while it finds many. */
@@ -96,14 +98,15 @@ export function startDispatch(options: DispatchOptions): Dispatch {
     one: PreparedDelivery | UnwantedDelivery,
     turn: Promise<boolean> | undefined,
   ): Promise<void> {
-    let answered: boolean | undefined
     try {
-      if (one.kind === 'unwanted') await drop({ post, results }, one)
-      else if (!(await turn)) await giveBack({ post, results }, one)
+      if (one.kind === 'unwanted') await drop(results, one)
+      else if (!(await turn)) await giveBack(results, one)
       else {
-        const report = await deliver({ post, results }, one)
-        answered = isAnswered(report.answer)
-        observe(log, report)
+        const posted = await send(post, one)
+        // Its slot is free, whatever recording the answer takes.
+        load.leave(one.delivery, isAnswered(posted.answer))
+        bell.ring()
+        observe(log, await record(results, posted))
       }
     } catch (error) {
       log.error(
@@ -111,7 +114,7 @@ export function startDispatch(options: DispatchOptions): Dispatch {
         'a result could not be recorded; the delivery is sent again',
       )
     } finally {
-      load.leave(one.delivery, answered)
+      load.leave(one.delivery, undefined)
       bell.ring()
     }
   }
@@ -185,11 +188,14 @@ function observe(log: Log, { delivery, answer, result }: Report): void {
 
 const pollMs = 1_000
 
-/** While others are under way the next claim waits for so long after the last one: slots that come free are filled together. */
-const gatherMs = 4
+/** The next claim waits a millisecond for each that is under way, and no longer: slots that come free are filled together. */
+const gatherMs = 12
 
 /** Whoever answers as fast as before gives a slot to what was claimed ahead long before this. */
 const longestWaitMs = 1_000
+
+/** So many are under way at most: an answer holds no slot while it is being recorded. */
+const mostUnrecorded = 1_024
 
 /** So many that wait for an earlier event are worth moving out of the way. */
 const crowd = 50
