@@ -61,7 +61,7 @@ export async function startTestWorker(
     async create(model, input, given = {}) {
       const made = draft({ model, input, ...given })
       await accept(lifecycleOn(db), [made])
-      queue.ring('default', model, [made.id])
+      queue.ring('default', model)
       const find = async () => {
         const row = await findPrediction(db, made.accountId, made.id)
         if (!row) throw new Error('the prediction is gone')

@@ -21,14 +21,14 @@ test.for(['redis', 'postgres'] as const)(
     const away = open('away', proxy)
     const pushed: string[] = []
     away.listen('changed', (ids) => pushed.push(...ids))
-    away.ring('default', 'lost', [])
+    away.ring('default', 'lost')
     await until(() => complaints.length > 0, { what: 'the first connect to fail' })
 
     proxy.set('none')
 
     await until(
       () => {
-        away.ring('default', 'echo', [])
+        away.ring('default', 'echo')
         away.signal('cancel', ['pred_1'])
         there.signal('changed', ['pred_2'])
         return heard.some(({ model }) => model === 'echo') && cancelled.length > 0 && pushed.length > 0

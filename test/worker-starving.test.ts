@@ -18,7 +18,7 @@ test.concurrent.for(['redis', 'postgres'] as const)(
     // A claim passes over a row that somebody else has locked, and the bell is spent.
     const unlock = await lockRuns(db)
     onTestFinished(unlock)
-    queue.ring('default', 'echo', [made.id])
+    queue.ring('default', 'echo')
 
     // The gauge first: a busy machine may turn the worker away for a moment for another reason.
     await until(async () => (await starving(worker)) === '1', { within: 60_000, what: 'it to starve' })

@@ -90,16 +90,7 @@ async function acceptSurely(lifecycle: Lifecycle, drafts: Draft[]): Promise<bool
 }
 
 function ring(queue: Queue, drafts: Draft[]): void {
-  const groups = Map.groupBy(drafts, ({ pool, model }) => JSON.stringify([pool, model]))
-  for (const group of groups.values()) {
-    const [first] = group
-    if (first)
-      queue.ring(
-        first.pool,
-        first.model,
-        group.map(({ id }) => id),
-      )
-  }
+  for (const { pool, model } of drafts) queue.ring(pool, model)
   const opened = drafts.filter(({ webhook }) => webhook?.events.includes('prediction.created'))
   if (opened.length > 0)
     queue.signal(

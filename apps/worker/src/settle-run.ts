@@ -110,7 +110,7 @@ async function giveBack(worker: Worker, { claim, hold, model }: Run, how: HandBa
     handBack(worker.lifecycle.db, worker.config.name, [{ id, attempt }], how),
   )
   const { pool, namespace } = model.description
-  const ring = () => worker.queue.ring(pool, namespace, [id])
+  const ring = () => worker.queue.ring(pool, namespace)
   if (how.delaySeconds === undefined) ring()
   // Should this process be gone by then, the sweeper rings.
   else setTimeout(ring, how.delaySeconds * 1000 + 10).unref()

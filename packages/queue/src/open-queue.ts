@@ -15,7 +15,7 @@ export function openQueue(options: QueueOptions): Queue {
     : overPostgres(options.databaseUrl)
   const report = options.onError ?? (() => {})
   const pools = new Map<string, Connected<BullQueue>>()
-  const backlogs = new Map<string, Backlog>()
+  const bells = new Map<string, Bells>()
   const closers: (() => Promise<unknown>)[] = []
   const signals = createSignals(transport.channel(report), report)
 
@@ -25,38 +25,54 @@ export function openQueue(options: QueueOptions): Queue {
     return queue.current()
   }
 
-  /** How many bells are on their way and how many wait to be answered; the latter counted at most once a second. */
-  function backlogOf(pool: string): Backlog {
-    const backlog = backlogs.get(pool) ?? { sending: 0, waiting: 0, countedAt: Number.NEGATIVE_INFINITY }
-    backlogs.set(pool, backlog)
-    if (performance.now() - backlog.countedAt > 1_000) {
-      backlog.countedAt = performance.now()
-      void poolQueue(pool)
-        .getWaitingCount()
-        .then((count) => {
-          backlog.waiting = count
-        })
-        .catch(report)
+  function bellsOf(pool: string): Bells {
+    const known = bells.get(pool)
+    if (known) return known
+    const own = {
+      gathering: new Set<string>(),
+      sending: false,
+      waiting: 0,
+      countedAt: Number.NEGATIVE_INFINITY,
     }
-    return backlog
+    bells.set(pool, own)
+    return own
+  }
+
+  async function send(pool: string, own: Bells): Promise<void> {
+    own.sending = true
+    try {
+      while (own.gathering.size > 0) {
+        const jobs = [...own.gathering].map((model) => ({ name: 'bell', data: { model }, opts: bellOptions }))
+        own.gathering.clear()
+        count(pool, own)
+        if (own.waiting < maxWaiting) await poolQueue(pool).addBulk(jobs)
+      }
+    } catch (error) {
+      report(error)
+    } finally {
+      own.sending = false
+    }
+  }
+
+  /** How many bells wait to be answered, asked once a second at most. */
+  function count(pool: string, own: Bells): void {
+    if (performance.now() - own.countedAt <= 1_000) return
+    own.countedAt = performance.now()
+    void poolQueue(pool)
+      .getWaitingCount()
+      .then((waiting) => {
+        own.waiting = waiting
+      })
+      .catch(report)
   }
 
   return {
     kind: options.redisUrl ? 'redis' : 'postgres',
 
-    ring(pool, model, ids) {
-      const backlog = backlogOf(pool)
-      if (backlog.sending >= maxSending || backlog.waiting >= maxWaiting) return
-      backlog.sending++
-      const bells = chunks(ids, 100).map((chunk) => ({
-        name: 'bell',
-        data: { model, ids: chunk },
-        opts: bellOptions,
-      }))
-      void poolQueue(pool)
-        .addBulk(bells)
-        .catch(report)
-        .finally(() => backlog.sending--)
+    ring(pool, model) {
+      const own = bellsOf(pool)
+      own.gathering.add(model)
+      if (!own.sending) void send(pool, own)
     },
 
     async answer(pool, handler) {
@@ -79,8 +95,7 @@ export function openQueue(options: QueueOptions): Queue {
   }
 }
 
-/** Bells of one pool that may be on their way, and that may wait for a worker: past it, those that wait are enough. */
-const maxSending = 64
+/** Bells of one pool that may wait for a worker: past it, those that wait are enough. */
 const maxWaiting = 1_000
 
 // No jobId (both backends swallow a re-add while the old job lives), nothing kept, one attempt: a bell is only a hint.
@@ -88,16 +103,9 @@ const bellOptions = { removeOnComplete: true, removeOnFail: true, attempts: 1 } 
 
 const bellQueue = (pool: string): string => `bells-${pool}`
 
-function chunks<T>(items: T[], size: number): T[][] {
-  return Array.from({ length: Math.max(1, Math.ceil(items.length / size)) }, (_, nth) =>
-    items.slice(nth * size, (nth + 1) * size),
-  )
-}
-
-/** A wake-up for the workers of a pool: this model has something to claim. The ids are a hint. */
+/** A wake-up for the workers of a pool: this model has something to claim. */
 export interface Bell {
   model: string
-  ids: string[]
 }
 
 /** `changed`: look at these predictions again. `cancel`: stop them. `due`: webhooks wait to be sent. */
@@ -105,7 +113,8 @@ export type Topic = 'changed' | 'cancel' | 'due'
 
 export interface Queue {
   kind: 'redis' | 'postgres'
-  ring(pool: string, model: string, ids: string[]): void
+  /** Wakes a worker of the pool. Rings of a model gather while the pool's last bells are on their way. */
+  ring(pool: string, model: string): void
   answer(pool: string, handler: (bell: Bell) => Promise<void>): Promise<() => Promise<void>>
   signal(topic: Topic, ids: string[]): void
   /** Calls `listener` for each signal, until what this answers is called. */
@@ -122,8 +131,10 @@ export interface QueueOptions {
   onError?: (error: unknown) => void
 }
 
-interface Backlog {
-  sending: number
+interface Bells {
+  /** Models that have been rung for since the last bells left. */
+  gathering: Set<string>
+  sending: boolean
   waiting: number
   countedAt: number
 }

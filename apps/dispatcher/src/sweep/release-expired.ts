@@ -13,11 +13,10 @@ export async function releaseDead(
 ): Promise<SweepReport | undefined> {
   const freed = await releaseExpired(db, leaseSeconds, presence)
   if (freed.length === 0) return undefined
-  const { rows } = await db.pool.query<{ pool: string; model: string; ids: string[] }>(
-    `select pool, model, array_agg(prediction_id) as ids from runs where prediction_id = any($1::uuid[])
-     group by pool, model`,
+  const { rows } = await db.pool.query<{ pool: string; model: string }>(
+    'select distinct pool, model from runs where prediction_id = any($1::uuid[])',
     [freed.map(({ id }) => id)],
   )
-  for (const { pool, model, ids } of rows) queue.ring(pool, model, ids)
+  for (const { pool, model } of rows) queue.ring(pool, model)
   return { released: freed.length }
 }

@@ -8,12 +8,12 @@ import type { SweepReport } from './sweep.ts'
  * nobody had a free slot when it rang. Bells ring twice harmlessly, so nothing is noted.
  */
 export async function ringLost(db: Database, queue: Ringing): Promise<SweepReport | undefined> {
-  const { rows } = await db.pool.query<{ pool: string; model: string; ids: string[] }>({
+  const { rows } = await db.pool.query<{ pool: string; model: string }>({
     name: 'ring-lost',
     text: statement,
     values: [maxAttempts],
   })
-  for (const { pool, model, ids } of rows) queue.ring(pool, model, ids)
+  for (const { pool, model } of rows) queue.ring(pool, model)
   return rows.length > 0 ? { rung: rows.length } : undefined
 }
 
@@ -26,15 +26,14 @@ const statement = `
     select (select r.model from runs r where r.model > m.model order by r.model limit 1) from models m
     where m.model is not null
   )
-  select late.pool, m.model, array_agg(late.prediction_id) as ids
+  select distinct late.pool, m.model
   from models m, lateral (
-    select r.prediction_id, r.pool from runs r
+    select r.pool from runs r
     where r.model = m.model and r.run_at < clock_timestamp() - interval '1 second' and ${isFree('$1')}
     order by r.prediction_id limit 100
-  ) late
-  group by late.pool, m.model`
+  ) late`
 
 /** The part of the queue that a sweep rings with. */
 export interface Ringing {
-  ring(pool: string, model: string, ids: string[]): void
+  ring(pool: string, model: string): void
 }
