@@ -8,7 +8,9 @@ RUN npm pkg delete optionalDependencies \
   && npm install --no-save --omit=dev --no-audit --no-fund --loglevel=error
 
 FROM node:24-bookworm-slim
-ENV NODE_ENV=production NODE_OPTIONS=--disable-warning=ExperimentalWarning NODE_COMPILE_CACHE=/tmp/node-compile-cache
+# The options are those of packages/process/src/node-flags.ts.
+ENV NODE_ENV=production NODE_COMPILE_CACHE=/tmp/node-compile-cache \
+  NODE_OPTIONS="--disable-warning=ExperimentalWarning --max-semi-space-size=8 --max-old-space-size=1024"
 WORKDIR /app
 COPY --from=packages --chown=root:root /app /app
 # The volume of shared files takes over this folder's owner when it is first made.

@@ -2,17 +2,14 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { nodeFlags } from '@millrace/process/node-flags'
 
 /** Starts a file of this checkout as a process of its own, and waits until `readyUrl` answers 200. */
 export async function startProcess(file: string, { env, readyUrl }: ProcessOptions): Promise<RunningProcess> {
-  const child = spawn(
-    process.execPath,
-    [...profiling(), '--disable-warning=ExperimentalWarning', fileURLToPath(new URL(file, root))],
-    {
-      env: { PATH: process.execPath.replace(/\/[^/]*$/, ''), NODE_ENV: 'production', ...env },
-      stdio: ['pipe', 'ignore', 'pipe'],
-    },
-  )
+  const child = spawn(process.execPath, [...profiling(), ...nodeFlags, fileURLToPath(new URL(file, root))], {
+    env: { PATH: process.execPath.replace(/\/[^/]*$/, ''), NODE_ENV: 'production', ...env },
+    stdio: ['pipe', 'ignore', 'pipe'],
+  })
   alive.add(child)
   let log = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { readConfig as readApiConfig, readMigrateConfig } from '@millrace/api/config'
 import { readConfig as readDispatcherConfig } from '@millrace/dispatcher/config'
+import { nodeFlags } from '@millrace/process/node-flags'
 import { readConfig as readWorkerConfig } from '@millrace/worker/config'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
@@ -26,6 +27,11 @@ test('the fleet is two apis on two ports, two workers, a dispatcher, one migrati
   )
   const published = ['api-1', 'api-2'].flatMap((name) => compose.services[name]?.ports ?? [])
   expect(new Set(published).size).toBe(2)
+})
+
+test('the image runs Node as npm start does', async () => {
+  const dockerfile = await readFile(new URL('Dockerfile', root), 'utf8')
+  expect(/NODE_OPTIONS="([^"]+)"/.exec(dockerfile)?.[1]?.split(' ')).toEqual(nodeFlags)
 })
 
 describe.each(ours)('%s', (_name, service) => {

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { nodeFlags } from '@millrace/process/node-flags'
 import { freePort } from '@millrace/standalone/ports'
 import { until } from './wait.ts'
 
@@ -18,7 +19,7 @@ export async function startProcess(
 ): Promise<RunningProcess> {
   const metricsPort = environment.METRICS_PORT ?? String(await freePort())
   const main = join(checkout, `apps/${app}/src/main.ts`)
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main], {
+  const child = spawn(process.execPath, [...nodeFlags, main], {
     env: {
       PATH: process.env.PATH,
       HOME: process.env.HOME,

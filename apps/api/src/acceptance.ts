@@ -70,7 +70,7 @@ export function createAcceptance(lifecycle: Lifecycle, queue: Queue): Acceptance
 }
 
 /** That may wait to be stored at once, in one process: several batches, and what fits into its memory. */
-const most = { drafts: 500, weight: 256 * 1024 * 1024 }
+const most = { drafts: 500, weight: 128 * 1024 * 1024 }
 
 /**
  * When the connection breaks the outcome is unknown: the same batch goes again with the same ids, which stores nothing

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Stream } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
+import { nodeFlags } from '@millrace/process/node-flags'
 import type { AppProcess } from './apps.ts'
 import type { LogFile } from './log-file.ts'
 import { StartProblem } from './start-problem.ts'
@@ -82,7 +83,7 @@ function keepRunning(app: AppProcess, { log, lifeline, onGone }: SuperviseOption
 }
 
 function launch({ name, main, env }: AppProcess, log: LogFile, lifeline?: Stream): ChildProcess {
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main], {
+  const child = spawn(process.execPath, [...nodeFlags, main], {
     env,
     detached: true,
     // What comes after these three the app only holds.
