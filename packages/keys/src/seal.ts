@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createSecretKey, randomBytes } from 'node:crypto'
 
 /** Encrypts a secret that has to be read again (AES-256-GCM). Layout: version, nonce (12), tag (16), ciphertext. */
 export function seal(plain: string, key: Buffer): Buffer {
@@ -28,7 +28,7 @@ export function unseal(sealed: Buffer, keys: Buffer | readonly Buffer[]): string
 
 function open(sealed: Buffer, key: Buffer): string {
   const nonce = sealed.subarray(1, 1 + nonceBytes)
-  const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: tagBytes })
+  const decipher = createDecipheriv('aes-256-gcm', createSecretKey(key), nonce, { authTagLength: tagBytes })
   decipher.setAAD(version).setAuthTag(sealed.subarray(1 + nonceBytes, headerBytes))
   const start = decipher.update(sealed.subarray(headerBytes))
   return Buffer.concat([start, decipher.final()]).toString('utf8')

@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto'
+import { createHmac, createSecretKey, randomBytes } from 'node:crypto'
 
 /** A new signing secret: `whsec_` and 32 random bytes in base64, as Standard Webhooks wants it. */
 export function newSecret(): string {
@@ -24,7 +24,8 @@ const prefix = 'whsec_'
 
 function standardSignature(secret: string, id: string, timestamp: number, body: string | Uint8Array): string {
   if (!secret.startsWith(prefix)) throw new Error(`A webhook secret starts with ${prefix}`)
-  const key = Buffer.from(secret.slice(prefix.length), 'base64')
+  // As a key object: to recognise bytes as a key takes Node three times as long as to sign with it.
+  const key = createSecretKey(secret.slice(prefix.length), 'base64')
   return `v1,${createHmac('sha256', key).update(`${id}.${timestamp}.`).update(body).digest('base64')}`
 }
 
