@@ -105,8 +105,8 @@ test('a secret in a table of the queue is found', async () => {
 test.each<[string, (text: string) => Promise<unknown>]>([
   ['the errors of predictions', failWith],
   ['the logs of runs', (text) => insert('prediction_events', [newId(), 1, 'log', 1, text, new Date()])],
-  ['the results of deliveries', (text) => insert('delivery_attempts', [...delivered(), text, null])],
-  ['the results of deliveries', (text) => insert('delivery_attempts', [...delivered(), '', text])],
+  ['the results of deliveries', (text) => tried({ response: text, error: null })],
+  ['the results of deliveries', (text) => tried({ response: '', error: text })],
 ])("a secret in %s is found, and an input's own words are no secret there", async (where, store) => {
   await store(`here are ${words}`)
   expect(await breaches({})).toEqual([])
@@ -126,11 +126,18 @@ test.each([
 
 const found = (where: string) => `no secret is told: the key in ${where}`
 
-const delivered = () => [newId(), 1, new Date(), 200, 1]
-
 async function failWith(error: string): Promise<void> {
   const { id, attempt } = await givenPrediction(database.db, 'processing')
   await settle(lifecycleOn(database.db), [{ id, attempt, verb: 'fail', error, errorId: 'MODEL_ERROR' }])
+}
+
+/** A delivery whose first attempt left this. */
+async function tried(attempt: { response: string; error: string | null }): Promise<void> {
+  const [id, other] = [newId(), newId()]
+  const at = new Date()
+  const made = { 1: { at, status_code: 200, duration_ms: 1, ...attempt } }
+  const values = [id, other, other, null, 'url', 'host', 'event', 1, other, 'due', 1, at, null, at, null]
+  await insert('deliveries', [...values, JSON.stringify(made)])
 }
 
 async function insert(table: string, values: unknown[]): Promise<void> {

@@ -113,17 +113,13 @@ export async function deliveriesOf(db: Database, predictionId: string) {
     .where('prediction_id', '=', predictionId)
     .orderBy('seq')
     .execute()
-  return Promise.all(
-    deliveries.map(async (delivery) => ({
-      ...delivery,
-      attempts: await db.kysely
-        .selectFrom('delivery_attempts')
-        .selectAll()
-        .where('delivery_id', '=', delivery.id)
-        .orderBy('attempt')
-        .execute(),
+  return deliveries.map((delivery) => ({
+    ...delivery,
+    attempts: Object.entries(delivery.attempts).map(([nth, attempt]) => ({
+      attempt: Number(nth),
+      ...attempt,
     })),
-  )
+  }))
 }
 
 /** Moves the clock for the deliveries that wait: they are due now. */

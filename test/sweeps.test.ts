@@ -120,6 +120,10 @@ test('a deleted prediction is purged after its last delivery, with its events, b
   await until(async () => (await deliveriesOf(database.db, id)).every(({ state }) => state === 'delivered'), {
     what: 'its webhooks to be delivered',
   })
+  await database.db.pool.query(
+    `insert into delivery_attempts select id, 9, due_at, 200, 1, 'of 0.1' from deliveries where prediction_id = $1`,
+    [id],
+  )
   expect(await sweepPurge()).toMatchObject({ deleted: 1 })
 
   for (const table of ['deliveries', 'delivery_attempts', 'webhook_bodies', 'files'] as const) {

@@ -223,5 +223,5 @@ async function claimAndDie(id: string): Promise<void> {
 
 function secondsUntilDue(delivery: Deliveries[number] | undefined): number {
   const last = delivery?.attempts.at(-1)
-  return ((delivery?.due_at.getTime() ?? 0) - (last?.at.getTime() ?? 0)) / 1000
+  return ((delivery?.due_at.getTime() ?? 0) - Date.parse(last?.at ?? '')) / 1000
 }

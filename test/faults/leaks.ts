@@ -44,7 +44,8 @@ export const inputOf = "a prediction's input"
 const storedTexts = {
   'the errors of predictions': 'select distinct error as text from predictions where error is not null',
   'the logs of runs': `select distinct data as text from prediction_events where kind = 'log'`,
-  'the results of deliveries': `select distinct concat_ws(' ', error, response) as text from delivery_attempts`,
+  'the results of deliveries': `select distinct concat_ws(' ', a ->> 'error', a ->> 'response') as text
+    from deliveries, jsonb_each(attempts) as made(nth, a)`,
 }
 
 /** Listens to all that passes through Redis, and knows which of `secrets` it saw. */

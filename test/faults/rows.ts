@@ -36,11 +36,9 @@ async function recordFrom(client: Connection, history: History): Promise<void> {
     history.record({ is: 'other-events', id: toTypeId('pred', id), told })
   }
   const deliveries = await client.query(
-    `select id, prediction_id as prediction, event, state, d.attempt, coalesce(tries, 0)::integer as tries,
-            endpoint_id as endpoint, url
-     from deliveries d left join (
-       select delivery_id, count(*) as tries from delivery_attempts group by delivery_id
-     ) a on a.delivery_id = d.id`,
+    `select id, prediction_id as prediction, event, state, attempt,
+            (select count(*)::integer from jsonb_object_keys(attempts)) as tries, endpoint_id as endpoint, url
+     from deliveries`,
   )
   for (const row of deliveries.rows) {
     const prediction = toTypeId('pred', row.prediction)

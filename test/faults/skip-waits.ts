@@ -7,9 +7,9 @@ import type { Database } from '@millrace/database/connect'
 export async function skipWaits(db: Database, urls: string[]): Promise<Wait[]> {
   const { rows } = await db.pool.query<Wait>(
     `with waiting as (
-       select d.id, d.due_at, a.at + make_interval(secs => a.duration_ms / 1000.0) as since
-       from deliveries d join delivery_attempts a on a.delivery_id = d.id and a.attempt = d.attempt
-       where d.url = any($1) and d.state = 'due' and d.due_at > clock_timestamp()
+       select d.id, d.due_at, (a ->> 'at')::timestamptz + make_interval(secs => (a ->> 'duration_ms')::float8 / 1000) as since
+       from deliveries d cross join lateral (select d.attempts -> d.attempt::text) as last(a)
+       where a is not null and d.url = any($1) and d.state = 'due' and d.due_at > clock_timestamp()
        for update of d skip locked
      )
      update deliveries d set due_at = clock_timestamp() from waiting w where d.id = w.id

@@ -43,14 +43,19 @@ function unsealAll(sealed: Buffer[], keys: readonly Buffer[]): string[] {
   }
 }
 
-// The current secret comes first: the single signature beside the standard ones is made with it.
+// The current secret comes first: the single signature beside the standard ones is made with it. Before a first
+// claim nothing was made; the attempts of 0.1 have rows of their own.
 const statement = `
   select d.id, b.body, coalesce(w.headers, '{}') as headers,
     array(select s.sealed from signing_secrets s
           where s.account_id = d.account_id and s.endpoint_id is not distinct from d.endpoint_id
             and (s.retires_at is null or s.retires_at > clock_timestamp())
           order by s.retires_at desc nulls first) as sealed,
-    (select count(*)::integer from delivery_attempts a where a.delivery_id = d.id and a.delivery_id between $2 and $3) as made,
+    case when d.attempt = 1 then 0
+         else (select count(*)::integer from jsonb_object_keys(d.attempts))
+              + (select count(*)::integer from delivery_attempts a
+                 where a.delivery_id = d.id and a.delivery_id between $2 and $3)
+    end as made,
     case when d.endpoint_id is not null then coalesce(w.active, false)
          else not exists (
            select from deliveries e

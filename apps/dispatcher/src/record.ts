@@ -1,6 +1,7 @@
 import { type Batcher, createBatcher } from '@millrace/database/batch'
-import { type Database, transaction } from '@millrace/database/connect'
+import { type Connection, type Database, transaction } from '@millrace/database/connect'
 import { faultOf, retryConflicts, untilReachable } from '@millrace/database/faults'
+import type { DeliveryAttempt } from '@millrace/database/tables'
 import { rangeOf } from '@millrace/lifecycle/id-range'
 import type { ClaimedDelivery } from './claim-due.ts'
 import type { Answer } from './post.ts'
@@ -23,37 +24,62 @@ export function createResults(db: Database, leaseMs: number): Batcher<Recorded, 
 }
 
 async function recordAll(db: Database, results: Recorded[]): Promise<boolean[]> {
-  const held = await retryConflicts(() =>
-    transaction(db, async (client) => {
-      const deliveries = results.map(({ delivery }) => delivery.id)
-      const range = rangeOf(deliveries)
-      await client.query({ name: 'hold-deliveries', text: holdStatement, values: [deliveries, ...range] })
-      const values = [JSON.stringify(results.map(parameterOf)), ...range]
-      const { rows } = await client.query<{ id: string }>({ name: 'record', text: statement, values })
-      const ids = new Set(rows.map(({ id }) => id))
-      const own = results.filter(({ delivery }) => ids.has(delivery.id))
-      await noteEndpoints(client, own)
-      await endTargets(client, own)
-      await recall(client, own)
-      return ids
-    }),
-  )
-  return results.map(({ delivery }) => held.has(delivery.id))
+  const own = await retryConflicts(() => transaction(db, (client) => write(client, results)))
+  return results.map((result) => own.has(result))
 }
 
-function parameterOf({ delivery, answer, verdict }: Recorded): Record<string, unknown> {
+/** Answers which of them were still this process's. */
+async function write(connection: Connection, results: Recorded[]): Promise<Set<Recorded>> {
+  const deliveries = results.map(({ delivery }) => delivery.id)
+  const range = rangeOf(deliveries)
+  await connection.query({ name: 'hold-deliveries', text: holdStatement, values: [deliveries, ...range] })
+  const values = [JSON.stringify(results.map(parameterOf)), ...range]
+  const { rows } = await connection.query<Written>({ name: 'record', text: statement, values })
+  const attempts = new Map(rows.map(({ id, attempt }) => [id, attempt]))
+  const { own = [], late = [] } = Object.groupBy(results, ({ delivery: { id, attempt } }) =>
+    attempts.get(id) === attempt ? 'own' : 'late',
+  )
+  await keepLate(connection, late)
+  await noteEndpoints(connection, own)
+  await endTargets(connection, own)
+  await recall(connection, own)
+  return new Set(own)
+}
+
+/** The attempts of which nothing else is written: another process, or a later attempt, has the delivery by now. */
+async function keepLate(connection: Connection, results: Recorded[]): Promise<void> {
+  const tried = results.filter(({ answer }) => answer !== undefined)
+  if (tried.length === 0) return
+  const late = [...Map.groupBy(tried, ({ delivery }) => delivery.id)].map(([id, of]) => ({
+    id,
+    attempts: Object.assign({}, ...of.map(attemptsOf)),
+  }))
+  const values = [JSON.stringify(late), ...rangeOf(late.map(({ id }) => id))]
+  await connection.query({ name: 'keep-late', text: lateStatement, values })
+}
+
+function parameterOf(result: Recorded): Record<string, unknown> {
+  const { delivery, verdict } = result
   return {
     id: delivery.id,
     attempt: delivery.attempt,
     state: verdict.state,
     wait_seconds: verdict.state === 'due' ? verdict.waitSeconds : 0,
-    tried: answer !== undefined,
-    at: answer?.at.toISOString() ?? null,
-    duration_ms: answer?.durationMs ?? 0,
-    status_code: answer?.kind === 'answered' ? answer.statusCode : null,
-    response: answer?.kind === 'answered' ? answer.response : null,
-    error: answer ? errorOf(answer) : null,
+    attempts: attemptsOf(result),
   }
+}
+
+/** By its number, so that a result that is written again after a lost answer adds nothing. */
+function attemptsOf({ delivery, answer }: Recorded): Record<string, DeliveryAttempt> {
+  if (answer === undefined) return {}
+  const attempt = {
+    at: answer.at.toISOString(),
+    status_code: answer.kind === 'answered' ? answer.statusCode : null,
+    duration_ms: answer.durationMs,
+    response: answer.kind === 'answered' ? answer.response : null,
+    error: errorOf(answer),
+  }
+  return { [delivery.attempt]: attempt }
 }
 
 // A statement of its own, and without a join, for the reason that the lifecycle's hold-runs.ts gives.
@@ -61,25 +87,27 @@ const holdStatement = `
   select from deliveries where id = any($1::uuid[]) and id between $2 and $3 order by id for update`
 
 const statement = `
-  with incoming as materialized (
-    select * from json_to_recordset($1) as i(id uuid, attempt integer, state text, wait_seconds float8, tried boolean,
-      at timestamptz, duration_ms integer, status_code integer, response text, error text)
-  ), tried as (
-    insert into delivery_attempts (delivery_id, attempt, at, status_code, duration_ms, response, error)
-    select id, attempt, at, status_code, duration_ms, response, error from incoming where tried
-    on conflict do nothing
-  )
   update deliveries d
-  set state = i.state, lease_until = null,
+  set state = i.state, lease_until = null, attempts = d.attempts || i.attempts,
       due_at = case when i.state = 'due' then clock_timestamp() + make_interval(secs => i.wait_seconds) else d.due_at end,
       completed_at = case when i.state = 'due' then null else greatest(clock_timestamp(), d.created_at) end
-  from incoming i
+  from json_to_recordset($1) as i(id uuid, attempt integer, state text, wait_seconds float8, attempts jsonb)
   where d.id = i.id and d.attempt = i.attempt and d.id between $2 and $3 and d.state = 'sending'
-  returning d.id`
+  returning d.id, d.attempt`
+
+const lateStatement = `
+  update deliveries d set attempts = d.attempts || i.attempts
+  from json_to_recordset($1) as i(id uuid, attempts jsonb)
+  where d.id = i.id and d.id between $2 and $3`
 
 /** A result on its way to the database. `answer` is undefined when no request was made, nor wanted. */
 export interface Recorded {
   delivery: ClaimedDelivery
   answer: Answer | undefined
   verdict: Verdict
+}
+
+interface Written {
+  id: string
+  attempt: number
 }

@@ -50,6 +50,7 @@ export interface Tables {
   }
   webhook_bodies: { id: string; body: string }
   deliveries: DeliveryTable
+  /** Attempts that processes of 0.1 recorded; since then they are in their delivery's row. */
   delivery_attempts: {
     delivery_id: string
     attempt: number
@@ -150,6 +151,17 @@ export interface DeliveryTable {
   lease_until: Date | null
   created_at: Date
   completed_at: Date | null
+  attempts: JSONColumnType<Record<string, DeliveryAttempt>, string | undefined, string>
+}
+
+/** A request that was made for a delivery. The column has them by their numbers, so that none is there twice. */
+export interface DeliveryAttempt {
+  at: string
+  status_code: number | null
+  duration_ms: number
+  /** The first 2 KB of the answer. */
+  response: string | null
+  error: string | null
 }
 
 /** A stored file that belongs to a prediction; its marker in input or output stands for it. */

@@ -66,8 +66,8 @@ async function untilInFlight(receivers: Receiver[], count: number): Promise<void
 async function triesOf({ db }: World, urls: string[]): Promise<{ made: number; failed: number }> {
   const { rows } = await db.pool.query<{ made: number; failed: number }>(
     `select coalesce(sum(attempt), 0)::integer as made,
-            (select count(*) from delivery_attempts a join deliveries of on of.id = a.delivery_id
-             where of.url = any($1) and coalesce(a.status_code, 0) <> 200)::integer as failed
+            (select count(*) from deliveries of, jsonb_each(of.attempts) as made(nth, a)
+             where of.url = any($1) and coalesce((a ->> 'status_code')::integer, 0) <> 200)::integer as failed
      from deliveries where url = any($1)`,
     [urls],
   )

@@ -91,8 +91,8 @@ async function followWaits(world: World, targets: Target[]): Promise<Wait[]> {
 async function check({ db }: World, { behaviour, receiver }: Target, waits: Wait[]): Promise<void> {
   const { name, state = 'delivered', waits: expected = [] } = behaviour
   const { rows } = await db.pool.query<{ id: string; event: string; state: string; attempts: string[] }>(
-    `select d.id, d.event, d.state, array(select extract(epoch from at)::text from delivery_attempts a
-                                          where a.delivery_id = d.id order by attempt) as attempts
+    `select d.id, d.event, d.state, array(select extract(epoch from (a ->> 'at')::timestamptz)::text
+                                          from jsonb_each(attempts) as made(nth, a) order by nth::integer) as attempts
      from deliveries d where url = $1`,
     [receiver.url],
   )

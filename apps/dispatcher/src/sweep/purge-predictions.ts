@@ -31,7 +31,8 @@ export async function purgePredictions(
   return ids.length
 }
 
-// Deliveries and bodies are made after their prediction, up to the skew between two processes' clocks.
+// Deliveries and bodies are made after their prediction, up to the skew between two processes' clocks. Attempts of 0.1
+// have rows of their own.
 const deliveriesStatement = `
   with floor as materialized (
     select uuid_floor(min(created_at) - interval '1 minute') as id from predictions where id = $2
