@@ -4,10 +4,12 @@ import { fromTypeId, toTypeId } from '@millrace/database/ids'
 import { claim } from '@millrace/lifecycle/claim'
 import { appendEvents } from '@millrace/lifecycle/events'
 import { openQueue } from '@millrace/queue/open-queue'
-import { callAtOnce } from '../contender.ts'
+import { callAtOnce, warmUp } from '../contender.ts'
 import { fill } from '../fill.ts'
 import { percentiles } from '../latencies.ts'
 import { type Millrace, startMillrace } from '../millrace.ts'
+import { postMany } from '../post.ts'
+import { createRequest } from '../requests.ts'
 import { type Figures, using, type Work } from '../work.ts'
 
 /** Each reads the events of a prediction of its own from one api; 1,000 of these say something, 200 a second. */
@@ -25,7 +27,6 @@ export const manyReaders: Work = {
             onRedis: true,
             apps: ['api'],
             partitions: 'day',
-            // Not by the api: what it had allocated for that would hide what readers take.
             prepare: (db) => fill(db, readers, 'waiting'),
           }),
           read,
@@ -39,6 +40,9 @@ const readers = 10_000
 async function read(service: Millrace): Promise<Figures> {
   const { rows } = await service.db.pool.query<{ id: string }>('select id from predictions')
   const ids = rows.map(({ id }) => toTypeId('pred', id))
+  // An api that has run for a while, and not one that made as many predictions: what that takes would hide the readers.
+  await postMany(createRequest(service), warmUp)
+  await delay(2_000)
   const [api] = service.processes
   const before = await api?.memory()
   const appendedAt = new Map<string, number>()
@@ -60,6 +64,8 @@ async function read(service: Millrace): Promise<Figures> {
   const lifecycle = { db: service.db, links: { publicUrl: '', file: () => '' } }
   const queue = openQueue({ databaseUrl: service.databaseUrl, redisUrl: service.redisUrl, name: 'bench' })
   const fences = await claim(lifecycle, { model: 'noop', limit: 1_000, worker: 'bench', leaseSeconds: 600 })
+  // The api looks for what changed once a second: it tells the readers of these, all at once, that they run.
+  await delay(3_000)
   const publicIds = new Map(ids.map((id) => [fromTypeId('pred', id), id]))
   for (const [nth, { id, attempt }] of fences.entries()) {
     appendedAt.set(publicIds.get(id) ?? '', performance.now())
