@@ -33,6 +33,9 @@ export interface CreateRequest {
 /** How many callers hand in work at once, in every contender. */
 export const callers = 32
 
+/** How much work each does before it is measured, at the least: by then what runs often is compiled. */
+export const warmUp = 2_000
+
 /** How many runs a worker takes at a time, in every contender. */
 export const concurrency = 50
 

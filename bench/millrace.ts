@@ -41,6 +41,7 @@ export async function startMillrace(stores: Stores, options: MillraceOptions): P
     OUTBOUND_LOOPBACK: 'true',
     LOG_LEVEL: 'warn',
     SUPERVISED: '1',
+    PARTITIONS: partitions,
     ...given,
   }
   async function start(app: App): Promise<MillraceProcess> {
@@ -49,7 +50,7 @@ export async function startMillrace(stores: Stores, options: MillraceOptions): P
       env: { ...env, METRICS_PORT: new URL(metrics).port },
       readyUrl: `${metrics}/readyz`,
     })
-    return { stop, memory: () => memoryOf(pid, metrics) }
+    return { app, stop, memory: () => memoryOf(pid, metrics) }
   }
   const processes = await Promise.all(apps.map(start))
   return {
@@ -69,11 +70,16 @@ export async function startMillrace(stores: Stores, options: MillraceOptions): P
 }
 
 async function memoryOf(pid: number, metrics: string): Promise<Memory> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  const kilobytes = Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1])
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
+  const inChildren = await Promise.all(children.trim().split(' ').filter(Boolean).map(residentMb))
   const text = await (await fetch(`${metrics}/metrics`)).text()
   const heap = Number(/^nodejs_heap_size_used_bytes (\S+)/m.exec(text)?.[1])
-  return { rssMb: kilobytes / 1024, heapMb: heap / 2 ** 20 }
+  return { rssMb: await residentMb(pid), childMb: Math.max(0, ...inChildren), heapMb: heap / 2 ** 20 }
+}
+
+async function residentMb(pid: number | string): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) / 1024
 }
 
 export interface MillraceOptions {
@@ -100,12 +106,14 @@ export interface Millrace {
 }
 
 export interface MillraceProcess {
+  app: App
   memory(): Promise<Memory>
   stop(): Promise<void>
 }
 
-/** Megabytes: what the process takes of the machine, and what JavaScript holds of that. */
+/** Megabytes: what the process takes of the machine, its largest child too, and what JavaScript holds of the first. */
 export interface Memory {
   rssMb: number
+  childMb: number
   heapMb: number
 }

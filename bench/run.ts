@@ -1,8 +1,9 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { cpus, totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { chartOf } from './chart.ts'
+import { newestReport, type Run, withReport } from './performance-page.ts'
 import { profileInto } from './processes.ts'
 import { startStores } from './stores.ts'
 import { summarise, tableOf } from './table.ts'
@@ -12,7 +13,7 @@ import { works } from './works.ts'
 // `npm run bench`: every contender does the same work in turn, several rounds of it, so that a machine whose speed
 // drifts drifts for all of them. `--only accept,life`, `--against plain,raw` (parts of names), `--rounds`, `--seconds`,
 // `--count`, `--rows`; `--profile <folder>` keeps a CPU profile of every
-// process and what each statement cost. Only a run of everything is kept.
+// process and what each statement cost. Only a run of everything is kept, and goes into docs/performance.md.
 const { values } = parseArgs({
   options: {
     only: { type: 'string' },
@@ -64,9 +65,19 @@ await mkdir(folder, { recursive: true })
 // The chart and the file of the day show everything, or nothing.
 const isWhole = names === undefined && parts === undefined
 const day = new Date().toISOString().slice(0, 10)
-const report = `${JSON.stringify({ machine, size, results, measured }, null, 2)}\n`
-await writeFile(new URL(isWhole ? `${day}.json` : 'part.json', folder), report)
-if (isWhole) await writeFile(new URL('../docs/performance.svg', import.meta.url), chartOf(results))
+const kept: Run & { measured: Measured[] } = {
+  machine,
+  size,
+  rounds: Number(values.rounds),
+  results,
+  measured,
+}
+await writeFile(new URL(isWhole ? `${day}.json` : 'part.json', folder), `${JSON.stringify(kept, null, 2)}\n`)
+if (isWhole) {
+  await writeFile(new URL('../docs/performance.svg', import.meta.url), chartOf(results))
+  const page = new URL('../docs/performance.md', import.meta.url)
+  await writeFile(page, withReport(await readFile(page, 'utf8'), await newestReport()))
+}
 process.exit()
 
 function inWords(figures: Figures): string {

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { errorsPage } from '@millrace/api/errors-page'
+import { newestReport, withReport } from '@millrace/bench/performance-page'
 import { newSecret, sign } from '@millrace/webhooks/sign'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { scenarios } from './faults/all.ts'
@@ -111,6 +112,11 @@ describe.each([
 test('docs/errors.md is the table of errors as it is now', async () => {
   const page = await readFile(join(root, 'docs/errors.md'), 'utf8')
   expect(page, 'npm run docs writes it').toBe(errorsPage())
+})
+
+test('docs/performance.md shows the last whole run of the bench', async () => {
+  const page = await readFile(join(root, 'docs/performance.md'), 'utf8')
+  expect(page, 'npm run bench writes it').toBe(withReport(page, await newestReport()))
 })
 
 test('docs/operations.md names the settings of each app, and no others', async () => {

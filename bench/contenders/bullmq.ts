@@ -11,8 +11,8 @@ export const bullmqOnRedis: Contender = {
     const queue = new Queue('raw', { connection })
     let done = 0
     const worker = new Worker('raw', async () => void done++, { connection, concurrency })
-    worker.on('error', () => {})
-    queue.on('error', () => {})
+    worker.on('error', (error) => console.error(error))
+    queue.on('error', (error) => console.error(error))
     await worker.waitUntilReady()
     return {
       load: (count) => callAtOnce(count, () => queue.add('run', job, keepNone)),
@@ -41,8 +41,8 @@ export const bullmqOnPostgres: Contender = {
       { connection, concurrency },
       createPostgresBackend,
     )
-    worker.on('error', () => {})
-    queue.on('error', () => {})
+    worker.on('error', (error) => console.error(error))
+    queue.on('error', (error) => console.error(error))
     await worker.waitUntilReady()
     return {
       load: (count) => callAtOnce(count, () => queue.add('run', job, keepNone)),

@@ -1,4 +1,4 @@
-import { makeWorkerUtils, run } from 'graphile-worker'
+import { Logger, makeWorkerUtils, run } from 'graphile-worker'
 import { PgBoss } from 'pg-boss'
 import { type Contender, callAtOnce, concurrency } from '../contender.ts'
 
@@ -7,7 +7,7 @@ export const graphileWorker: Contender = {
   name: 'graphile-worker',
   async start(stores) {
     const { databaseUrl: connectionString, drop } = await stores.fresh()
-    const utils = await makeWorkerUtils({ connectionString, maxPoolSize: 20 })
+    const utils = await makeWorkerUtils({ connectionString, maxPoolSize: 20, logger })
     await utils.migrate()
     let done = 0
     const runner = await run({
@@ -15,6 +15,7 @@ export const graphileWorker: Contender = {
       maxPoolSize: concurrency + 2,
       concurrency,
       noHandleSignals: true,
+      logger,
       taskList: { run: async () => void done++ },
       preset: { worker: { localQueue: { size: concurrency + 1 }, completeJobBatchDelay: 0 } },
     })
@@ -53,5 +54,10 @@ export const pgBoss: Contender = {
     }
   },
 }
+
+/** It tells of every job otherwise. */
+const logger = new Logger(() => (level, message) => {
+  if (level === 'error' || level === 'warning') console.error(`graphile-worker: ${message}`)
+})
 
 const job = { model: 'noop', input: { prompt: 'nothing much' } }

@@ -1,6 +1,6 @@
 import { cpus } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Contender, Running } from '../contender.ts'
+import { type Contender, type Running, warmUp } from '../contender.ts'
 import { bullmqOnPostgres, bullmqOnRedis } from '../contenders/bullmq.ts'
 import { graphileWorker, pgBoss } from '../contenders/job-queues.ts'
 import { millraceEmbedded, millraceOnRedis } from '../contenders/millrace.ts'
@@ -29,7 +29,7 @@ export const life: Work = {
     measure: async (stores, { count }) =>
       using(await contender.start(stores), async (running) => {
         const done = () => running.done()
-        await throughput(running, { count: Math.ceil(count / 10), done })
+        await throughput(running, { count: warmUpOf(count), done })
         return throughput(running, { count, done })
       }),
   })),
@@ -46,11 +46,15 @@ export const lifeWithWebhooks: Work = {
       const webhookUrl = receiver.url
       return using(await contender.start(stores), async (running) => {
         const done = async () => Math.floor(receiver.received() / 2)
-        await throughput(running, { count: Math.ceil(count / 10), done, webhookUrl })
+        await throughput(running, { count: warmUpOf(count), done, webhookUrl })
         return throughput(running, { count, done, webhookUrl })
       }).finally(() => receiver.close())
     },
   })),
+}
+
+function warmUpOf(count: number): number {
+  return Math.max(warmUp, Math.ceil(count / 10))
 }
 
 /** Hands in so much and waits until it is done. Answers how much that was a second, and what it cost. */

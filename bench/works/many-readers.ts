@@ -1,13 +1,15 @@
-import { request } from 'node:http'
+import { type ClientRequest, request } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fromTypeId } from '@millrace/database/ids'
+import { fromTypeId, toTypeId } from '@millrace/database/ids'
 import { claim } from '@millrace/lifecycle/claim'
 import { appendEvents } from '@millrace/lifecycle/events'
 import { openQueue } from '@millrace/queue/open-queue'
-import { callAtOnce } from '../contender.ts'
+import { callAtOnce, warmUp } from '../contender.ts'
+import { fill } from '../fill.ts'
 import { percentiles } from '../latencies.ts'
 import { type Millrace, startMillrace } from '../millrace.ts'
-import { call, createBody } from '../requests.ts'
+import { postMany } from '../post.ts'
+import { createRequest } from '../requests.ts'
 import { type Figures, using, type Work } from '../work.ts'
 
 /** Each reads the events of a prediction of its own from one api; 1,000 of these say something, 200 a second. */
@@ -19,7 +21,16 @@ export const manyReaders: Work = {
     {
       name: 'Millrace (Redis)',
       once: true,
-      measure: async (stores) => using(await startMillrace(stores, { onRedis: true, apps: ['api'] }), read),
+      measure: async (stores) =>
+        using(
+          await startMillrace(stores, {
+            onRedis: true,
+            apps: ['api'],
+            partitions: 'day',
+            prepare: (db) => fill(db, readers, 'waiting'),
+          }),
+          read,
+        ),
     },
   ],
 }
@@ -27,23 +38,25 @@ export const manyReaders: Work = {
 const readers = 10_000
 
 async function read(service: Millrace): Promise<Figures> {
-  const ids: string[] = []
-  await callAtOnce(readers, async () => {
-    ids.push(((await call(service, 'POST', '/v1/predictions', createBody())) as { id: string }).id)
-  })
+  const { rows } = await service.db.pool.query<{ id: string }>('select id from predictions')
+  const ids = rows.map(({ id }) => toTypeId('pred', id))
+  // An api that has run for a while, and not one that made as many predictions: what that takes would hide the readers.
+  await postMany(createRequest(service), warmUp)
+  await delay(2_000)
   const [api] = service.processes
   const before = await api?.memory()
   const appendedAt = new Map<string, number>()
   const latencies: number[] = []
-  let open = 0
-  const sockets = ids.map((id) =>
-    listen(service, id, (text) => {
-      if (text.includes('"pending"')) open++
+  const unconnected = ids.values()
+  const streams: ClientRequest[] = []
+  await callAtOnce(readers, async () => {
+    const id = unconnected.next().value ?? ''
+    const stream = await listen(service, id, (text) => {
       const begun = text.includes('event: log') ? appendedAt.get(id) : undefined
       if (begun !== undefined) latencies.push(performance.now() - begun)
-    }),
-  )
-  await until(() => open === readers, 'every reader to be connected')
+    })
+    streams.push(stream)
+  })
   await delay(2_000)
   const after = await api?.memory()
   const kilobytes = (((after?.rssMb ?? 0) - (before?.rssMb ?? 0)) * 1024) / readers
@@ -51,6 +64,8 @@ async function read(service: Millrace): Promise<Figures> {
   const lifecycle = { db: service.db, links: { publicUrl: '', file: () => '' } }
   const queue = openQueue({ databaseUrl: service.databaseUrl, redisUrl: service.redisUrl, name: 'bench' })
   const fences = await claim(lifecycle, { model: 'noop', limit: 1_000, worker: 'bench', leaseSeconds: 600 })
+  // The api looks for what changed once a second: it tells the readers of these, all at once, that they run.
+  await delay(3_000)
   const publicIds = new Map(ids.map((id) => [fromTypeId('pred', id), id]))
   for (const [nth, { id, attempt }] of fences.entries()) {
     appendedAt.set(publicIds.get(id) ?? '', performance.now())
@@ -58,26 +73,28 @@ async function read(service: Millrace): Promise<Figures> {
     queue.signal('changed', [id])
     await delay(5)
   }
-  await until(() => latencies.length >= fences.length, 'every event to be read')
-  for (const socket of sockets) socket.destroy()
+  for (let waited = 0; latencies.length < fences.length; waited += 10) {
+    if (waited > 60_000) throw new Error(`${latencies.length} of ${fences.length} events were read`)
+    await delay(10)
+  }
+  for (const stream of streams) stream.destroy()
   await queue.close()
   const { p50, p99 } = percentiles(latencies)
   return { kilobytes, p50, p99 }
 }
 
-function listen({ url, apiKey }: Millrace, id: string, hear: (text: string) => void) {
+/** Resolves when the prediction's first event has come. */
+function listen({ url, apiKey }: Millrace, id: string, hear: (text: string) => void): Promise<ClientRequest> {
   const headers = { authorization: `Bearer ${apiKey}`, accept: 'text/event-stream' }
-  const sent = request(`${url}/v1/predictions/${id}/stream`, { headers, agent: false }, (response) => {
-    response.setEncoding('utf8').on('data', hear)
+  return new Promise((resolve, reject) => {
+    const stream = request(`${url}/v1/predictions/${id}/stream`, { headers, agent: false }, (response) => {
+      if (response.statusCode !== 200) reject(new Error(`a reader was answered ${response.statusCode}`))
+      response.setEncoding('utf8').on('data', (text: string) => {
+        if (text.includes('"pending"')) resolve(stream)
+        hear(text)
+      })
+    })
+    stream.on('error', reject)
+    stream.end()
   })
-  sent.on('error', () => {})
-  sent.end()
-  return sent
-}
-
-async function until(condition: () => boolean, what: string): Promise<void> {
-  for (let waited = 0; !condition(); waited += 10) {
-    if (waited > 120_000) throw new Error(`waited in vain for ${what}`)
-    await delay(10)
-  }
 }

@@ -1,6 +1,6 @@
 import type { Database } from '@millrace/database/connect'
 import { partitionsBefore, removePartition } from '@millrace/database/partitions'
-import { fill } from '../fill.ts'
+import { fill, patiently } from '../fill.ts'
 import { repeated, timeOf } from '../latencies.ts'
 import { type Millrace, startMillrace } from '../millrace.ts'
 import { call, createBody } from '../requests.ts'
@@ -28,7 +28,6 @@ function row(name: string, countOf: (rows: number) => number): Row {
         await startMillrace(stores, {
           onRedis: true,
           apps: ['api'],
-          env: { PARTITIONS: 'day' },
           partitions: 'day',
           prepare: (db) => fill(db, countOf(rows), 'ended'),
         }),
@@ -38,11 +37,8 @@ function row(name: string, countOf: (rows: number) => number): Row {
 }
 
 async function costs(service: Millrace): Promise<Figures> {
-  const { rows } = await service.db.pool.query<{ at: Date }>(
-    `select created_at as at from predictions where created_at < clock_timestamp() - interval '15 days' order by id desc limit 1`,
-  )
   const [newest] = await page(service, '')
-  const before = encodeURIComponent(rows[0]?.at.toISOString() ?? '')
+  const before = new Date(Date.now() - 15 * 86_400_000).toISOString()
   const halfWay = (
     await (call(service, 'GET', `/v1/predictions?per_page=50&to=${before}`) as Promise<Listed>)
   ).pagination.next_cursor
@@ -64,12 +60,15 @@ async function median(act: () => Promise<unknown>): Promise<number> {
 }
 
 /** Once the purge has taken its rows. Milliseconds for all tables of the day. */
-async function dropOldestDay({ pool }: Database): Promise<number> {
+async function dropOldestDay(db: Database): Promise<number> {
+  const { pool } = db
   const partitions = await partitionsBefore(pool, new Date(Date.now() - 28 * 86_400_000))
   const oldest = partitions.find(({ table }) => table === 'predictions')
   if (!oldest) throw new Error('there is no day to drop')
-  await pool.query(`delete from ${oldest.name}`)
-  await pool.query(`vacuum ${oldest.name}`)
+  await patiently(db, async (client) => {
+    await client.query(`delete from ${oldest.name}`)
+    await client.query(`vacuum ${oldest.name}`)
+  })
   const begun = performance.now()
   for (const one of partitions.filter(({ from }) => from.getTime() === oldest.from.getTime())) {
     if (!(await removePartition(pool, one))) throw new Error(`${one.name} is not empty`)

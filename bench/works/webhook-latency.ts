@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { callAtOnce } from '../contender.ts'
+import { callAtOnce, warmUp } from '../contender.ts'
 import { percentiles } from '../latencies.ts'
 import { type Millrace, startMillrace } from '../millrace.ts'
 import { postMany } from '../post.ts'
@@ -26,8 +26,8 @@ function measured(load: Load): Work['rows'][number]['measure'] {
       if (type === 'prediction.succeeded') latencies.push(at - Date.parse(data.completed_at))
     })
     return using(await startMillrace(stores, { onRedis: true }), async (service) => {
-      await postMany(createRequest(service, receiver.url), 500)
-      await untilReceived(receiver, 1000)
+      await postMany(createRequest(service, receiver.url), warmUp)
+      await untilReceived(receiver, 2 * warmUp)
       const { rate, warm } = await load(service, receiver, { count, seconds })
       const { p50, p99 } = percentiles(latencies.slice(warm))
       return { rate, p50, p99 }
