@@ -38,18 +38,22 @@ export function createAcceptance(lifecycle: Lifecycle, queue: Queue): Acceptance
       const answers = new Map(unkeyed.map(({ id }, index) => [id, accepted[index]]))
       return drafts.map(({ id }) => answers.get(id) ?? 'alone')
     },
+    // Two of them are all that may wait: the loop has but few turns a second when thousands are refused in each.
+    maxSize: 250,
     maxInFlight: 2,
     weigh: ({ weight }) => weight,
     isPoison: (error) => faultOf(error) === 'bad-row',
   })
   const waiting = { drafts: 0, weight: 0 }
 
+  const isFull = () => waiting.drafts >= most.drafts || waiting.weight >= most.weight
+
   function refuseWhenFull(): void {
-    if (waiting.drafts >= most.drafts || waiting.weight >= most.weight)
-      throw new ApiError('SERVICE_UNAVAILABLE', 'More predictions are being created than can be stored.')
+    if (isFull()) throw tooMany()
   }
 
   return {
+    isFull,
     refuseWhenFull,
     async add(draft) {
       refuseWhenFull()
@@ -67,6 +71,11 @@ export function createAcceptance(lifecycle: Lifecycle, queue: Queue): Acceptance
       }
     },
   }
+}
+
+/** What a create is refused with while as many wait as can. */
+export function tooMany(): ApiError {
+  return new ApiError('SERVICE_UNAVAILABLE', 'More predictions are being created than can be stored.')
 }
 
 /** That may wait to be stored at once, in one process: several batches, and what fits into its memory. */
@@ -105,6 +114,8 @@ const outcomeUnknown =
 export interface Acceptance {
   /** Answers true when stored, false when its idempotency key was taken. Throws 55P03 when that is being decided elsewhere. */
   add(draft: Draft): Promise<boolean>
+  /** As many wait as can. */
+  isFull(): boolean
   /** Throws SERVICE_UNAVAILABLE when too many wait, as `add` does: before anything is done for one that it would refuse. */
   refuseWhenFull(): void
 }

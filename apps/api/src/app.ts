@@ -1,3 +1,4 @@
+import type { EndpointDefinition } from '@millrace/contract/endpoints'
 import express, { type Express } from 'express'
 import helmet, { type HelmetOptions } from 'helmet'
 import { answerErrors, unknownEndpoint } from './answer-error.ts'
@@ -7,6 +8,7 @@ import { cors } from './cors.ts'
 import { getJob, listJobs } from './dialects/skillboss/jobs.ts'
 import { run } from './dialects/skillboss/run.ts'
 import { letGo } from './let-go.ts'
+import { refuseFloods } from './refuse-floods.ts'
 import { logRequests, requestId } from './request-log.ts'
 import type { Route } from './route.ts'
 import { cancelPrediction } from './routes/cancel-prediction.ts'
@@ -56,13 +58,14 @@ export function createApp(context: Context): Express {
   const app = express()
   app.disable('x-powered-by').disable('etag').set('query parser', 'simple')
   if (config.TRUST_PROXY !== undefined) app.set('trust proxy', config.TRUST_PROXY)
-  app.use(requestId, logRequests(context), letGo(context), helmet(headers(config)), cors(config.CORS_ORIGINS))
+  const creates = [createPrediction, run].flatMap(({ endpoint }) =>
+    spellingsOf(endpoint, config.DIALECTS).map(({ path }) => path),
+  )
+  app.use(requestId, refuseFloods(context, creates))
+  app.use(logRequests(context), letGo(context), helmet(headers(config)), cors(config.CORS_ORIGINS))
   const readBody = express.raw({ type: () => true, limit: config.MAX_BODY_BYTES })
   for (const { endpoint, handle } of routes) {
-    const spellings = [endpoint, ...(endpoint.aliases ?? [])].filter((spelling) =>
-      isOn(config.DIALECTS, spelling),
-    )
-    for (const { method, path } of spellings) {
+    for (const { method, path } of spellingsOf(endpoint, config.DIALECTS)) {
       const handlers = [
         ...(endpoint.open ? [] : [admit(context)]),
         ...(endpoint.body ? [readBody] : []),
@@ -86,6 +89,10 @@ function headers({ PUBLIC_URL }: Context['config']): HelmetOptions {
   }
 }
 
-function isOn(dialects: readonly string[], spelling: object): boolean {
-  return !('dialect' in spelling) || dialects.includes(String(spelling.dialect))
+/** The endpoint and its aliases, as far as their dialects are on. */
+function spellingsOf(endpoint: EndpointDefinition, dialects: readonly string[]): Spelling[] {
+  const spellings: Spelling[] = [endpoint, ...(endpoint.aliases ?? [])]
+  return spellings.filter(({ dialect }) => dialect === undefined || dialects.includes(dialect))
 }
+
+type Spelling = Pick<NonNullable<EndpointDefinition['aliases']>[number], 'method' | 'path' | 'dialect'>
