@@ -181,7 +181,11 @@ export class ModelProcess {
 
 const program = fileURLToPath(new URL('./model-host.ts', import.meta.url))
 
-const quietly = ['--disable-warning=ExperimentalWarning', '--disable-warning=MODULE_TYPELESS_PACKAGE_JSON']
+const quietly = [
+  '--disable-warning=ExperimentalWarning',
+  '--disable-warning=MODULE_TYPELESS_PACKAGE_JSON',
+  '--max-semi-space-size=8',
+]
 
 const FAREWELL_MS = 2000
 
