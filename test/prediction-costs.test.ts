@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { connect, type Database } from '@millrace/database/connect'
 import { migrate } from '@millrace/database/migrate'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '@millrace/standalone/embedded-postgres'
-import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { callerOf } from './api-caller.ts'
 import type { FreshDatabase } from './harness/database.ts'
@@ -77,13 +79,16 @@ async function create({ url, apiKey, db }: Service, count: number, atOnce: numbe
 /** Reads off what some work costs: bytes of the write-ahead log, and commands that clients send to Redis. */
 async function startMeter({ db, environment }: Service) {
   const { REDIS_URL: url = '', QUEUE_PREFIX: prefix = '' } = environment
-  const redis = new Redis(url)
-  const monitor = await redis.monitor()
+  const { hostname, port } = new URL(url)
+  const monitor = createConnection(Number(port), hostname)
   let redisCommands = 0
-  monitor.on('monitor', (_time: string, words: string[], source: string) => {
+  const lines = createInterface(monitor)
+  lines.on('line', (line) => {
     // What a script does inside Redis was not sent.
-    if (source !== 'lua' && words.some((word) => word.includes(prefix))) redisCommands++
+    if (line.includes(prefix) && !/^\+\S+ \[\d+ lua\]/.test(line)) redisCommands++
   })
+  monitor.write('MONITOR\r\n')
+  await once(lines, 'line')
   const read = async () => ({ walBytes: await written(db), redisCommands })
   return {
     async costOf(work: () => Promise<void>) {
@@ -96,8 +101,7 @@ async function startMeter({ db, environment }: Service) {
       }
     },
     stop() {
-      monitor.disconnect()
-      redis.disconnect()
+      monitor.destroy()
     },
   }
 }
@@ -111,11 +115,11 @@ async function written({ pool }: Database): Promise<number> {
 /** Counts what is written from its opening on. Connections tell at their end, so it is known once it is dropped. */
 async function ownDatabase(): Promise<FreshDatabase & { statistics(): Statistics }> {
   const name = `costs_${randomBytes(8).toString('hex')}`
-  await once(postgres.url, (db) => db.pool.query(`create database ${name}`))
+  await onDatabase(postgres.url, (db) => db.pool.query(`create database ${name}`))
   const url = new URL(postgres.url)
   url.pathname = `/${name}`
   await migrate(url.href)
-  const before = await once(url.href, statistics)
+  const before = await onDatabase(url.href, statistics)
   const db = connect({ url: url.href, max: 5, name: 'millrace-test' })
   let after = before
   return {
@@ -123,8 +127,8 @@ async function ownDatabase(): Promise<FreshDatabase & { statistics(): Statistics
     db,
     async drop() {
       await db.close()
-      after = await once(url.href, statistics)
-      await once(postgres.url, (admin) => admin.pool.query(`drop database ${name} with (force)`))
+      after = await onDatabase(url.href, statistics)
+      await onDatabase(postgres.url, (admin) => admin.pool.query(`drop database ${name} with (force)`))
     },
     statistics: () => ({ ...after, rowWrites: after.rowWrites - before.rowWrites }),
   }
@@ -146,7 +150,7 @@ async function statistics({ pool }: Database): Promise<Statistics> {
   return rows[0] ?? { rowWrites: 0, hotShare: 0 }
 }
 
-async function once<T>(url: string, work: (db: Database) => Promise<T>): Promise<T> {
+async function onDatabase<T>(url: string, work: (db: Database) => Promise<T>): Promise<T> {
   const db = connect({ url, max: 1, name: 'millrace-test' })
   try {
     return await work(db)

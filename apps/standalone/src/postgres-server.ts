@@ -105,7 +105,14 @@ function launch(
 ): ChildProcess {
   const log = openSync(logFile, 'a', 0o600)
   const fleeting = durable ? [] : ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off']
-  const all = ['max_connections=200', 'timezone=UTC', 'log_timezone=UTC', ...fleeting, ...settings]
+  const all = [
+    'max_connections=200',
+    'autovacuum_naptime=10s',
+    'timezone=UTC',
+    'log_timezone=UTC',
+    ...fleeting,
+    ...settings,
+  ]
   const child = spawn(
     join(native, 'bin', 'postgres'),
     ['-D', folder, '-h', '127.0.0.1', '-p', String(port), '-k', '', ...all.flatMap((one) => ['-c', one])],

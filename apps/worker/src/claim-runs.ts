@@ -19,6 +19,7 @@ export function claimRuns(
   const claiming = new Map<string, number>()
   const underWay = new Set<Promise<unknown>>()
   const held = new Set<string>()
+  const waitingForRoom = new Set<() => void>()
   let lookAgain: NodeJS.Timeout | undefined
   let stopped = false
   let claimed = 0
@@ -48,6 +49,7 @@ export function claimRuns(
     const claims = await tryClaim(name, model, limit)
     if (claiming.get(name) === now) claiming.delete(name)
     slots.fill(name, limit, claims.length)
+    tellOfRoom()
     claimed += claims.length
     if (claims.length === limit) maybeWaiting.add(name)
     for (const taken of claims) track(run(taken, model))
@@ -89,6 +91,7 @@ export function claimRuns(
     held.delete(keyOf(taken))
     slots.release(taken.row.model)
     void feed()
+    tellOfRoom()
   }
 
   function track<T>(work: Promise<T>): Promise<T> {
@@ -98,6 +101,14 @@ export function claimRuns(
     )
     underWay.add(settled)
     return work
+  }
+
+  const hasRoom = () => stopped || slots.busy() < config.concurrency
+
+  function tellOfRoom(): void {
+    if (!hasRoom()) return
+    for (const resolve of waitingForRoom) resolve()
+    waitingForRoom.clear()
   }
 
   async function wake(...names: string[]): Promise<void> {
@@ -110,8 +121,12 @@ export function claimRuns(
     busy: () => slots.busy(),
     idleModels: () => slots.idle(),
     claimed: () => claimed,
+    async room() {
+      if (!hasRoom()) await new Promise<void>((resolve) => waitingForRoom.add(resolve))
+    },
     stop() {
       stopped = true
+      tellOfRoom()
     },
     async idle() {
       while (underWay.size > 0) await Promise.all(underWay)
@@ -139,6 +154,8 @@ export interface Claimer {
   idleModels(): string[]
   /** How many runs were claimed so far. */
   claimed(): number
+  /** Resolves when this process has a slot for one more run, or claims no more. */
+  room(): Promise<void>
   /** Claims no more. What a claim that is under way brings still runs. */
   stop(): void
   /** Resolves when no run is under way. */

@@ -11,7 +11,7 @@ import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import { settle } from '@millrace/lifecycle/settle'
 import { createGuard } from '@millrace/outbound/guard'
 import type { Log } from '@millrace/process/log'
-import { openQueue } from '@millrace/queue/open-queue'
+import { type Bell, openQueue } from '@millrace/queue/open-queue'
 import { createFileUrls } from '@millrace/storage/file-urls'
 import { openStore } from '@millrace/storage/store'
 import { type Claimer, claimRuns } from './claim-runs.ts'
@@ -35,9 +35,13 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
   const claimer = claimRuns(worker, (claim, model) => performAndReport(worker, claim, model))
   const wakeAll = () => claimer.wake(...models.keys())
 
-  const stopAnswering = await Promise.all(
-    config.pools.map((pool) => queue.answer(pool, ({ model }) => claimer.wake(model))),
-  )
+  /** Who has no slot left keeps the bell that filled the last one, and so leaves the next ones to other workers. */
+  async function answer({ model }: Bell): Promise<void> {
+    await claimer.wake(model)
+    await claimer.room()
+  }
+
+  const stopAnswering = await Promise.all(config.pools.map((pool) => queue.answer(pool, answer)))
   // A broadcast that is lost is found by the next renewal.
   queue.listen('cancel', lease.cancel)
   const timers = [

@@ -96,7 +96,7 @@ export function openQueue(options: QueueOptions): Queue {
 }
 
 /** Bells of one pool that may wait for a worker: past it, those that wait are enough. */
-const maxWaiting = 1_000
+const maxWaiting = 100
 
 // No jobId (both backends swallow a re-add while the old job lives), nothing kept, one attempt: a bell is only a hint.
 const bellOptions = { removeOnComplete: true, removeOnFail: true, attempts: 1 } as const

@@ -11,8 +11,8 @@ export interface Transport {
   close(): Promise<void>
 }
 
-/** Bells one process answers at a time: each only claims up to its free slots and returns. */
-export const bellsAtOnce = 4
+/** Bells of a pool that one process answers at a time: one that keeps its bell is given no other. */
+export const bellsAtOnce = 1
 
 /** How soon a connection that was refused is tried again; BullMQ would wait for 15 s. */
 export const retryMs = 1_000
