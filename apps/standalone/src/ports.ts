@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto'
+import { createSocket } from 'node:dgram'
 import { createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { StartProblem } from './start-problem.ts'
@@ -15,16 +16,32 @@ export async function assertPortFree(name: string, host: string, port: number, p
 }
 
 /**
- * A loopback port that was free a moment ago. No system takes these for outgoing connections by itself, so it stays free
- * while its process is started anew.
+ * A loopback port that was free a moment ago, and that no other caller on this machine is given for half a minute, in
+ * which its process begins to listen. No system takes these for outgoing connections by itself, so it stays free while
+ * its process is started anew.
  */
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < 1_000; tries++) {
     const port = randomInt(20_000, 32_000)
-    if ((await tryListening('127.0.0.1', port)) === undefined) return port
+    if ((await reserve(port)) && (await tryListening('127.0.0.1', port)) === undefined) return port
   }
   throw new Error('No port between 20000 and 32000 is free')
 }
+
+/** Whoever holds the UDP port of the same number, which nobody needs, has been given the port. */
+async function reserve(port: number): Promise<boolean> {
+  const socket = createSocket('udp4').unref()
+  const isOurs = await new Promise<boolean>((resolve) => {
+    socket.once('listening', () => resolve(true))
+    socket.once('error', () => resolve(false))
+    socket.bind({ address: '127.0.0.1', port, exclusive: true })
+  })
+  if (isOurs) setTimeout(() => socket.close(), reservedMs).unref()
+  else socket.close()
+  return isOurs
+}
+
+const reservedMs = 30_000
 
 async function tryListening(host: string, port: number): Promise<string | undefined> {
   const server = createServer()
