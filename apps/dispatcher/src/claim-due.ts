@@ -67,7 +67,7 @@ export const pairOf = (account: string, host: string): string => `${account} ${h
 const lookStatement = `
   with due as materialized (
     select id, account_id, host, due_at from deliveries
-    where completed_at is null and due_at <= clock_timestamp() and (state = 'due' or lease_until < clock_timestamp())
+    where completed_at is null and due_at <= (select clock_timestamp()) and (state = 'due' or lease_until < clock_timestamp())
       and account_id <> all($4::uuid[]) and account_id || ' ' || host <> all($5::text[])
     order by due_at limit $9::integer
   ), pairs as materialized (

@@ -52,7 +52,7 @@ const atOnce = 1_000
 const waitingStatement = `
   with due as materialized (
     select id, prediction_id, endpoint_id, url, seq, created_at from deliveries
-    where completed_at is null and due_at <= clock_timestamp() and state = 'due' and attempt = 0
+    where completed_at is null and due_at <= (select clock_timestamp()) and state = 'due' and attempt = 0
       and account_id <> all($1::uuid[]) and account_id || ' ' || host <> all($2::text[])
     order by due_at limit $3::integer
   )

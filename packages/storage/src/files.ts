@@ -150,7 +150,7 @@ export async function removeExpiredFiles(db: Database, store: FileStore, limit: 
   const expired = await db.kysely
     .selectFrom('files')
     .select('id')
-    .where('expires_at', '<=', sql<Date>`clock_timestamp()`)
+    .where('expires_at', '<=', sql<Date>`(select clock_timestamp())`)
     .orderBy('expires_at')
     .limit(limit)
     .execute()

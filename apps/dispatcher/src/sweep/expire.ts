@@ -11,7 +11,7 @@ export async function expireFiles({ db, store, retention }: PurgeContext): Promi
   await db.pool.query(datingStatement, [retention.fileDays])
   const { rows } = await db.pool.query<{ prediction_id: string }>(
     `select distinct prediction_id from (
-       select prediction_id from files where expires_at <= clock_timestamp() order by expires_at limit $1) f
+       select prediction_id from files where expires_at <= (select clock_timestamp()) order by expires_at limit $1) f
      where prediction_id is not null`,
     [filesAtOnce],
   )

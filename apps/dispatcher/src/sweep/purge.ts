@@ -102,7 +102,7 @@ const agedStatement = `
 
 const keysStatement = `
   delete from idempotency_keys k using (
-    select account_id, key from idempotency_keys where created_at < clock_timestamp() - interval '24 hours'
+    select account_id, key from idempotency_keys where created_at < (select clock_timestamp() - interval '24 hours')
     order by created_at limit ${keysAtOnce}
   ) old
   where k.account_id = old.account_id and k.key = old.key and k.created_at < clock_timestamp() - interval '24 hours'`
