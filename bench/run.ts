@@ -12,8 +12,8 @@ import { works } from './works.ts'
 
 // `npm run bench`: every contender does the same work in turn, several rounds of it, so that a machine whose speed
 // drifts drifts for all of them. `--only accept,life`, `--against plain,raw` (parts of names), `--rounds`, `--seconds`,
-// `--count`, `--rows`; `--profile <folder>` keeps a CPU profile of every
-// process and what each statement cost. Only a run of everything is kept, and goes into docs/performance.md.
+// `--count`, `--rows`; `--profile <folder>` keeps a CPU profile of every process and what each statement cost. Only a run
+// of everything is kept, and goes into docs/performance.md.
 const { values } = parseArgs({
   options: {
     only: { type: 'string' },

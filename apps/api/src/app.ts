@@ -61,8 +61,8 @@ export function createApp(context: Context): Express {
   const creates = [createPrediction, run].flatMap(({ endpoint }) =>
     spellingsOf(endpoint, config.DIALECTS).map(({ path }) => path),
   )
-  app.use(requestId, refuseFloods(context, creates))
-  app.use(logRequests(context), letGo(context), helmet(headers(config)), cors(config.CORS_ORIGINS))
+  app.use(requestId, letGo(context), refuseFloods(context, creates))
+  app.use(logRequests(context), helmet(headers(config)), cors(config.CORS_ORIGINS))
   const readBody = express.raw({ type: () => true, limit: config.MAX_BODY_BYTES })
   for (const { endpoint, handle } of routes) {
     for (const { method, path } of spellingsOf(endpoint, config.DIALECTS)) {

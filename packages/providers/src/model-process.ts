@@ -32,7 +32,7 @@ export class ModelProcess {
 
   constructor(description: ModelDescription) {
     this.#runsCommands = description.provider.kind === 'command'
-    this.#child = spawn(process.execPath, [...quietly, program, JSON.stringify(description.provider)], {
+    this.#child = spawn(process.execPath, [...hostFlags, program, JSON.stringify(description.provider)], {
       cwd:
         description.provider.kind === 'command'
           ? description.provider.cwd
@@ -181,7 +181,8 @@ export class ModelProcess {
 
 const program = fileURLToPath(new URL('./model-host.ts', import.meta.url))
 
-const quietly = [
+/** The young generation is kept as small as an app's (node-flags.ts); how much a model may hold is its own affair. */
+const hostFlags = [
   '--disable-warning=ExperimentalWarning',
   '--disable-warning=MODULE_TYPELESS_PACKAGE_JSON',
   '--max-semi-space-size=8',

@@ -41,6 +41,7 @@ export function openQueue(options: QueueOptions): Queue {
   async function send(pool: string, own: Bells): Promise<void> {
     own.sending = true
     try {
+      await Promise.resolve() // what is rung for in one go leaves together
       while (own.gathering.size > 0) {
         const jobs = [...own.gathering].map((model) => ({ name: 'bell', data: { model }, opts: bellOptions }))
         own.gathering.clear()
