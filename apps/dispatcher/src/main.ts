@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { keepClock, measureClock } from '@millrace/database/clock'
-import { connect } from '@millrace/database/connect'
+import { connect, plannedOnce } from '@millrace/database/connect'
 import { assertMigrated } from '@millrace/database/migrations'
 import { ensurePartitions } from '@millrace/database/partitions'
 import { deriveKeys } from '@millrace/keys/derive'
@@ -28,7 +28,8 @@ const config = orExit(readConfig)
 const log = createLog({ name: 'dispatcher', level: config.logLevel })
 const stopped = untilSignal({ supervised: config.supervised })
 const database = { url: config.databaseUrl, name: 'millrace-dispatcher', patienceMs: 20_000 }
-const db = connect({ ...database, max: 16 })
+const db = connect({ ...database, max: 6 })
+const sending = connect({ ...database, max: 10, settings: plannedOnce })
 const claiming = connect({ ...database, max: 1, settings: claimSettings })
 const queue = openQueue({
   databaseUrl: config.databaseUrl,
@@ -51,7 +52,7 @@ await measureClock(db.pool)
 const clock = keepClock(db.pool)
 
 const dispatch = startDispatch({
-  db,
+  db: sending,
   claiming,
   log,
   guard: createGuard(config.outbound),
@@ -79,7 +80,7 @@ process.exit(0)
 async function close(): Promise<void> {
   await queue.close()
   await health?.close()
-  await Promise.all([db.close(), claiming.close()])
+  await Promise.all([db, sending, claiming].map((pool) => pool.close()))
 }
 
 async function ready(): Promise<boolean> {
@@ -88,7 +89,7 @@ async function ready(): Promise<boolean> {
   return true
 }
 
-function sweepsOf(settings: Config, bells: Queue, sending: Dispatch): Sweep[] {
+function sweepsOf(settings: Config, bells: Queue, dispatcher: Dispatch): Sweep[] {
   const { sweepSeconds, leaseSeconds, cancelGraceSeconds, publicUrl, retention } = settings
   const store = openStore(settings.storageUrl)
   const [key = Buffer.of()] = deriveKeys(settings.masterKey, undefined, 'file-urls')
@@ -103,7 +104,7 @@ function sweepsOf(settings: Config, bells: Queue, sending: Dispatch): Sweep[] {
   }
   const changed = (ids: string[]) => {
     bells.signal('changed', ids)
-    sending.wake()
+    dispatcher.wake()
   }
   return [
     { name: 'ring-lost', everySeconds: sweepSeconds, run: () => ringLost(db, bells) },

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createBatcher } from '@millrace/database/batch'
 import { keepClock, measureClock } from '@millrace/database/clock'
-import { connect } from '@millrace/database/connect'
+import { connect, plannedOnce } from '@millrace/database/connect'
 import { assertMigrated } from '@millrace/database/migrations'
 import { deriveKeys } from '@millrace/keys/derive'
 import { begin } from '@millrace/lifecycle/begin'
@@ -78,6 +78,7 @@ async function openWorker(config: Config, log: Log): Promise<Worker> {
     max: 8,
     name: 'millrace-worker',
     patienceMs,
+    settings: plannedOnce,
     // A worker that is stopped in the middle of a save locks its runs no longer than it may hold them.
     idleSeconds: Math.min(30, config.leaseSeconds),
   })

@@ -57,6 +57,14 @@ export function connect(options: ConnectOptions): Database {
 }
 
 /**
+ * Settings for a process that says the same few statements all day: each is planned once on a connection. Left to guess,
+ * PostgreSQL plans some of them anew each time, and then for the rows that it thinks there are (measured: 0.6 to 3.1 ms
+ * for what webhooks need, 2 to 3.3 ms for a claim among 120 partitions). Not for statements without a name: those are
+ * planned for every partition each time (4.3 instead of 0.3 ms).
+ */
+export const plannedOnce = { plan_cache_mode: 'force_generic_plan' }
+
+/**
  * A query of the pool that fails takes its connection out of the pool. So what a connection refuses because a migration
  * changed the statement's columns goes again, each time on another one, until it is on a new one at the latest.
  */
