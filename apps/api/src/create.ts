@@ -17,7 +17,7 @@ import { waitFor } from './wait-for.ts'
  * code of the first answer.
  */
 export async function create(incoming: Create): Promise<{ row: PredictionRow; statusCode: number }> {
-  const { context, caller, request, response, raw, body, waitSeconds } = incoming
+  const { context, caller, request, raw, body, waitSeconds } = incoming
   context.acceptance.refuseWhenFull()
   const idempotency = idempotencyOf(request, raw)
   const replay = idempotency && (await findReplay(context, caller, idempotency))
@@ -36,7 +36,7 @@ export async function create(incoming: Create): Promise<{ row: PredictionRow; st
     return answerReplay(incoming, first)
   }
   if (waitSeconds === 0) return { row: rowOf(keyed), statusCode }
-  const row = await waitUntilEnd(context, caller, keyed.id, waitSeconds, response)
+  const row = await waitUntilEnd(incoming, { id: keyed.id, isNew: true })
   return { row, statusCode: endedWithin(row, waitSeconds) ? 200 : statusCode }
 }
 
@@ -48,12 +48,12 @@ export function waitSecondsOf({ config }: Context, request: Request, wanted: boo
 }
 
 async function answerReplay(
-  { context, caller, response, waitSeconds }: Create,
+  incoming: Create,
   replay: { row: PredictionRow; statusCode: number },
 ): Promise<{ row: PredictionRow; statusCode: number }> {
+  const { response, waitSeconds } = incoming
   response.set('idempotency-replayed', 'true')
-  const row =
-    waitSeconds > 0 ? await waitUntilEnd(context, caller, replay.row.id, waitSeconds, response) : replay.row
+  const row = waitSeconds > 0 ? await waitUntilEnd(incoming, { id: replay.row.id, isNew: false }) : replay.row
   return { row, statusCode: endedWithin(row, waitSeconds) ? 200 : replay.statusCode }
 }
 
@@ -63,16 +63,13 @@ function endedWithin({ completed_at, created_at }: PredictionRow, waitSeconds: n
 }
 
 async function waitUntilEnd(
-  context: Context,
-  { accountId }: Caller,
-  id: string,
-  seconds: number,
-  response: Response,
+  { context, caller, waitSeconds, response }: Create,
+  prediction: { id: string; isNew: boolean },
 ): Promise<PredictionRow> {
   const row = await waitFor(context, {
-    accountId,
-    id,
-    seconds,
+    ...prediction,
+    accountId: caller.accountId,
+    seconds: waitSeconds,
     until: ({ status }) => isTerminal(status),
     gone: goneSignal(response),
   })

@@ -7,13 +7,13 @@ import type { Context } from './context.ts'
  * with it as it stands then; undefined when it was deleted meanwhile.
  */
 export async function waitFor(context: Context, wait: Wait): Promise<PredictionRow | undefined> {
-  const { accountId, id, seconds, until, gone } = wait
+  const { accountId, id, seconds, until, gone, isNew = false } = wait
   const over = AbortSignal.any([
     AbortSignal.timeout(seconds * 1000),
     context.draining.signal,
     ...(gone ? [gone] : []),
   ])
-  let changed = true
+  let changed = !isNew
   let wake = () => {}
   const stop = context.changes.watch(id, () => {
     changed = true
@@ -22,14 +22,13 @@ export async function waitFor(context: Context, wait: Wait): Promise<PredictionR
   over.addEventListener('abort', () => wake(), { once: true })
   try {
     for (;;) {
-      changed = false
-      const row = await findPrediction(context.db, accountId, id)
-      if (!row || until(row) || over.aborted) return row
-      if (changed) continue
       await new Promise<void>((resolve) => {
         wake = resolve
         if (changed || over.aborted) resolve()
       })
+      changed = false
+      const row = await findPrediction(context.db, accountId, id)
+      if (!row || until(row) || over.aborted) return row
     }
   } finally {
     stop()
@@ -42,4 +41,6 @@ export interface Wait {
   seconds: number
   until: (row: PredictionRow) => boolean
   gone?: AbortSignal | undefined
+  /** It has just been created here, so that there is nothing to see before it changes. */
+  isNew?: boolean
 }

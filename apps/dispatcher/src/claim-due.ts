@@ -87,13 +87,14 @@ const lookStatement = `
     cross join lateral (
       select d.id, d.due_at
       from unnest(c.ids) with ordinality as oldest(id, nth) join deliveries d on d.id = oldest.id
+      cross join lateral (
+        select least(d.prediction_id, uuid_floor(d.created_at - interval '1 minute')) as first offset 0) ids
       where not exists (
         select from deliveries e
         where e.prediction_id = d.prediction_id and e.seq < d.seq and e.state in ('due', 'sending')
           and e.endpoint_id is not distinct from d.endpoint_id and (d.endpoint_id is not null or e.url = d.url)
           and (e.attempt = 0 or e.lease_until > clock_timestamp() or e.created_at > clock_timestamp() - interval '60 s')
-          and e.id >= least(d.prediction_id, uuid_floor(d.created_at - interval '1 minute'))
-          and e.id <= uuid_floor(d.created_at + interval '1 minute')
+          and e.id between ids.first and (select uuid_floor(clock_timestamp() + interval '1 minute'))
         offset 0)
       order by oldest.nth
       limit c.free

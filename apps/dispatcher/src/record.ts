@@ -32,9 +32,11 @@ async function recordAll(db: Database, results: Recorded[]): Promise<boolean[]> 
 async function write(connection: Connection, results: Recorded[]): Promise<Set<Recorded>> {
   const deliveries = results.map(({ delivery }) => delivery.id)
   const range = rangeOf(deliveries)
-  await connection.query({ name: 'hold-deliveries', text: holdStatement, values: [deliveries, ...range] })
   const values = [JSON.stringify(results.map(parameterOf)), ...range]
-  const { rows } = await connection.query<Written>({ name: 'record', text: statement, values })
+  const [, { rows }] = await Promise.all([
+    connection.query({ name: 'hold-deliveries', text: holdStatement, values: [deliveries, ...range] }),
+    connection.query<Written>({ name: 'record', text: statement, values }),
+  ])
   const attempts = new Map(rows.map(({ id, attempt }) => [id, attempt]))
   const { own = [], late = [] } = Object.groupBy(results, ({ delivery: { id, attempt } }) =>
     attempts.get(id) === attempt ? 'own' : 'late',

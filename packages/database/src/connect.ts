@@ -35,6 +35,7 @@ export function connect(options: ConnectOptions): Database {
     connectionTimeoutMillis: 5_000,
     query_timeout: patienceMs,
     keepAlive: true,
+    pipeline: true,
     keepAliveInitialDelayMillis: 10_000,
     options: Object.entries(settings)
       .map(([setting, value]) => `-c ${setting}=${value}`)
@@ -82,13 +83,15 @@ function prepareAnew(pool: pg.Pool): void {
   pool.query = patiently as typeof pool.query
 }
 
-/** Runs `work` in one transaction; rolls back and rethrows when it throws. */
+/**
+ * Runs `work` in one transaction; rolls back and rethrows when it throws. Statements that `work` hands over without
+ * waiting for the one before travel together, and each is run after that one all the same; so does the begin.
+ */
 export async function transaction<T>(db: Database, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await db.pool.connect()
   let broken: unknown
   try {
-    await client.query('begin')
-    const result = await work(client)
+    const [, result] = await Promise.all([client.query('begin'), work(client)])
     await client.query('commit')
     return result
   } catch (error) {

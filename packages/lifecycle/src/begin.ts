@@ -15,9 +15,11 @@ export async function begin(lifecycle: Lifecycle, fences: Fence[]): Promise<(Mov
   const rows = await retryConflicts(() =>
     transaction(lifecycle.db, async (client) => {
       const ids = fences.map(({ id }) => id)
-      await holdRuns(client, ids)
       const values = [JSON.stringify(fences), ...rangeOf(ids), transitions.begin.from]
-      const { rows } = await client.query<BegunRow>({ name: 'begin', text: statement, values })
+      const [, { rows }] = await Promise.all([
+        holdRuns(client, ids),
+        client.query<BegunRow>({ name: 'begin', text: statement, values }),
+      ])
       const moves = rows.map((row) => ({
         row,
         event: row.first ? transitions.begin.event : null,

@@ -17,9 +17,11 @@ export async function settle(lifecycle: Lifecycle, endings: Ending[]): Promise<(
   const rows = await retryConflicts(() =>
     transaction(lifecycle.db, async (client) => {
       const ids = endings.map(({ id }) => id)
-      await holdRuns(client, ids)
       const values = [JSON.stringify(endings.map(parameterOf)), ...rangeOf(ids)]
-      const { rows } = await client.query<SettledRow>({ name: 'settle', text: statement, values })
+      const [, { rows }] = await Promise.all([
+        holdRuns(client, ids),
+        client.query<SettledRow>({ name: 'settle', text: statement, values }),
+      ])
       const moves = rows.map((row) => ({
         row,
         event: row.event,
