@@ -34,7 +34,7 @@ export interface CreateRequest {
 export const callers = 32
 
 /** How much work each does before it is measured, at the least: by then what runs often is compiled. */
-export const warmUp = 2_000
+export const warmUp = 5_000
 
 /** How many runs a worker takes at a time, in every contender. */
 export const concurrency = 50

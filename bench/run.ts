@@ -20,7 +20,7 @@ const { values } = parseArgs({
     against: { type: 'string' },
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '10' },
-    count: { type: 'string', default: '5000' },
+    count: { type: 'string', default: '10000' },
     rows: { type: 'string', default: '1000000' },
     profile: { type: 'string' },
   },

@@ -28,7 +28,7 @@ function row(contender: Contender, paused: boolean): Work['rows'][number] {
       using(await contender.start(stores, { paused }), async (running) => {
         const request = running.request?.()
         if (!request) throw new Error(`${contender.name} has no API`)
-        await wrk(request, 2)
+        await wrk(request, 5)
         const { perSecond, p50, p99, failed } = await wrk(request, seconds)
         if (failed > 0) throw new Error(`${failed} requests failed`)
         return { rate: perSecond, p50, p99 }

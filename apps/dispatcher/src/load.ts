@@ -48,8 +48,7 @@ export function createLoad({ slots, slotsPerAccount, now = Date.now }: LoadOptio
       }),
 
     leave(delivery, answered) {
-      waiting.delete(delivery)
-      sending.delete(delivery)
+      if (!waiting.delete(delivery) && !sending.delete(delivery)) return
       if (answered !== undefined) {
         breaker.report(keyOf(delivery), answered)
         pace.report(keyOf(delivery), answered)
