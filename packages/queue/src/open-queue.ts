@@ -45,8 +45,7 @@ export function openQueue(options: QueueOptions): Queue {
       while (own.gathering.size > 0) {
         const jobs = [...own.gathering].map((model) => ({ name: 'bell', data: { model }, opts: bellOptions }))
         own.gathering.clear()
-        count(pool, own)
-        if (own.waiting < maxWaiting) await poolQueue(pool).addBulk(jobs)
+        if (!(await areEnough(pool, own))) await poolQueue(pool).addBulk(jobs)
       }
     } catch (error) {
       report(error)
@@ -55,16 +54,23 @@ export function openQueue(options: QueueOptions): Queue {
     }
   }
 
-  /** How many bells wait to be answered, asked once a second at most. */
-  function count(pool: string, own: Bells): void {
-    if (performance.now() - own.countedAt <= 1_000) return
-    own.countedAt = performance.now()
-    void poolQueue(pool)
-      .getWaitingCount()
-      .then((waiting) => {
-        own.waiting = waiting
-      })
-      .catch(report)
+  /**
+   * Whether as many bells wait as should. Few are counted once a second; many each time, since they may be answered
+   * within a fraction of that, and then nobody would be woken for the rest of it.
+   */
+  async function areEnough(pool: string, own: Bells): Promise<boolean> {
+    const many = own.waiting >= maxWaiting
+    if (many || performance.now() - own.countedAt > 1_000) {
+      own.countedAt = performance.now()
+      const counted = poolQueue(pool)
+        .getWaitingCount()
+        .then((waiting) => {
+          own.waiting = waiting
+        })
+      if (many) await counted
+      else void counted.catch(report)
+    }
+    return own.waiting >= maxWaiting
   }
 
   return {
