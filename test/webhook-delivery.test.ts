@@ -26,12 +26,12 @@ afterEach(() => now.close())
 test('the events of a prediction arrive in order, each signed and exactly as stored', async () => {
   const receiver = await now.receiving({ afterMs: 30 })
   const ids = await Promise.all(
-    Array.from({ length: 4 }, () => givenSucceeded(now.db, account, { url: receiver.url })),
+    Array.from({ length: 24 }, () => givenSucceeded(now.db, account, { url: receiver.url })),
   )
   now.sending()
   now.sending()
 
-  const requests = await receiver.received(12)
+  const requests = await receiver.received(72)
 
   const { secrets } = await readSecrets(now.db, ring, { accountId: account, endpointId: null })
   for (const request of requests) {

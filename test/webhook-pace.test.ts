@@ -63,6 +63,27 @@ test('who waits behind a full host lets others go first', async () => {
   expect(await load.turn(one('other.test'))).toBe(true)
 })
 
+test('what follows another goes when that has arrived, and is given back when it has not', async () => {
+  const load = given()
+  const [created, started, ended] = [one('a.test'), one('a.test'), one('a.test')]
+  const gone: string[] = []
+  const wait = (name: string, turn: Promise<boolean>) =>
+    void turn.then((mayBeSent) => gone.push(`${name} ${mayBeSent}`))
+  wait('created', load.turn(created))
+  wait('started', load.turn(started, created))
+  wait('ended', load.turn(ended, started))
+  await Promise.resolve()
+  expect(gone).toEqual(['created true'])
+
+  load.leave(created, true, true)
+  await Promise.resolve()
+  expect(gone).toEqual(['created true', 'started true'])
+
+  load.leave(started, true, false)
+  await Promise.resolve()
+  expect(gone).toEqual(['created true', 'started true', 'ended false'])
+})
+
 test('what is claimed ahead follows the pace, and ends with it', () => {
   const pace = createPace(() => time)
   const ahead = () => pace.ahead().get('a.test') ?? 0

@@ -14,7 +14,7 @@ export const slotsPerHost = 8
 export async function claimDue(db: Database, request: ClaimRequest): Promise<Claim> {
   const { limit, slotsPerAccount, leaseSeconds, saturation } = request
   const window = request.wide ? looked.wide : looked.usual
-  const { rows: looks } = await db.pool.query<{ ids: string[]; due: number; waiting: number }>({
+  const { rows: looks } = await db.pool.query<Look>({
     name: 'look-for-due',
     text: lookStatement,
     values: [
@@ -29,14 +29,23 @@ export async function claimDue(db: Database, request: ClaimRequest): Promise<Cla
       window,
     ],
   })
-  const { ids, due, waiting } = looks[0] ?? { ids: [], due: 0, waiting: 0 }
+  const { ids, earlier, due, waiting } = looks[0] ?? { ids: [], earlier: [], due: 0, waiting: 0 }
   const seen = { full: due >= window, waiting }
   if (ids.length === 0) return { claimed: [], ...seen }
   const values = [ids, ...rangeOf(ids), leaseSeconds]
   const { rows } = await retryConflicts(() =>
-    db.pool.query<ClaimedDelivery>({ name: 'claim-due', text: claimStatement, values }),
+    db.pool.query<ClaimedRow>({ name: 'claim-due', text: claimStatement, values }),
   )
-  return { claimed: rows, ...seen }
+  return { claimed: inOrder(rows, ids, earlier), ...seen }
+}
+
+/** As they were looked for, each with the one that comes before it. */
+function inOrder(rows: ClaimedRow[], ids: string[], earlier: (string | null)[]): ClaimedDelivery[] {
+  const byId = new Map(rows.map((row) => [row.id, row]))
+  return ids.flatMap((id, nth) => {
+    const row = byId.get(id)
+    return row ? [{ ...row, after: earlier[nth] ?? null }] : []
+  })
 }
 
 /**
@@ -62,7 +71,8 @@ export const pairOf = (account: string, host: string): string => `${account} ${h
  * planner walk the whole backlog by its due index for each candidate (measured: 15 deliveries a second with 5,400 due).
  *
  * The order within a prediction and target: an event waits while an earlier one was never tried, is being sent, or is
- * younger than 60 s. `offset 0` keeps the planner from joining all of deliveries with itself, and the bounds on id let
+ * younger than 60 s. Where that one is due and looked at, too, both are claimed at once, and the later one waits here:
+ * whatever limits a claim cuts off the later one first, since all is in the order of due_at. `offset 0` keeps the planner from joining all of deliveries with itself, and the bounds on id let
  * the inner look-up skip the partitions that cannot hold it.
  */
 const lookStatement = `
@@ -79,28 +89,32 @@ const lookStatement = `
     left join (select account, host, count from json_to_recordset($7) as f(account uuid, host text, count integer)) p
       on p.account = c.account_id and p.host = c.host
   ), allowed as materialized (
-    select d.id, d.due_at, c.account_id, c.host,
+    select d.id, d.due_at, d.earlier, c.account_id, c.host,
            coalesce(a.count, 0) + row_number() over (partition by c.account_id order by d.due_at, d.id) as of_account
     from pairs c
     left join (select account, count from json_to_recordset($8) as f(account uuid, count integer)) a
       on a.account = c.account_id
     cross join lateral (
-      select d.id, d.due_at
+      select d.id, d.due_at, held.earlier
       from unnest(c.ids) with ordinality as oldest(id, nth) join deliveries d on d.id = oldest.id
       cross join lateral (
         select least(d.prediction_id, uuid_floor(d.created_at - interval '1 minute')) as first offset 0) ids
-      where not exists (
-        select from deliveries e
+      cross join lateral (
+        select (array_agg(e.id order by e.seq desc))[1] as earlier,
+               bool_and(e.id = any(c.ids) and (e.due_at, e.id) < (d.due_at, d.id)) as comes
+        from deliveries e
         where e.prediction_id = d.prediction_id and e.seq < d.seq and e.state in ('due', 'sending')
           and e.endpoint_id is not distinct from d.endpoint_id and (d.endpoint_id is not null or e.url = d.url)
           and (e.attempt = 0 or e.lease_until > clock_timestamp() or e.created_at > clock_timestamp() - interval '60 s')
           and e.id between ids.first and (select uuid_floor(clock_timestamp() + interval '1 minute'))
-        offset 0)
+        offset 0) held
+      where held.comes is not false
       order by oldest.nth
       limit c.free
     ) d
   )
   select array(select id from allowed where of_account <= $3 order by due_at, id limit $1::integer) as ids,
+         array(select earlier from allowed where of_account <= $3 order by due_at, id limit $1::integer) as earlier,
          (select count(*) from due)::integer as due,
          (select coalesce(sum(c.due - coalesce(a.count, 0)), 0)::integer
           from pairs c left join (select account_id, host, count(*) from allowed group by account_id, host) a
@@ -132,7 +146,20 @@ export interface Claim {
 }
 
 /** A delivery that this process alone may send now, as attempt number `attempt`. */
-export interface ClaimedDelivery {
+export interface ClaimedDelivery extends ClaimedRow {
+  /** The delivery that must be over first; it was claimed with this one, unless another process was faster. */
+  after: string | null
+}
+
+interface Look {
+  ids: string[]
+  /** Of each of them, the one before it. */
+  earlier: (string | null)[]
+  due: number
+  waiting: number
+}
+
+interface ClaimedRow {
   id: string
   attempt: number
   account_id: string

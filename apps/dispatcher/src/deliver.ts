@@ -5,21 +5,21 @@ import type { Answer, Post } from './post.ts'
 import type { PreparedDelivery, UnwantedDelivery } from './prepare.ts'
 import type { Recorded } from './record.ts'
 import { requestHeaders } from './request-headers.ts'
-import { judge } from './verdict.ts'
+import { judge, type Verdict } from './verdict.ts'
 
 /** prepared -> posted -> recorded: each stage is a type of its own, so none can be skipped. This is the request. */
 export async function send(post: Post, prepared: PreparedDelivery): Promise<PostedDelivery> {
   const { delivery, body, secrets } = prepared
   const made = prepared.made + 1
-  if (secrets.length === 0) return { delivery, made, answer: unsigned() }
-  return { delivery, made, answer: await post.post(delivery.url, requestHeaders(prepared), body) }
+  const answer =
+    secrets.length === 0 ? unsigned() : await post.post(delivery.url, requestHeaders(prepared), body)
+  return { delivery, answer, verdict: judge(made, answer) }
 }
 
 /** Writes down what came of a request. Returns what happened, for the one log line of this attempt. */
 export async function record(results: Results, posted: PostedDelivery): Promise<Report> {
-  const verdict = judge(posted)
-  const held = await results.add({ ...posted, verdict })
-  return { ...posted, result: held ? verdict.state : 'superseded' }
+  const held = await results.add(posted)
+  return { ...posted, result: held ? posted.verdict.state : 'superseded' }
 }
 
 /** A delivery that nobody wants is ended without a request. */
@@ -29,7 +29,7 @@ export async function drop(results: Results, { delivery }: UnwantedDelivery): Pr
 
 /** A delivery whose turn did not come is due again at once, for whoever has a slot. */
 export async function giveBack(results: Results, { delivery }: PreparedDelivery): Promise<void> {
-  await results.add({ delivery, answer: undefined, verdict: { state: 'due', waitSeconds: 0 } })
+  await results.add({ delivery, answer: undefined, verdict: { state: 'due', waitSeconds: 0, untried: true } })
 }
 
 function unsigned(): Answer {
@@ -42,9 +42,8 @@ type Results = Batcher<Recorded, boolean>
 /** A delivery whose request was made, and what came of it. */
 export interface PostedDelivery {
   delivery: ClaimedDelivery
-  /** The attempts made, this one among them: the step of the schedule. */
-  made: number
   answer: Answer
+  verdict: Verdict
 }
 
 /** `superseded`: the lease had run out and the result changed nothing but the list of attempts. */

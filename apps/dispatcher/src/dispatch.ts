@@ -55,7 +55,7 @@ export function startDispatch(options: DispatchOptions): Dispatch {
     const { claimed, full, waiting } = await claimDue(claiming, look)
     // A tenth of the time at most, however much is due.
     if (wide) nextWide = Math.max(begun + wideEveryMs, performance.now() + 9 * (performance.now() - begun))
-    const turns = new Map(claimed.map((delivery) => [delivery, load.turn(delivery)]))
+    const turns = turnsOf(claimed)
     if (waiting >= crowd && performance.now() >= nextPostponing) track(postpone(saturation))
     if (claimed.length > 0) {
       track(sendAll(turns))
@@ -63,6 +63,18 @@ export function startDispatch(options: DispatchOptions): Dispatch {
     }
     const blind = full && !wide
     return blind ? Math.max(1, nextWide - performance.now()) : pollMs
+  }
+
+  /** Where another process was faster with the one before, this one comes too early. */
+  function turnsOf(claimed: ClaimedDelivery[]): Map<ClaimedDelivery, Promise<boolean>> {
+    const byId = new Map(claimed.map((delivery) => [delivery.id, delivery]))
+    return new Map(
+      claimed.map((delivery) => {
+        const after = delivery.after === null ? undefined : byId.get(delivery.after)
+        const comes = delivery.after === null || after !== undefined
+        return [delivery, comes ? load.turn(delivery, after) : Promise.resolve(false)]
+      }),
+    )
   }
 
   /** One at a time, and at once again while it finds many. */
@@ -104,7 +116,7 @@ export function startDispatch(options: DispatchOptions): Dispatch {
       else {
         const posted = await send(post, one)
         // Its slot is free, whatever recording the answer takes.
-        load.leave(one.delivery, isAnswered(posted.answer))
+        load.leave(one.delivery, isAnswered(posted.answer), posted.verdict.state === 'delivered')
         bell.ring()
         observe(log, await record(results, posted))
       }

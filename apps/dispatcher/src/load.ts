@@ -25,7 +25,8 @@ export function createLoad({ slots, slotsPerAccount, now = Date.now }: LoadOptio
   function letGo(): void {
     if (waiting.size === 0 || sending.size >= slots) return
     const { pairs, accounts } = sendingOf()
-    for (const [delivery, { go }] of waiting) {
+    for (const [delivery, { go, after }] of waiting) {
+      if (after && (sending.has(after) || waiting.has(after))) continue
       const key = keyOf(delivery)
       const { account_id: account } = delivery
       if ((pairs.get(key) ?? 0) >= slotsPerHost || (accounts.get(account) ?? 0) >= slotsPerAccount) continue
@@ -38,21 +39,32 @@ export function createLoad({ slots, slotsPerAccount, now = Date.now }: LoadOptio
     }
   }
 
+  /** What was to follow it is not to be sent now. */
+  function letNoneFollow(leader: ClaimedDelivery): void {
+    for (const [delivery, { go, after }] of waiting) {
+      if (after !== leader) continue
+      waiting.delete(delivery)
+      go(false)
+      letNoneFollow(delivery)
+    }
+  }
+
   return {
     free: () => slots + Math.min(mostAhead, sumOf(pace.ahead())) - sending.size - waiting.size,
 
-    turn: (delivery) =>
+    turn: (delivery, after) =>
       new Promise((go) => {
-        waiting.set(delivery, { since: now(), go })
+        waiting.set(delivery, { since: now(), go, after })
         letGo()
       }),
 
-    leave(delivery, answered) {
+    leave(delivery, answered, mayFollow = false) {
       if (!waiting.delete(delivery) && !sending.delete(delivery)) return
       if (answered !== undefined) {
         breaker.report(keyOf(delivery), answered)
         pace.report(keyOf(delivery), answered)
       }
+      if (!mayFollow) letNoneFollow(delivery)
       letGo()
     },
 
@@ -61,6 +73,7 @@ export function createLoad({ slots, slotsPerAccount, now = Date.now }: LoadOptio
         if (now() - since < afterMs) continue
         waiting.delete(delivery)
         go(false)
+        letNoneFollow(delivery)
       }
     },
 
@@ -136,10 +149,16 @@ function partsOf(pair: string): { account: string; host: string } {
 export interface Load {
   /** How many more may be claimed. */
   free(): number
-  /** Waits until a claimed delivery may be sent. False: it waited for too long and is to be given back. */
-  turn(delivery: ClaimedDelivery): Promise<boolean>
-  /** It is over. `answered` tells whether the host gave any answer; undefined when it was not asked. */
-  leave(delivery: ClaimedDelivery, answered: boolean | undefined): void
+  /**
+   * Waits until a claimed delivery may be sent: there is a slot, and `after` is over. False: it is to be given back, since
+   * it waited for too long, or what it was to follow did not arrive.
+   */
+  turn(delivery: ClaimedDelivery, after?: ClaimedDelivery): Promise<boolean>
+  /**
+   * It is over. `answered` tells whether the host gave any answer; undefined when it was not asked. What waits for it goes
+   * where it `mayFollow`, and is given back else.
+   */
+  leave(delivery: ClaimedDelivery, answered: boolean | undefined, mayFollow?: boolean): void
   /** Ends the wait of those that have waited for so long: their target no longer answers as fast as it did. */
   sendAway(afterMs: number): void
   saturation(): Saturation
@@ -170,6 +189,7 @@ interface AccountLoad {
 
 interface Waiting {
   since: number
+  after: ClaimedDelivery | undefined
   go(mayBeSent: boolean): void
 }
 

@@ -67,6 +67,7 @@ function parameterOf(result: Recorded): Record<string, unknown> {
     attempt: delivery.attempt,
     state: verdict.state,
     wait_seconds: verdict.state === 'due' ? verdict.waitSeconds : 0,
+    untried: verdict.state === 'due' && verdict.untried === true,
     attempts: attemptsOf(result),
   }
 }
@@ -90,12 +91,12 @@ const holdStatement = `
 
 const statement = `
   update deliveries d
-  set state = i.state, lease_until = null, attempts = d.attempts || i.attempts,
+  set state = i.state, attempt = d.attempt - i.untried::integer, lease_until = null, attempts = d.attempts || i.attempts,
       due_at = case when i.state = 'due' then clock_timestamp() + make_interval(secs => i.wait_seconds) else d.due_at end,
       completed_at = case when i.state = 'due' then null else greatest(clock_timestamp(), d.created_at) end
-  from json_to_recordset($1) as i(id uuid, attempt integer, state text, wait_seconds float8, attempts jsonb)
+  from json_to_recordset($1) as i(id uuid, attempt integer, state text, wait_seconds float8, untried boolean, attempts jsonb)
   where d.id = i.id and d.attempt = i.attempt and d.id between $2 and $3 and d.state = 'sending'
-  returning d.id, d.attempt`
+  returning d.id, i.attempt`
 
 const lateStatement = `
   update deliveries d set attempts = d.attempts || i.attempts

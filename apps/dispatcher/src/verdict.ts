@@ -1,9 +1,11 @@
 import { nextAttempt } from '@millrace/webhooks/schedule'
-import type { PostedDelivery } from './deliver.ts'
 import type { Answer } from './post.ts'
 
-/** What an answer means for its delivery: any 2xx is success, 410 ends the target, all else waits for its next attempt. */
-export function judge({ made, answer }: PostedDelivery): Verdict {
+/**
+ * What an answer means for its delivery: any 2xx is success, 410 ends the target, all else waits for its next attempt.
+ * `made` are the attempts made, this one among them: the step of the schedule.
+ */
+export function judge(made: number, answer: Answer): Verdict {
   if (answer.kind === 'answered') {
     if (answer.statusCode >= 200 && answer.statusCode < 300) return { state: 'delivered' }
     if (answer.statusCode === 410) return { state: 'dropped', gone: true }
@@ -29,5 +31,6 @@ function retryAfterOf(answer: Answer): number | undefined {
 export type Verdict =
   | { state: 'delivered' }
   | { state: 'dropped'; gone: boolean }
-  | { state: 'due'; waitSeconds: number }
+  /** `untried`: it was claimed, and no request was made. */
+  | { state: 'due'; waitSeconds: number; untried?: boolean }
   | { state: 'exhausted' }
