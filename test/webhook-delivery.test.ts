@@ -11,6 +11,7 @@ import {
   makeDue,
   ring,
 } from './given-webhooks.ts'
+import { until } from './harness/wait.ts'
 import { type Deliveries, openSending, type Sending } from './sending-webhooks.ts'
 
 let now: Sending
@@ -54,6 +55,26 @@ test('the events of a prediction arrive in order, each signed and exactly as sto
     const [first = 0, second = 0, third = 0] = events.map(({ at }) => at)
     expect(Math.min(second - first, third - second)).toBeGreaterThan(25)
   }
+})
+
+test('the events that follow one that another dispatcher took meanwhile wait for it', async () => {
+  const receiver = await now.receiving()
+  const id = await givenSucceeded(now.db, account, { url: receiver.url })
+  const other = await now.db.pool.connect()
+  await other.query('begin')
+  await other.query(
+    `update deliveries set state = 'sending', attempt = 1, lease_until = clock_timestamp() + interval '1 s'
+     where prediction_id = $1 and event = 'prediction.created'`,
+    [id],
+  )
+  now.sending()
+  const isWaiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+  await until(async () => (await now.db.pool.query(isWaiting)).rowCount, { what: 'the claim to wait for it' })
+  await other.query('commit')
+  other.release()
+
+  const types = (await receiver.received(3)).map(({ headers }) => headers['webhook-event'])
+  expect(types).toEqual(['prediction.created', 'prediction.started', 'prediction.succeeded'])
 })
 
 test('an event waits for the retry of the one before it', async () => {

@@ -72,8 +72,10 @@ export const pairOf = (account: string, host: string): string => `${account} ${h
  *
  * The order within a prediction and target: an event waits while an earlier one was never tried, is being sent, or is
  * younger than 60 s. Where that one is due and looked at, too, both are claimed at once, and the later one waits here:
- * whatever limits a claim cuts off the later one first, since all is in the order of due_at. `offset 0` keeps the planner from joining all of deliveries with itself, and the bounds on id let
- * the inner look-up skip the partitions that cannot hold it.
+ * whatever limits a claim cuts off the later one first, since all is in the order of due_at.
+ *
+ * `offset 0` keeps the planner from joining all of deliveries with itself, and the bounds on id let the inner look-up skip
+ * the partitions that cannot hold it.
  */
 const lookStatement = `
   with due as materialized (

@@ -65,14 +65,15 @@ export function startDispatch(options: DispatchOptions): Dispatch {
     return blind ? Math.max(1, nextWide - performance.now()) : pollMs
   }
 
-  /** Where another process was faster with the one before, this one comes too early. */
+  /** Where another process was faster with the one before, this one comes too early, and so does what follows it. */
   function turnsOf(claimed: ClaimedDelivery[]): Map<ClaimedDelivery, Promise<boolean>> {
-    const byId = new Map(claimed.map((delivery) => [delivery.id, delivery]))
+    const coming = new Map<string, ClaimedDelivery>()
     return new Map(
       claimed.map((delivery) => {
-        const after = delivery.after === null ? undefined : byId.get(delivery.after)
-        const comes = delivery.after === null || after !== undefined
-        return [delivery, comes ? load.turn(delivery, after) : Promise.resolve(false)]
+        const after = delivery.after === null ? undefined : coming.get(delivery.after)
+        if (delivery.after !== null && !after) return [delivery, Promise.resolve(false)]
+        coming.set(delivery.id, delivery)
+        return [delivery, load.turn(delivery, after)]
       }),
     )
   }

@@ -35,8 +35,8 @@ export function connect(options: ConnectOptions): Database {
     connectionTimeoutMillis: 5_000,
     query_timeout: patienceMs,
     keepAlive: true,
-    pipeline: true,
     keepAliveInitialDelayMillis: 10_000,
+    pipeline: true,
     options: Object.entries(settings)
       .map(([setting, value]) => `-c ${setting}=${value}`)
       .join(' '),
