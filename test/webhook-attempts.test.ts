@@ -96,6 +96,23 @@ test('a result that is written again, its answer being lost, is there once', asy
   expect(await attemptsOf(id)).toHaveLength(1)
 })
 
+test('a delivery that was given back untried, and again, its answer being lost, stays with whoever has it by then', async () => {
+  const id = await givenPrediction(now.db, account, {
+    url: 'http://receiver.test/',
+    events: ['prediction.created'],
+  })
+  const results = createResults(now.db, 1_000)
+  const untried = { state: 'due', waitSeconds: 0, untried: true } as const
+  const given = { delivery: await claimed(60), answer: undefined, verdict: untried }
+  expect(await results.add(given)).toBe(true)
+  const taken = await claimed(60)
+
+  expect(await results.add(given)).toBe(false)
+
+  expect(await now.state(id, () => true)).toMatchObject([{ state: 'sending', attempt: 1 }])
+  expect(await results.add(answered(taken, 200))).toBe(true)
+})
+
 /** Takes the one delivery there is, with a lease of so long. */
 async function claimed(leaseSeconds: number): Promise<ClaimedDelivery> {
   const saturation = createLoad({ slots: 64, slotsPerAccount: 16 }).saturation()

@@ -114,9 +114,11 @@ const lookStatement = `
       order by oldest.nth
       limit c.free
     ) d
+  ), picked as materialized (
+    select id, earlier, due_at from allowed where of_account <= $3 order by due_at, id limit $1::integer
   )
-  select array(select id from allowed where of_account <= $3 order by due_at, id limit $1::integer) as ids,
-         array(select earlier from allowed where of_account <= $3 order by due_at, id limit $1::integer) as earlier,
+  select array(select id from picked order by due_at, id) as ids,
+         array(select earlier from picked order by due_at, id) as earlier,
          (select count(*) from due)::integer as due,
          (select coalesce(sum(c.due - coalesce(a.count, 0)), 0)::integer
           from pairs c left join (select account_id, host, count(*) from allowed group by account_id, host) a
@@ -136,7 +138,7 @@ const claimStatement = `
   set state = 'sending', attempt = attempt + 1, lease_until = clock_timestamp() + make_interval(secs => $4)
   where id = any($1::uuid[]) and id between $2 and $3
     and completed_at is null and (state = 'due' or lease_until < clock_timestamp())
-  returning id, attempt, account_id, prediction_id, endpoint_id, url, host, event, body_id, due_at`
+  returning id, attempt, lease_until::text, account_id, prediction_id, endpoint_id, url, host, event, body_id, due_at`
 
 /** What a look at the due deliveries gave. */
 export interface Claim {
@@ -164,6 +166,8 @@ interface Look {
 interface ClaimedRow {
   id: string
   attempt: number
+  /** As the database writes it, to the microsecond: an attempt that was given back untried is counted anew. */
+  lease_until: string
   account_id: string
   prediction_id: string
   endpoint_id: string | null

@@ -41,12 +41,13 @@ export function createLoad({ slots, slotsPerAccount, now = Date.now }: LoadOptio
 
   /** What was to follow it is not to be sent now. */
   function letNoneFollow(leader: ClaimedDelivery): void {
-    for (const [delivery, { go, after }] of waiting) {
-      if (after !== leader) continue
-      waiting.delete(delivery)
-      go(false)
-      letNoneFollow(delivery)
-    }
+    for (const [delivery, { go, after }] of waiting) if (after === leader) turnAway(delivery, go)
+  }
+
+  function turnAway(delivery: ClaimedDelivery, go: Waiting['go']): void {
+    waiting.delete(delivery)
+    go(false)
+    letNoneFollow(delivery)
   }
 
   return {
@@ -70,10 +71,7 @@ export function createLoad({ slots, slotsPerAccount, now = Date.now }: LoadOptio
 
     sendAway(afterMs) {
       for (const [delivery, { since, go }] of waiting) {
-        if (now() - since < afterMs) continue
-        waiting.delete(delivery)
-        go(false)
-        letNoneFollow(delivery)
+        if (now() - since >= afterMs) turnAway(delivery, go)
       }
     },
 

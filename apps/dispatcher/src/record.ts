@@ -65,6 +65,7 @@ function parameterOf(result: Recorded): Record<string, unknown> {
   return {
     id: delivery.id,
     attempt: delivery.attempt,
+    lease_until: delivery.lease_until,
     state: verdict.state,
     wait_seconds: verdict.state === 'due' ? verdict.waitSeconds : 0,
     untried: verdict.state === 'due' && verdict.untried === true,
@@ -94,8 +95,10 @@ const statement = `
   set state = i.state, attempt = d.attempt - i.untried::integer, lease_until = null, attempts = d.attempts || i.attempts,
       due_at = case when i.state = 'due' then clock_timestamp() + make_interval(secs => i.wait_seconds) else d.due_at end,
       completed_at = case when i.state = 'due' then null else greatest(clock_timestamp(), d.created_at) end
-  from json_to_recordset($1) as i(id uuid, attempt integer, state text, wait_seconds float8, untried boolean, attempts jsonb)
-  where d.id = i.id and d.attempt = i.attempt and d.id between $2 and $3 and d.state = 'sending'
+  from json_to_recordset($1) as i(id uuid, attempt integer, lease_until timestamptz, state text, wait_seconds float8,
+                                  untried boolean, attempts jsonb)
+  where d.id = i.id and d.attempt = i.attempt and d.lease_until = i.lease_until and d.id between $2 and $3
+    and d.state = 'sending'
   returning d.id, i.attempt`
 
 const lateStatement = `
