@@ -1,5 +1,7 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { createInterface } from 'node:readline'
 import type { Database } from '@millrace/database/connect'
-import { Redis } from 'ioredis'
 import type { RunningProcess } from '../harness/processes.ts'
 import type { Answered, Entry, History } from './history.ts'
 import type { Slot } from './slot.ts'
@@ -48,23 +50,22 @@ const storedTexts = {
     from deliveries, jsonb_each(attempts) as made(nth, a)`,
 }
 
-/** Listens to all that passes through Redis, and knows which of `secrets` it saw. */
+/**
+ * Listens to all that passes through Redis, and knows which of `secrets` it saw. By hand: ioredis takes what other
+ * connections do in the moment it begins to listen for answers to its own commands, and throws.
+ */
 export async function listenToRedis(url: string, secrets: Secrets): Promise<LeakWatch> {
   const seen = new Set<string>()
-  const client = new Redis(url, { maxRetriesPerRequest: null })
-  client.on('error', () => {})
-  const monitor = await client.monitor()
-  monitor.on('error', () => {})
-  monitor.on('monitor', (_time: string, command: string[]) => {
-    for (const name of secretsIn(command.join(' '), secrets)) seen.add(name)
+  const { hostname, port } = new URL(url)
+  const socket = connect(Number(port), hostname).setEncoding('utf8')
+  socket.on('error', () => {})
+  const commands = createInterface({ input: socket })
+  socket.write('MONITOR\r\n')
+  await once(commands, 'line')
+  commands.on('line', (line) => {
+    for (const name of secretsIn(line, secrets)) seen.add(name)
   })
-  return {
-    found: () => [...seen],
-    stop() {
-      monitor.disconnect()
-      client.disconnect()
-    },
-  }
+  return { found: () => [...seen], stop: () => socket.destroy() }
 }
 
 /** The names of the `secrets` that stand in a text, as they are or in one of the usual disguises. */
