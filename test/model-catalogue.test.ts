@@ -54,7 +54,7 @@ test('a file that cannot be a model is refused with its reason and stops no othe
   })
 
   expect([...models.keys()]).toEqual(['Vendor/Shout.1'])
-  expect(models.get('Vendor/Shout.1')?.provider.file).toMatch(/f-shout\.mjs$/)
+  expect(models.get('Vendor/Shout.1')?.file).toMatch(/f-shout\.mjs$/)
   const refused = Object.fromEntries(
     problems.map(({ path, reason }) => [path.slice(folder.path.length + 1), reason]),
   )
@@ -78,7 +78,7 @@ test("one's own model replaces a shipped one of the same name, and the catalogue
     testModels: false,
   })
 
-  expect(models.get('echo')?.provider.file).toBe(join(folder.path, 'mine.mjs'))
+  expect(models.get('echo')?.file).toBe(join(folder.path, 'mine.mjs'))
   expect(problems).toEqual([
     { path: join(shippedModelsDir(), 'echo.ts'), reason: expect.stringContaining('replaced') },
   ])

@@ -44,6 +44,7 @@ export function readConfig(environment: Environment = process.env): Config {
     metricsPort: settings.METRICS_PORT,
     logLevel: settings.LOG_LEVEL,
     supervised: settings.SUPERVISED,
+    hostSettings: Object.fromEntries(given),
   }
 }
 
@@ -125,4 +126,6 @@ export interface Config {
   metricsPort: number | undefined
   logLevel: string
   supervised: boolean
+  /** What the settings of hosts may name as `${NAME}`. */
+  hostSettings: Record<string, string | undefined>
 }

@@ -107,6 +107,7 @@ async function openWorker(config: Config, log: Log): Promise<Worker> {
       file: ({ id, name }) => fileUrls.sign(id, name, webhookUrlSeconds),
     },
   }
+  const guard = createGuard(config.outbound)
   return {
     config,
     log,
@@ -114,10 +115,10 @@ async function openWorker(config: Config, log: Log): Promise<Worker> {
     queue,
     store: openStore(config.storageUrl),
     workFolder: await openWorkFolder(config.workDir, log),
-    guard: createGuard(config.outbound),
+    guard,
     fileUrls,
     sealingKeys: deriveKeys(config.masterKey, config.previousMasterKey, 'sealing'),
-    models: await serveModels(config, log),
+    models: await serveModels(config, guard, log),
     lease: createLease({
       databaseUrl: config.databaseUrl,
       worker: config.name,

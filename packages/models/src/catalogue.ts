@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { extname, join, resolve } from 'node:path'
 import { describeFiles } from './describe-files.ts'
-import { describeJson, type ModelDescription } from './description.ts'
+import { describeSettings, type ModelDescription } from './description.ts'
 import { createOutputValidator, createValidator } from './validate.ts'
 
 /**
@@ -67,7 +67,7 @@ async function readJson(
   file: string,
 ): Promise<{ file: string; description?: ModelDescription; reason?: string }> {
   try {
-    return { file, description: describeJson(file, await readFile(file, 'utf8')) }
+    return { file, description: describeSettings(file, JSON.parse(await readFile(file, 'utf8'))) }
   } catch (error) {
     return { file, reason: reasonOf(error) }
   }
@@ -95,22 +95,22 @@ function add(
   const earlier = models.get(namespace)
   if (earlier && folderOf(earlier, dirs) === folderOf(description, dirs)) {
     problems.push({
-      path: description.provider.file,
-      reason: `"${namespace}" is already the model of ${earlier.provider.file}`,
+      path: description.file,
+      reason: `"${namespace}" is already the model of ${earlier.file}`,
     })
     return
   }
   if (earlier) {
     problems.push({
-      path: earlier.provider.file,
-      reason: `"${namespace}" is replaced by ${description.provider.file}`,
+      path: earlier.file,
+      reason: `"${namespace}" is replaced by ${description.file}`,
     })
   }
   models.set(namespace, description)
 }
 
-function folderOf({ provider }: ModelDescription, dirs: string[]): number {
-  return dirs.findLastIndex((dir) => resolve(dir) === resolve(provider.file, '..'))
+function folderOf({ file }: ModelDescription, dirs: string[]): number {
+  return dirs.findLastIndex((dir) => resolve(dir) === resolve(file, '..'))
 }
 
 function reasonOf(error: unknown): string {

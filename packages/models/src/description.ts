@@ -1,7 +1,8 @@
 import { dirname, isAbsolute, resolve } from 'node:path'
-import { z } from 'zod'
-import { modelTypes } from './model-types.ts'
+import type { z } from 'zod'
+import { type ProviderSettings, partnerKinds, providerSettings } from './provider-settings.ts'
 import { inputSchema, type JsonSchema, outputSchema, withTitles } from './schema.ts'
+import { statedModel } from './stated-model.ts'
 
 /** Describes what a model's file exports by default. Throws an error that tells the file's author what to change. */
 export function describeExport(file: string, exported: unknown): ModelDescription {
@@ -21,29 +22,42 @@ export function describeExport(file: string, exported: unknown): ModelDescriptio
     ...(isZod(input) ? { input_schema: inputSchema(input) } : {}),
     ...(isZod(output) ? { output_schema: outputSchema(output) } : {}),
   }
-  return finish(parse(stated, { ...traits, ...schemas }), { kind: 'module', file })
+  return finish(file, parse(statedModel, { ...traits, ...schemas }), { kind: 'module', file })
 }
 
-/** Describes a `.json` file of the models folder: a model that runs elsewhere. */
-export function describeJson(file: string, text: string): ModelDescription {
-  const { provider, ...rest } = parse(stated.extend({ provider: commandStated }), JSON.parse(text))
+/** Describes what a `.json` or `.yaml` file of the models folder says: a model that runs elsewhere. Throws as above. */
+export function describeSettings(file: string, stated: unknown): ModelDescription {
+  const { provider, ...rest } = parse(statedModel.extend({ provider: providerSettings }), stated)
+  if (provider.kind !== 'command') return finish(file, rest, provider)
   const cwd = resolve(dirname(file), provider.cwd ?? '.')
-  return finish(rest, {
-    kind: 'command',
-    file,
-    command: located(provider.command, cwd),
-    env: provider.env,
-    cwd,
-  })
+  return finish(file, rest, { ...provider, command: located(provider.command, cwd), cwd })
 }
 
-function finish(traits: z.output<typeof stated>, provider: ModelProvider): ModelDescription {
-  const { input_schema, output_schema, name, ...rest } = traits
+function finish(
+  file: string,
+  traits: z.output<typeof statedModel>,
+  provider: ModelProvider,
+): ModelDescription {
+  const { input_schema, output_schema, name, vendor, service, ...rest } = traits
+  const partner = partnerKinds.has(provider.kind)
+  if (input_schema === undefined && provider.kind !== 'cog') {
+    throw new Error('input_schema: is required, a JSON Schema with type: "object"')
+  }
+  if (partner && service?.type === 'native') {
+    throw new Error(`service.type: a model of the kind "${provider.kind}" is a partner's`)
+  }
   return {
     ...rest,
+    file,
     name: name ?? rest.namespace,
-    input_schema: withTitles(input_schema, 'Input'),
+    vendor,
+    service: {
+      type: partner ? 'partner' : (service?.type ?? 'native'),
+      inference_party: service?.inference_party ?? (partner ? provider.kind : 'millrace'),
+    },
+    input_schema: withTitles(input_schema ?? { type: 'object' }, 'Input'),
     output_schema: output_schema ? withTitles(output_schema, 'Output') : {},
+    statesInput: input_schema !== undefined,
     provider,
   }
 }
@@ -68,82 +82,30 @@ function isZod(value: unknown): value is z.ZodType {
   return typeof value === 'object' && value !== null && '_zod' in value
 }
 
-const seconds = z
-  .number()
-  .positive()
-  .max(7 * 24 * 3600)
-
-const objectSchema = z
-  .record(z.string(), z.unknown())
-  .refine((schema) => schema.type === 'object', 'must be a JSON Schema with type: "object"')
-
-const stated = z.object({
-  namespace: z
-    .string()
-    .max(128)
-    .regex(
-      /^[A-Za-z0-9][A-Za-z0-9._-]*(\/[A-Za-z0-9][A-Za-z0-9._-]*)*$/,
-      'letters, digits, ". _ -", parts parted by "/"',
-    ),
-  name: z.string().min(1).max(128).optional(),
-  type: z.enum(modelTypes),
-  description: z.string().max(4000).default(''),
-  capabilities: z.array(z.string()).default([]),
-  input_schema: objectSchema,
-  output_schema: z.record(z.string(), z.unknown()).optional(),
-  pool: z
-    .string()
-    .regex(/^[a-z0-9-]+$/, 'lower-case letters, digits, "-"')
-    .default('default'),
-  concurrency: z.int().min(1).max(1000).default(1),
-  timeouts: z
-    .object({
-      start: seconds.default(600),
-      maxStart: seconds.default(3600),
-      run: seconds.default(600),
-      maxRun: seconds.default(3600),
-    })
-    .prefault({}),
-  idleSeconds: z.number().min(0).default(300),
-  environment: z.array(z.string()).default([]),
-  testOnly: z.boolean().default(false),
-})
-
-const commandStated = z.strictObject({
-  kind: z.literal('command'),
-  command: z.array(z.string()).min(1),
-  env: z.record(z.string(), z.string()).default({}),
-  cwd: z.string().optional(),
-})
-
 /** A model as the service knows it: plain JSON, made without running the model in this process. */
-export interface ModelDescription {
-  namespace: string
+export interface ModelDescription
+  extends Omit<
+    z.output<typeof statedModel>,
+    'name' | 'service' | 'input_schema' | 'output_schema' | 'vendor'
+  > {
+  /** Where it is described. */
+  file: string
   name: string
-  type: (typeof modelTypes)[number]
-  description: string
-  capabilities: string[]
+  vendor: z.output<typeof statedModel>['vendor'] | undefined
+  service: { type: 'native' | 'partner'; inference_party: string }
   input_schema: JsonSchema
   /** `{}` where the model does not say. */
   output_schema: JsonSchema
-  pool: string
-  concurrency: number
-  timeouts: Timeouts
-  idleSeconds: number
-  environment: string[]
-  testOnly: boolean
+  /** Where it does not, its host is asked for the schema. */
+  statesInput: boolean
   provider: ModelProvider
 }
 
 /** Where a model runs, with everything its provider needs to start it. */
 export type ModelProvider =
   | { kind: 'module'; file: string }
-  | { kind: 'command'; file: string; command: string[]; env: Record<string, string>; cwd: string }
+  | (Extract<ProviderSettings, { kind: 'command' }> & { cwd: string })
+  | Exclude<ProviderSettings, { kind: 'command' }>
 
 /** Seconds; defaults and the most a request may ask for. */
-export interface Timeouts {
-  start: number
-  maxStart: number
-  run: number
-  maxRun: number
-}
+export type Timeouts = ModelDescription['timeouts']

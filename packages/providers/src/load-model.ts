@@ -1,10 +1,10 @@
 import { pathToFileURL } from 'node:url'
-import type { ModelProvider } from '@millrace/models/description'
 import type { ModelRun } from './hosted-run.ts'
+import type { ProcessProvider } from './open-process.ts'
 import { commandRun, type TellGroup } from './run-command.ts'
 
 /** Loads what a description points at: the default export of a file, or a command, which is a model like any other. */
-export async function loadModel(provider: ModelProvider, tellGroup: TellGroup): Promise<LoadedModel> {
+export async function loadModel(provider: ProcessProvider, tellGroup: TellGroup): Promise<LoadedModel> {
   if (provider.kind === 'command') {
     return { setup: () => undefined, run: commandRun(provider, tellGroup) }
   }

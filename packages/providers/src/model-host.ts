@@ -6,15 +6,15 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { flushCompileCache } from 'node:module'
 import { Socket } from 'node:net'
-import type { ModelProvider } from '@millrace/models/description'
 import { calmEvents } from './calm-events.ts'
 import { errorText } from './error-text.ts'
 import { CHANNEL_FD, type FromHost, MAX_LINE_LENGTH, type ToHost } from './host-messages.ts'
 import { type HostedRun, hostedRun } from './hosted-run.ts'
 import { lines } from './lines.ts'
 import { loadModel } from './load-model.ts'
+import type { ProcessProvider } from './open-process.ts'
 
-const provider: ModelProvider = JSON.parse(process.argv[2] ?? '{}')
+const provider: ProcessProvider = JSON.parse(process.argv[2] ?? '{}')
 const channel = new Socket({ fd: CHANNEL_FD })
 const runs = new Map<string, HostedRun>()
 const insideRun = new AsyncLocalStorage<HostedRun>()

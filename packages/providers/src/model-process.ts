@@ -30,14 +30,11 @@ export class ModelProcess {
   #ending = false
   #isUp = false
 
-  constructor(description: ModelDescription) {
-    this.#runsCommands = description.provider.kind === 'command'
-    this.#child = spawn(process.execPath, [...hostFlags, program, JSON.stringify(description.provider)], {
-      cwd:
-        description.provider.kind === 'command'
-          ? description.provider.cwd
-          : dirname(description.provider.file),
-      env: modelEnvironment(description.environment),
+  constructor({ file, provider, environment }: ModelDescription) {
+    this.#runsCommands = provider.kind === 'command'
+    this.#child = spawn(process.execPath, [...hostFlags, program, JSON.stringify(provider)], {
+      cwd: provider.kind === 'command' ? provider.cwd : dirname(file),
+      env: modelEnvironment(environment),
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
     })

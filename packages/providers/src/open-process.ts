@@ -1,24 +1,26 @@
-import type { ModelDescription } from '@millrace/models/description'
+import type { ModelDescription, ModelProvider } from '@millrace/models/description'
 import { createOutputValidator } from '@millrace/models/validate'
 import { ModelProcess } from './model-process.ts'
 import { performRun } from './perform-run.ts'
 import type { Outcome, Provider, RunRequest } from './provider.ts'
+import { createSlots } from './slots.ts'
 
 /**
  * Opens a model for running: one process, started by the first run, shared by up to `concurrency` runs, kept warm for
  * `idleSeconds`, replaced when it dies. Modules and commands live in the same kind of process; the rest wait in turn.
  * An isolated run has a slot like any other and a process of its own, which ends with it.
  */
-export function openProvider(
-  description: ModelDescription,
-  { abortGraceMs = 10_000 }: ProviderOptions = {},
+export function openProcess(
+  description: ProcessModel,
+  { abortGraceMs = 10_000 }: ProcessOptions = {},
 ): Provider {
   const validate = createOutputValidator(description)
-  const waiting: (() => void)[] = []
   const living = new Set<ModelProcess>()
   let current: ModelProcess | undefined
   let idle: NodeJS.Timeout | undefined
-  let inside = 0
+  const slots = createSlots(description.concurrency, () => {
+    idle = setTimeout(() => current?.end(), description.idleSeconds * 1000).unref()
+  })
 
   function shared(): ModelProcess {
     clearTimeout(idle)
@@ -44,42 +46,12 @@ export function openProvider(
     }
   }
 
-  /** Answers whether a slot was had; not when the signal fired first. */
-  async function slot(signal: AbortSignal): Promise<boolean> {
-    if (inside < description.concurrency) {
-      inside += 1
-      return true
-    }
-    return new Promise((resolve) => {
-      const take = () => resolve(true)
-      waiting.push(take)
-      signal.addEventListener('abort', () => {
-        if (waiting.includes(take)) {
-          waiting.splice(waiting.indexOf(take), 1)
-          resolve(false)
-        }
-      })
-    })
-  }
-
-  /** Hands the slot to the next in turn. */
-  function leaveSlot(): void {
-    const next = waiting.shift()
-    if (next) {
-      next()
-      return
-    }
-    inside -= 1
-    if (inside === 0) {
-      idle = setTimeout(() => current?.end(), description.idleSeconds * 1000).unref()
-    }
-  }
-
   return {
     kind: description.provider.kind,
+    wants: 'paths',
     warm: () => current?.isUp === true,
     async run(request: RunRequest): Promise<Outcome> {
-      if (request.signal.aborted || !(await slot(request.signal))) {
+      if (request.signal.aborted || !(await slots.take(request.signal))) {
         return { kind: 'aborted' }
       }
       try {
@@ -88,7 +60,7 @@ export function openProvider(
           ? await performAlone(request)
           : await performRun(shared(), request, { validate, abortGraceMs })
       } finally {
-        leaveSlot()
+        slots.leave()
       }
     },
     async close(): Promise<void> {
@@ -103,6 +75,12 @@ export function openProvider(
 }
 
 /** How long a run may take to stop after its signal before its process is killed. */
-export interface ProviderOptions {
+export interface ProcessOptions {
   abortGraceMs?: number
 }
+
+/** A model that runs on this machine. */
+export type ProcessModel = ModelDescription & { provider: ProcessProvider }
+
+/** What its process is started from. */
+export type ProcessProvider = Extract<ModelProvider, { kind: 'module' | 'command' }>

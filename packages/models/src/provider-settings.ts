@@ -1,0 +1,73 @@
+import { z } from 'zod'
+
+/** Parts of every kind that is reached over HTTP. Strings may hold `${NAME}`: a variable of the worker's environment. */
+const host = {
+  /** Runs at a time at this host in all workers together, whichever models they are of; the others wait. */
+  max_running: z.int().min(1).max(100_000).optional(),
+}
+
+const address = z
+  .string()
+  .regex(/^(https?:\/\/|\$\{)/, 'must start with http:// or https://, or be a variable')
+
+const command = z.strictObject({
+  kind: z.literal('command'),
+  command: z.array(z.string()).min(1),
+  env: z.record(z.string(), z.string()).default({}),
+  cwd: z.string().optional(),
+  /** The most memory its processes may have together. */
+  memory_mb: z.int().min(16).optional(),
+})
+
+const http = z.strictObject({
+  kind: z.literal('http'),
+  url: address,
+  method: z.enum(['GET', 'POST', 'PUT', 'PATCH']).default('POST'),
+  headers: z.record(z.string(), z.string()).default({}),
+  ...host,
+})
+
+const cog = z.strictObject({
+  kind: z.literal('cog'),
+  url: address,
+  ...host,
+})
+
+const openai = z.strictObject({
+  kind: z.literal('openai'),
+  base_url: address,
+  api_key: z.string().optional(),
+  model: z.string().optional(),
+  ...host,
+})
+
+const replicate = z.strictObject({
+  kind: z.literal('replicate'),
+  token: z.string(),
+  model: z.string(),
+  base_url: address.default('https://api.replicate.com/v1'),
+  ...host,
+})
+
+const fal = z.strictObject({
+  kind: z.literal('fal'),
+  key: z.string(),
+  model: z.string(),
+  base_url: address.default('https://queue.fal.run'),
+  ...host,
+})
+
+/** Where a model of a `.json` or `.yaml` file runs: one shape for each kind. */
+export const providerSettings = z.discriminatedUnion('kind', [command, http, cog, openai, replicate, fal])
+
+/** What those settings come to. */
+export type ProviderSettings = z.output<typeof providerSettings>
+
+/** The settings of one kind. */
+export type SettingsOf<Kind extends ProviderSettings['kind']> = Extract<ProviderSettings, { kind: Kind }>
+
+/** The kinds that are another machine's, or another process's that is not ours to start. */
+export type RemoteKind = Exclude<ProviderSettings['kind'], 'command'>
+
+/** Kinds that send what they are given to somebody else's cloud. */
+export const partnerKinds: ReadonlySet<string> = new Set(['replicate', 'fal'])
