@@ -21,6 +21,17 @@ export async function ensureWrk() {
   await ensure(wrk)
 }
 
+/** Two recipes of docs/models.md are programs of Debian's packages; the tests run them as they are written. */
+export async function offerMediaTools() {
+  if (process.platform !== 'linux') return
+  for (const tool of [espeak, ffmpeg]) {
+    await ensure(tool).catch((error) => {
+      if (!(error instanceof Problem)) throw error
+      console.log(`\n${error.message}\n`)
+    })
+  }
+}
+
 const redis = {
   command: 'redis-server',
   names: { debian: 'redis-server', homebrew: 'redis', other: '"redis" or "valkey-compat-redis"' },
@@ -33,6 +44,20 @@ const faketime = {
   names: { debian: 'faketime', homebrew: 'libfaketime', other: '"libfaketime" or "faketime"' },
   need: 'The tests with workers whose clocks are wrong need faketime, and it is not on the PATH.',
   after: 'Without it these tests are skipped.',
+}
+
+const espeak = {
+  command: 'espeak-ng',
+  names: { debian: 'espeak-ng', homebrew: 'espeak-ng', other: '"espeak-ng"' },
+  need: 'The test of the text-to-speech recipe needs espeak-ng, and it is not on the PATH.',
+  after: 'Without it this test is skipped.',
+}
+
+const ffmpeg = {
+  command: 'ffmpeg',
+  names: { debian: 'ffmpeg', homebrew: 'ffmpeg', other: '"ffmpeg"' },
+  need: 'The test of the video recipe needs ffmpeg, and it is not on the PATH.',
+  after: 'Without it this test is skipped.',
 }
 
 const wrk = {

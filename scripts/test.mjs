@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ensureInstalled, root, withCommands } from './install.mjs'
 import { giveUp, handOver } from './steps.mjs'
-import { ensureRedis, offerFaketime } from './system-packages.mjs'
+import { ensureRedis, offerFaketime, offerMediaTools } from './system-packages.mjs'
 
 let interrupted = false
 process.once('SIGINT', () => {
@@ -16,6 +16,7 @@ try {
   await ensureInstalled({ dev: true })
   await ensureRedis()
   await offerFaketime()
+  await offerMediaTools()
   const checks = [await check('biome check', ['biome', 'check']), await check('tsc', ['tsc'])]
   const tests = await runTests(process.argv.slice(2))
   const passed = checks.filter(Boolean).length + tests.passed

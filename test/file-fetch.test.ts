@@ -33,7 +33,12 @@ test('a file arrives whole, with its type and name', async () => {
     response.writeHead(200, { 'content-type': 'image/png' }).end('pixels'),
   )
   const file = await fetchFile(local, `${host}/a/scan%201.png?x=1`, limits, target())
-  expect(file).toEqual({ contentType: 'image/png', bytes: 6, name: 'scan 1.png' })
+  expect(file).toEqual({
+    contentType: 'image/png',
+    bytes: 6,
+    name: 'scan 1.png',
+    url: `${host}/a/scan%201.png?x=1`,
+  })
   expect(await readFile(target(), 'utf8')).toBe('pixels')
 })
 

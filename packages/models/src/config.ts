@@ -1,13 +1,22 @@
+import { storePorts } from '@millrace/outbound/store-ports'
+
 /**
  * The environment of a process that runs a model: what programs need to work, and the names the model asked for.
  * Everything else stays out, so that no model sees the database's URL or the master key, and NODE_OPTIONS of the
- * service does not reach into it.
+ * service does not reach into it. `OUTBOUND_CLOSED_PORTS` tells a model that calls addresses of its callers which ports
+ * are the service's own stores.
  */
 export function modelEnvironment(names: readonly string[] = []): NodeJS.ProcessEnv {
   const wanted = [...everyProcess, ...names.filter((name) => !kept.has(name))]
+  const known: NodeJS.ProcessEnv = { ...process.env, OUTBOUND_CLOSED_PORTS: closedPorts() }
   return Object.fromEntries(
-    wanted.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+    wanted.flatMap((name) => (known[name] === undefined ? [] : [[name, known[name]]])),
   )
+}
+
+function closedPorts(): string | undefined {
+  const { DATABASE_URL: database, REDIS_URL: redis } = process.env
+  return database ? storePorts(database, redis || undefined).join(',') : undefined
 }
 
 const everyProcess = [

@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import type { ModelType } from './model-types.ts'
+import type { statedModel } from './stated-model.ts'
 
 /**
  * Describes a model: what it takes, what it answers, how it runs. The default export of a file in the models folder.
@@ -35,34 +35,7 @@ export interface PlainModel extends ModelTraits {
 }
 
 /** What is known of a model beside its schemas and its code. */
-export interface ModelTraits {
-  /** The slug that clients send. May hold upper case, dots and slashes. */
-  namespace: string
-  /** The name that people see; the slug when absent. */
-  name?: string
-  type: ModelType
-  description?: string
-  capabilities?: string[]
-  /** Which workers serve it. */
-  pool?: string
-  /** How many runs share one process at a time. */
-  concurrency?: number
-  timeouts?: ModelTimeouts
-  /** How long a process without runs is kept warm. */
-  idleSeconds?: number
-  /** Names of environment variables it may see. A model's process gets PATH, HOME, LANG and TMPDIR, and no secret of the service. */
-  environment?: string[]
-  /** Listed only where test models are asked for. */
-  testOnly?: boolean
-}
-
-/** Seconds. `start` and `run` are what a request gets that asks for nothing, the others the most it may ask for. */
-export interface ModelTimeouts {
-  start?: number
-  maxStart?: number
-  run?: number
-  maxRun?: number
-}
+export type ModelTraits = Omit<z.input<typeof statedModel>, 'input_schema' | 'output_schema'>
 
 /** What a run may use beside its input. */
 export interface RunContext<State = undefined> {

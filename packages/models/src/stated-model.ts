@@ -26,6 +26,7 @@ export const statedModel = z.object({
   namespace: slug,
   /** Other slugs under which it is found. */
   aliases: z.array(slug).max(20).default([]),
+  /** The name that people see; the slug when absent. */
   name: z.string().min(1).max(128).optional(),
   type: z.enum(modelTypes),
   description: z.string().max(4000).default(''),
@@ -64,6 +65,7 @@ export const statedModel = z.object({
   capabilities: z.array(z.string()).default([]),
   input_schema: objectSchema.optional(),
   output_schema: z.record(z.string(), z.unknown()).optional(),
+  /** Which workers serve it. */
   pool: z
     .string()
     .regex(/^[a-z0-9-]+$/, 'lower-case letters, digits, "-"')
@@ -72,6 +74,7 @@ export const statedModel = z.object({
   concurrency: z.int().min(1).max(1000).default(1),
   /** Runs at a time in all workers together; the others wait. */
   maxRunning: z.int().min(1).max(100_000).optional(),
+  /** Seconds. `start` and `run` are what a request gets that asks for nothing, the others the most it may ask for. */
   timeouts: z
     .object({
       start: seconds.default(600),
@@ -101,9 +104,12 @@ export const statedModel = z.object({
         .optional(),
     })
     .default({}),
+  /** How long a process without runs is kept warm. */
   idleSeconds: z.number().min(0).default(300),
+  /** Names of environment variables it may see. A model's process gets PATH, HOME, LANG and TMPDIR, and no secret of the service. */
   environment: z.array(z.string()).default([]),
   /** Names of environment variables without which it is not served. */
   requires: z.array(z.string()).default([]),
+  /** Listed only where test models are asked for. */
   testOnly: z.boolean().default(false),
 })

@@ -53,6 +53,7 @@ async function download(guard: Guard, url: string, { maxBytes, signal }: Downloa
     contentType: response.headers['content-type'] ?? 'application/octet-stream',
     bytes: counted.bytes,
     name: nameFrom(response.url),
+    url: response.url,
   }
 }
 
@@ -112,6 +113,7 @@ export type FetchFailure = 'refused' | 'too-large' | 'timeout' | 'status' | 'unr
 
 export type FetchLimits = { maxBytes: number; timeoutMs: number; signal?: AbortSignal | undefined }
 
-export type FetchedFile = { contentType: string; bytes: number; name: string }
+/** `url` is where it was, after redirects. */
+export type FetchedFile = { contentType: string; bytes: number; name: string; url: string }
 
 type Download = { maxBytes: number; signal: AbortSignal }
