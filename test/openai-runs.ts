@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FileValue } from '@millrace/models/define-model'
 import type { ModelDescription } from '@millrace/models/description'
@@ -61,6 +61,15 @@ export async function fileIn(result: Outcome): Promise<FileValue & { bytes: Buff
   if (result.kind !== 'succeeded') throw new Error(JSON.stringify(result))
   const file = result.output as FileValue
   return { ...file, bytes: await readFile(file.$file) }
+}
+
+/** A file of an input, as a worker brings it. */
+export async function givenFile(name: string, bytes: Uint8Array): Promise<string> {
+  const folder = await temporaryFolder()
+  onTestFinished(() => folder[Symbol.asyncDispose]())
+  const path = join(folder.path, name)
+  await writeFile(path, bytes)
+  return path
 }
 
 interface Begin extends ProviderOptions {

@@ -19,7 +19,7 @@ export function refuse(
 
 /** What both kinds of routes refuse, told by `do`. Answers whether it did. */
 export function refuses({ values, response }: Exchange): boolean {
-  const message = typeof values.text === 'string' ? values.text : 'The model gave up'
+  const message = saidIn(values) || 'The model gave up'
   const bad = { type: 'invalid_request_error', code: null, param: null }
   switch (values.do) {
     case 'busy': {
@@ -63,6 +63,11 @@ export function refuses({ values, response }: Exchange): boolean {
       refuse(response, 400, values.do === 'fail' ? { ...bad, message } : { ...bad, ...moderated })
       return true
   }
+}
+
+/** The words of a request, whatever its route calls them. */
+export function saidIn({ text, input, prompt }: Record<string, unknown>): string {
+  return [text, input, prompt].find((one) => typeof one === 'string') ?? ''
 }
 
 /** What the host says of a prompt that it will not serve. */

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
-import { type Exchange, picture, refuse, refuses, reply } from './openai-exchange.ts'
+import { type Exchange, picture, refuse, refuses, reply, saidIn } from './openai-exchange.ts'
 
 /** The routes whose answer is the work itself. */
 export async function performHere(exchange: Exchange): Promise<unknown> {
@@ -34,7 +34,7 @@ export async function performHere(exchange: Exchange): Promise<unknown> {
 
 /** The words of a request; in upper case when that is asked. */
 export function wordsOf({ values, files }: Exchange): string {
-  const said = [values.text, values.input, values.prompt].find((one) => typeof one === 'string') ?? ''
+  const said = saidIn(values)
   if (values.do === 'take-file') return String(Object.values(files)[0]?.size ?? 'no file')
   return values.do === 'succeed' ? said.toUpperCase() : said
 }

@@ -62,6 +62,7 @@ async function create(call: Call<'openai'>): Promise<string> {
 /** Waits for the end of a video's making. False when the host does not know it. */
 async function isDone(call: Call<'openai'>, id: string): Promise<boolean> {
   let began = false
+  let shown = 0
   for (let polls = 0, misses = 0; ; polls += 1) {
     const asked = await look(call, id).catch((error: unknown) => {
       misses += 1
@@ -82,7 +83,10 @@ async function isDone(call: Call<'openai'>, id: string): Promise<boolean> {
       call.emit({ kind: 'ready' })
     }
     if (done.has(status)) return true
-    if (began && typeof progress === 'number') call.emit({ kind: 'progress', percent: progress })
+    if (began && typeof progress === 'number' && progress > shown) {
+      shown = progress
+      call.emit({ kind: 'progress', percent: progress })
+    }
     await delay(pauseMs(asked, polls), undefined, { signal: call.signal })
   }
 }
