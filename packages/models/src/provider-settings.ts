@@ -33,11 +33,16 @@ const cog = z.strictObject({
   ...host,
 })
 
+/** The routes of OpenAI-compatible hosts that make predictions. */
+export const openaiSurfaces = ['images', 'speech', 'transcriptions', 'videos'] as const
+
 const openai = z.strictObject({
   kind: z.literal('openai'),
   base_url: address,
   api_key: z.string().optional(),
   model: z.string().optional(),
+  /** Which of the host's routes serves the model, where its type and capabilities do not say. */
+  surface: z.enum(openaiSurfaces).optional(),
   ...host,
 })
 

@@ -17,6 +17,8 @@ export function createAskHost({ signal, timeoutMs = 60_000 }: AskHostOptions): A
       headers: { 'user-agent': 'Millrace', accept: 'application/json', ...question.headers },
       ...(question.json === undefined ? {} : { json: question.json }),
       ...(question.body === undefined ? {} : { body: question.body }),
+      // A stream of got's that may have a body waits for one.
+      ...(hasNoBody(question) && changes(question.method) ? { body: '' } : {}),
       agent: directAgents,
       followRedirect: question.method === undefined || question.method === 'GET',
       throwHttpErrors: false,
@@ -33,6 +35,7 @@ export function createAskHost({ signal, timeoutMs = 60_000 }: AskHostOptions): A
       own.throwIfAborted()
       throw unreachable(error, question)
     })
+    question.answered?.({ status: response.statusCode, headers: response.headers })
     return { request, response, signal: own }
   }
 
@@ -49,7 +52,7 @@ export function createAskHost({ signal, timeoutMs = 60_000 }: AskHostOptions): A
       bytes,
       body: parsed(bytes, response),
     }
-    if (!isTaken(question, answer.status)) throw faultOf(answer, question)
+    if (!isTaken(question, answer.status)) throw question.fault?.(answer) ?? faultOf(answer, question)
     return answer
   }
 
@@ -58,10 +61,9 @@ export function createAskHost({ signal, timeoutMs = 60_000 }: AskHostOptions): A
     try {
       if (!isTaken(question, response.statusCode)) {
         const bytes = await gather(request)
-        throw faultOf(
-          { status: response.statusCode, headers: response.headers, bytes, body: parsed(bytes, response) },
-          question,
-        )
+        const body = parsed(bytes, response)
+        const answer = { status: response.statusCode, headers: response.headers, bytes, body }
+        throw question.fault?.(answer) ?? faultOf(answer, question)
       }
       for await (const chunk of request) yield chunk
     } catch (error) {
@@ -161,6 +163,10 @@ function changes(method: Question['method']): boolean {
   return method !== undefined && method !== 'GET'
 }
 
+function hasNoBody({ json, body }: Question): boolean {
+  return json === undefined && body === undefined
+}
+
 function codeOf(error: unknown): string {
   for (let at = error; at instanceof Error; at = at.cause) {
     if ('code' in at && typeof at.code === 'string' && at.code !== 'ERR_GOT_REQUEST_ERROR') return at.code
@@ -197,6 +203,10 @@ export interface Question {
   patient?: boolean
   /** Beside the run's own. */
   signal?: AbortSignal
+  /** Hears how the answer begins, before its bytes. */
+  answered?(head: Pick<Answer, 'status' | 'headers'>): void
+  /** What a refusal means, where the kind knows more of it than its status says. */
+  fault?(answer: Answer): Error | undefined
 }
 
 export interface Answer {

@@ -44,7 +44,7 @@ export function openRemote(description: RemoteModel, options: RemoteOptions = {}
       const seconds = (performance.now() - started) / 1000
       return await checkOutput(raw, { workDir: request.workDir, validate, seconds })
     } catch (error) {
-      if (request.signal.aborted) return { kind: 'aborted' }
+      if (signal.aborted) return { kind: 'aborted' }
       return outcomeOf(error)
     } finally {
       calm.end()

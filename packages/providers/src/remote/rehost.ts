@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { createReadStream } from 'node:fs'
+import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { extname, join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 import type { FileValue } from '@millrace/models/define-model'
+import { byteLimit, TooLargeError } from '@millrace/outbound/byte-limit'
 import { FetchFileError, fetchFile } from '@millrace/outbound/fetch-file'
 import { createGuard, type Guard } from '@millrace/outbound/guard'
 import { Failed, Unavailable } from './faults.ts'
@@ -17,10 +19,20 @@ export function createRehost(options: RehostOptions): Rehost {
   const trusting = createGuard({ allow: ['0.0.0.0/0', '::/0'], loopback: true })
 
   async function save(bytes: Uint8Array, name: string, contentType?: string): Promise<FileValue> {
+    if (bytes.length > maxFileBytes) throw tooLarge(name)
     await mkdir(workDir, { recursive: true })
     const path = join(workDir, `${randomUUID()}${safeExtension(name)}`)
     await writeFile(path, bytes)
     return { $file: path, name, ...(contentType ? { contentType } : {}) }
+  }
+
+  async function saveStream(chunks: AsyncIterable<Uint8Array>, name: string): Promise<FileValue> {
+    await mkdir(workDir, { recursive: true })
+    const path = join(workDir, `${randomUUID()}${safeExtension(name)}`)
+    await pipeline(chunks, byteLimit(maxFileBytes), createWriteStream(path)).catch((error: unknown) => {
+      throw error instanceof TooLargeError ? tooLarge(name) : error
+    })
+    return { $file: path, name }
   }
 
   async function fetched(url: string, name?: string): Promise<FileValue> {
@@ -48,8 +60,6 @@ export function createRehost(options: RehostOptions): Rehost {
     const rest = address.slice(start.length)
     const bytes = base64 ? Buffer.from(rest, 'base64') : Buffer.from(decodeURIComponent(rest))
     const shown = name ?? `output${extensionFor(type)}`
-    if (bytes.length > maxFileBytes)
-      throw new Failed(`The output file ${shown} is too large.`, 'INVALID_OUTPUT')
     return save(bytes, shown, type || undefined)
   }
 
@@ -67,7 +77,11 @@ export function createRehost(options: RehostOptions): Rehost {
     return Object.fromEntries(entries)
   }
 
-  return { file, all, save }
+  return { file, all, save, saveStream }
+}
+
+function tooLarge(name: string): Failed {
+  return new Failed(`The output file ${name} is too large.`, 'INVALID_OUTPUT')
 }
 
 /** A file of an input as a host takes it that can fetch nothing from here: the URL itself, or the bytes in a data URL. */
@@ -127,6 +141,8 @@ export interface Rehost {
   all(value: unknown): Promise<unknown>
   /** A file from bytes. */
   save(bytes: Uint8Array, name: string, contentType?: string): Promise<FileValue>
+  /** A file from bytes that are still arriving; what they throw is thrown. */
+  saveStream(chunks: AsyncIterable<Uint8Array>, name: string): Promise<FileValue>
 }
 
 interface RehostOptions {
