@@ -14,7 +14,12 @@ let service: Service
 let keys: Record<'own' | 'other', string>
 let badKeys: Record<string, string>
 beforeAll(async () => {
-  service = await startService({ queue: 'redis', workers: 0, dispatchers: 0, env: { AWAIT_SECONDS: '0' } })
+  service = await startService({
+    queue: 'redis',
+    workers: 0,
+    dispatchers: 0,
+    env: { AWAIT_SECONDS: '0', BATCH_SLOTS: '0' },
+  })
   keys = { own: service.apiKey, other: (await givenAccount(service)).apiKey }
   const revoked = await givenKey(service, service.accountId)
   await revokeKey(service.db, revoked.id)

@@ -23,12 +23,13 @@ import { writeResults } from './write-results.ts'
  */
 export function runBatches(context: Context): BatchRunner {
   const worker = randomUUID()
+  const slots = context.config.BATCH_SLOTS
   const stopping = new AbortController()
   const working = new Map<string, Promise<void>>()
   let done = Promise.resolve()
 
   async function look(): Promise<void> {
-    const taken = await takeBatches(context.db, worker, atOnce - working.size)
+    const taken = await takeBatches(context.db, worker, slots - working.size)
     for (const batch of taken) {
       working.set(
         batch.id,
@@ -39,7 +40,7 @@ export function runBatches(context: Context): BatchRunner {
 
   async function watch(): Promise<void> {
     while (!stopping.signal.aborted) {
-      if (working.size < atOnce) {
+      if (working.size < slots) {
         await look().catch((error: unknown) =>
           context.log.debug({ err: error }, 'batches could not be looked for'),
         )
@@ -160,8 +161,7 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await delay(ms, undefined, { signal, ref: false }).catch(() => undefined)
 }
 
-/** Batches that one process leads at a time, lines of each that run, and lines that are taken together. */
-const atOnce = 4
+/** Lines of a batch that run, and lines that are taken together. */
 const window = 1_000
 const feedAtOnce = 250
 
