@@ -18,7 +18,7 @@ export function callerOf(url: string, apiKey?: string): ApiCaller {
       ...(signal === undefined ? {} : { signal }),
     })
     const text = await response.text()
-    const isJson = response.headers.get('content-type')?.startsWith('application/json') === true
+    const isJson = /^application\/json(;|$)/.test(response.headers.get('content-type') ?? '')
     return {
       status: response.status,
       headers: response.headers,

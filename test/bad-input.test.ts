@@ -33,6 +33,7 @@ const needs: Record<string, { id: string; fields: string[] }> = {
   'POST /v1/predictions': { id: 'INVALID_INPUT', fields: ['model', 'input'] },
   'POST /v1/predict': { id: 'INVALID_INPUT', fields: ['model', 'input'] },
   'POST /v1/run': { id: 'INVALID_INPUT', fields: ['model'] },
+  'POST /v1/batches': { id: 'INVALID_PARAMETER', fields: ['input_file_id'] },
   'POST /v1/webhooks': { id: 'INVALID_WEBHOOK_URL', fields: ['url'] },
   'POST /v1/webhook_endpoints': { id: 'INVALID_WEBHOOK_URL', fields: ['url'] },
 }
@@ -170,6 +171,10 @@ describe.each(['redis', 'postgres'] as const)(
 /** The id of something new, where an operation's path needs one. */
 async function idOf(kind: OwnedKind | undefined): Promise<string> {
   if (kind === 'pred') return (await create(plain)).body.id
+  if (kind === 'batch') {
+    const requests = [{ custom_id: 'a', url: '/v1/predictions', body: JSON.parse(plain) }]
+    return (await call('POST /v1/batches', { body: { requests } })).body.id
+  }
   if (kind === 'whe') {
     return (await call('POST /v1/webhooks', { body: { url: 'http://127.0.0.1:9/', events: ['*'] } })).body.id
   }

@@ -26,7 +26,9 @@ test('every command and model of the docs works as it is pasted', { timeout: 120
   const [start] = await blocksOf('README.md', ports)
   const service = await givenClone(start?.text ?? '', ports[3000])
   const { folder } = service
-  const guides = ['models', 'authentication', 'webhooks', 'operations'].map((name) => `docs/${name}.md`)
+  const guides = ['models', 'batches', 'authentication', 'webhooks', 'operations'].map(
+    (name) => `docs/${name}.md`,
+  )
   const blocks = (await Promise.all(guides.map((page) => blocksOf(page, ports)))).flat()
   for (const block of blocks.filter(({ file }) => file?.includes('/'))) await save(block, folder)
   // A folder outside of the project is MODELS_DIR's; here its file is put where the others are.

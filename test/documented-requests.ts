@@ -52,7 +52,7 @@ function bodyOf(name: string, { requestBody }: DescribedOperation): DocumentedOp
   return { headers: { 'content-type': 'application/octet-stream' }, body: 'bytes' }
 }
 
-const owned = ['pred', 'file', 'whe'] as const
+const owned = ['pred', 'file', 'whe', 'batch'] as const
 const shared: Readonly<Record<string, string>> = { slug: 'echo', name: 'a.txt' }
 
 export interface DocumentedOperation {

@@ -36,7 +36,7 @@ export function placed({ request, where, name }: Place, valid: ValidRequest, tex
 /** `NAME` is the name of a field that the caller chooses, `*` the value of one, and `[]` an item of a list. */
 function withField(value: unknown, [first = '', ...rest]: string[], text: string): unknown {
   const inside = (within: unknown) => (rest.length === 0 ? text : withField(within, rest, text))
-  if (first === '[]') return [inside(undefined)]
+  if (first === '[]') return [inside(Array.isArray(value) ? value[0] : undefined)]
   const fields: Record<string, unknown> = typeof value === 'object' && value !== null ? { ...value } : {}
   if (first === 'NAME') return { ...fields, [text]: 'value' }
   return { ...fields, [first === '*' ? 'name' : first]: inside(fields[first]) }

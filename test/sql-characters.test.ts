@@ -26,16 +26,19 @@ const answerAt = new Map(
   Object.entries(answers).flatMap(([answer, at]) => at.map((place) => [place, answer])),
 )
 
+const requests = [{ custom_id: 'a', url: '/v1/predictions', body: { model: 'echo', input: {} } }]
+
 let service: Service
 let call: ApiCaller
 let valid: Record<string, ValidRequest>
 beforeAll(async () => {
   service = await startService({ queue: 'redis', dispatchers: 0 })
   call = callerOf(service.url, service.apiKey)
-  const [prediction, file, webhook] = await Promise.all([
+  const [prediction, file, webhook, batch] = await Promise.all([
     call('POST /v1/predictions', { body: { model: 'echo', input: {} } }),
     call('POST /v1/files?filename=a.txt', { raw: 'hello' }),
     call('POST /v1/webhooks', { body: { url: 'http://127.0.0.1:9/' } }),
+    call('POST /v1/batches', { body: { requests } }),
   ])
   await untilEnded(call, prediction.body.id)
   const ofPrediction = { params: { id: prediction.body.id } }
@@ -48,6 +51,10 @@ beforeAll(async () => {
     getPrediction: ofPrediction,
     streamPrediction: { ...ofPrediction, headers: { accept: 'text/event-stream' } },
     listDeliveries: ofPrediction,
+    createBatch: { body: { requests } },
+    getBatch: { params: { id: batch.body.id } },
+    cancelBatch: { params: { id: batch.body.id } },
+    getFileContent: { params: { id: file.body.id } },
     getModel: { params: { slug: 'echo' } },
     downloadFile: {
       params: { id: file.body.id, name: pathname.split('/').at(-1) ?? '' },

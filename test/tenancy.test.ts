@@ -14,7 +14,12 @@ let service: Service
 let keys: Record<'own' | 'other', string>
 let badKeys: Record<string, string>
 beforeAll(async () => {
-  service = await startService({ queue: 'redis', workers: 0, dispatchers: 0, env: { AWAIT_SECONDS: '0' } })
+  service = await startService({
+    queue: 'redis',
+    workers: 0,
+    dispatchers: 0,
+    env: { AWAIT_SECONDS: '0', BATCH_SLOTS: '0' },
+  })
   keys = { own: service.apiKey, other: (await givenAccount(service)).apiKey }
   const revoked = await givenKey(service, service.accountId)
   await revokeKey(service.db, revoked.id)
@@ -127,7 +132,7 @@ test('an input cannot name a file of another account', async () => {
   expect(answers[0]?.text).toBe(answers[1]?.text)
 })
 
-const kinds: readonly OwnedKind[] = ['pred', 'file', 'whe']
+const kinds: readonly OwnedKind[] = ['pred', 'file', 'whe', 'batch']
 
 /** One more thing that the first account owns, by its id; '' where none is asked for. */
 async function given(kind: OwnedKind | undefined): Promise<string> {
@@ -141,6 +146,10 @@ async function given(kind: OwnedKind | undefined): Promise<string> {
       return (await owner('POST /v1/files?filename=a.txt', { raw: 'text' })).body.id
     case 'whe':
       return (await owner('POST /v1/webhooks', { body: { url: 'http://127.0.0.1:9/' } })).body.id
+    case 'batch': {
+      const requests = [{ custom_id: 'a', url: '/v1/predictions', body: { model: 'echo', input: {} } }]
+      return (await owner('POST /v1/batches', { body: { requests } })).body.id
+    }
     case undefined:
       return ''
   }
@@ -195,6 +204,7 @@ async function everything(): Promise<unknown> {
     'signing_secrets',
     'idempotency_keys',
     'deliveries',
+    'batches',
   ]
   const all = tables.map((table) => `(select json_agg(t order by t::text) from ${table} t) as ${table}`)
   return (await service.db.pool.query(`select ${all.join(', ')}`)).rows[0]

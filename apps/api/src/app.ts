@@ -11,11 +11,13 @@ import { letGo } from './let-go.ts'
 import { refuseFloods } from './refuse-floods.ts'
 import { logRequests, requestId } from './request-log.ts'
 import type { Route } from './route.ts'
+import { cancelBatch, createBatch, getBatch, listBatches } from './routes/batches.ts'
 import { cancelPrediction } from './routes/cancel-prediction.ts'
 import { createPrediction } from './routes/create-prediction.ts'
 import { deletePrediction } from './routes/delete-prediction.ts'
 import { docs } from './routes/docs.ts'
-import { downloadFile } from './routes/download-file.ts'
+import { downloadFile, getFileContent } from './routes/download-file.ts'
+import { exportPredictions } from './routes/export-predictions.ts'
 import { deleteFile, getFile, listFiles, uploadFile } from './routes/files.ts'
 import { getPrediction } from './routes/get-prediction.ts'
 import { listDeliveries } from './routes/list-deliveries.ts'
@@ -29,6 +31,7 @@ import * as webhooks from './routes/webhooks.ts'
 export const routes: readonly Route[] = [
   createPrediction,
   listPredictions,
+  exportPredictions,
   getPrediction,
   cancelPrediction,
   deletePrediction,
@@ -39,9 +42,14 @@ export const routes: readonly Route[] = [
   run,
   listJobs,
   getJob,
+  createBatch,
+  listBatches,
+  getBatch,
+  cancelBatch,
   uploadFile,
   listFiles,
   getFile,
+  getFileContent,
   deleteFile,
   downloadFile,
   ...Object.values(webhooks),

@@ -16,7 +16,7 @@ import { takeFiles } from './take-files.ts'
  */
 export async function draftPrediction(
   context: Context,
-  caller: Caller,
+  caller: Pick<Caller, 'accountId'>,
   request: Omit<CreatePrediction, 'await'>,
   userAgent = '',
 ): Promise<Draft> {

@@ -8,6 +8,7 @@ import { createLog } from '@millrace/process/log'
 import { orExit, sayAndExit } from '@millrace/process/or-exit'
 import { untilSignal } from '@millrace/process/until-signal'
 import { createApp } from './app.ts'
+import { runBatches } from './batches/run-batches.ts'
 import { closeGently } from './close-gently.ts'
 import { readConfig } from './config.ts'
 import { type Context, openContext } from './context.ts'
@@ -35,6 +36,7 @@ const health =
         ready: () => isReady(context),
         log,
       })
+const batches = runBatches(context)
 log.info({ address: server.address(), queue: context.queue.kind }, 'the api listens')
 
 const reason = await stopped
@@ -46,7 +48,7 @@ process.exit(0)
 async function drain({ draining }: Context): Promise<void> {
   clearInterval(clock)
   draining.abort()
-  await closeGently(server)
+  await Promise.all([closeGently(server), batches.stop()])
   await health?.close()
   await Promise.race([context.close(), delay(5_000)])
 }

@@ -1,8 +1,9 @@
 import { z } from 'zod'
+import { batch, batchList, createBatch, listBatchesQuery } from './batch.ts'
 import { createPrediction, job, run, runAccepted, runResult } from './create-prediction.ts'
 import type { ErrorId } from './errors.ts'
 import { file, fileDeleted, fileList } from './file.ts'
-import { listPredictionsQuery, pageQuery, predictionList } from './lists.ts'
+import { exportPredictionsQuery, listPredictionsQuery, pageQuery, predictionList } from './lists.ts'
 import { anthropicModelList, model, modelArray, modelList } from './model.ts'
 import { prediction, predictionActed } from './prediction.ts'
 import {
@@ -16,6 +17,7 @@ import {
 } from './webhook-endpoint.ts'
 
 const predictionId = z.object({ id: z.string().describe('pred_…') })
+const batchId = z.object({ id: z.string().describe('batch_…') })
 const fileId = z.object({ id: z.string().describe('file_…') })
 const endpointId = z.object({
   id: z.string().describe('whe_…, or `default` for the secret of per-request webhooks'),
@@ -70,6 +72,17 @@ export const endpoints = {
       'MODEL_NOT_FOUND',
     ],
     replies: { 200: { description: 'A page of predictions', schema: predictionList } },
+  },
+  exportPredictions: {
+    method: 'get',
+    path: '/v1/predictions/export',
+    tag: 'Predictions',
+    summary: 'All predictions of a filter, one JSON object a line, newest first',
+    query: exportPredictionsQuery,
+    errors: ['INVALID_PARAMETER', 'INVALID_DATE_FORMAT', 'INVALID_DATE_RANGE', 'MODEL_NOT_FOUND'],
+    replies: {
+      200: { description: 'application/x-ndjson: a prediction a line', ndjson: true, schema: prediction },
+    },
   },
   getPrediction: {
     method: 'get',
@@ -205,6 +218,48 @@ export const endpoints = {
     errors: ['PREDICTION_NOT_FOUND'],
     replies: { 200: { description: 'The job', schema: job } },
   },
+  createBatch: {
+    method: 'post',
+    path: '/v1/batches',
+    tag: 'Batches',
+    summary: 'Run many requests, with their answers in a file',
+    headers: ['Idempotency-Key'],
+    body: createBatch,
+    example: {
+      requests: [
+        { custom_id: 'first', url: '/v1/predictions', body: { model: 'echo', input: { hello: 'world' } } },
+      ],
+    },
+    errors: ['INVALID_PARAMETER', 'FILE_NOT_FOUND', 'IDEMPOTENCY_KEY_REUSED'],
+    replies: { 200: { description: 'The batch; it is validated next', schema: batch } },
+  },
+  listBatches: {
+    method: 'get',
+    path: '/v1/batches',
+    tag: 'Batches',
+    summary: 'List batches, newest first',
+    query: listBatchesQuery,
+    errors: ['INVALID_PARAMETER'],
+    replies: { 200: { description: 'A page of batches', schema: batchList } },
+  },
+  getBatch: {
+    method: 'get',
+    path: '/v1/batches/{id}',
+    tag: 'Batches',
+    summary: 'Get a batch',
+    params: batchId,
+    errors: ['BATCH_NOT_FOUND'],
+    replies: { 200: { description: 'The batch', schema: batch } },
+  },
+  cancelBatch: {
+    method: 'post',
+    path: '/v1/batches/{id}/cancel',
+    tag: 'Batches',
+    summary: 'Cancel a batch; what it did is kept',
+    params: batchId,
+    errors: ['BATCH_NOT_FOUND'],
+    replies: { 200: { description: 'The batch as it stands', schema: batch } },
+  },
   uploadFile: {
     method: 'post',
     path: '/v1/files',
@@ -232,6 +287,19 @@ export const endpoints = {
     params: fileId,
     errors: ['FILE_NOT_FOUND'],
     replies: { 200: { description: 'The file', schema: file } },
+  },
+  getFileContent: {
+    method: 'get',
+    path: '/v1/files/{id}/content',
+    tag: 'Files',
+    summary: "A file's bytes, for its account",
+    params: fileId,
+    headers: ['Range'],
+    errors: ['FILE_NOT_FOUND', 'RANGE_NOT_SATISFIABLE'],
+    replies: {
+      200: { description: 'The bytes', binary: true },
+      206: { description: 'A part of them', binary: true },
+    },
   },
   deleteFile: {
     method: 'delete',
@@ -405,6 +473,7 @@ export interface Reply {
   description: string
   schema?: z.ZodType
   stream?: true
+  ndjson?: true
   binary?: true
   html?: true
 }

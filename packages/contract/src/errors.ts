@@ -87,6 +87,12 @@ export const errors = {
     message: 'There is no such file.',
     advice: 'Check the id; signed file URLs expire, so read the prediction or file again for a fresh one.',
   },
+  BATCH_NOT_FOUND: {
+    status: 404,
+    retryable: false,
+    message: 'There is no such batch.',
+    advice: 'Check the id; batches of other accounts answer like this too.',
+  },
   WEBHOOK_NOT_FOUND: {
     status: 404,
     retryable: false,

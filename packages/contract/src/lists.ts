@@ -17,6 +17,9 @@ export const listPredictionsQuery = pageQuery.extend({
   status: z.enum(statuses).optional(),
 })
 
+/** The query of `GET /v1/predictions/export`: the filters of the list. */
+export const exportPredictionsQuery = listPredictionsQuery.omit({ per_page: true, page: true, cursor: true })
+
 export const pagination = z
   .object({
     current_page: z.int(),

@@ -120,6 +120,7 @@ function contentOf(reply: Reply, schemas: Schemas): object | undefined {
   if (reply.binary) return { '*/*': { schema: { type: 'string', format: 'binary' } } }
   if (reply.html) return { 'text/html': { schema: { type: 'string' } } }
   if (!reply.schema) return undefined
+  if (reply.ndjson) return { 'application/x-ndjson': { schema: schemaOf(reply.schema, schemas, 'output') } }
   return {
     'application/json': { schema: schemaOf(reply.schema, schemas, 'output') },
     ...(reply.stream ? { 'text/event-stream': { schema: { type: 'string' } } } : {}),

@@ -1,3 +1,4 @@
+import type { BatchStatus } from '@millrace/contract/batch'
 import type { Status } from '@millrace/contract/statuses'
 import type { ColumnType, Generated, JSONColumnType } from 'kysely'
 
@@ -39,6 +40,8 @@ export interface Tables {
     created_at: Date
   }
   files: FileTable
+  batches: BatchTable
+  batch_lines: BatchLineTable
   webhook_endpoints: EndpointTable
   signing_secrets: {
     id: string
@@ -119,6 +122,57 @@ export interface FileTable {
   created_at: Generated<Date>
   expires_at: Date | null
 }
+
+export interface BatchTable {
+  id: string
+  account_id: string
+  endpoint: string | null
+  input_file_id: string
+  completion_window: string
+  metadata: Json<Record<string, string>>
+  status: BatchStatus
+  errors: Json<BatchError[] | null>
+  total: Generated<number>
+  completed: Generated<number>
+  failed: Generated<number>
+  read_lines: Generated<number>
+  read_bytes: Generated<number>
+  output_file_id: string | null
+  error_file_id: string | null
+  idempotency_key: string | null
+  fingerprint: Buffer | null
+  worker: string | null
+  lease_until: Date | null
+  created_at: Generated<Date>
+  expires_at: Date
+  in_progress_at: Date | null
+  cancelling_at: Date | null
+  late_at: Date | null
+  finalizing_at: Date | null
+  ended_at: Date | null
+}
+
+/** What is wrong with a batch's file; `line` from 1. */
+export interface BatchError {
+  code: string
+  message: string
+  param: string | null
+  line: number | null
+}
+
+export interface BatchLineTable {
+  batch_id: string
+  line: number
+  custom_id: string
+  at: number
+  bytes: number
+  prediction_id: string
+  state: Generated<'taken' | 'running' | 'completed' | 'failed'>
+  answer: Json<BatchLineAnswer | null>
+}
+
+/** A reply as it would have come over HTTP, or why there was none. */
+export type BatchLineAnswer = { status_code: number; body: unknown } | { code: string; message: string }
 
 export interface EndpointTable {
   id: string

@@ -1,5 +1,6 @@
 import type { Database } from '@millrace/database/connect'
 import { columnsOf } from './columns.ts'
+import { rangeOf } from './id-range.ts'
 import type { PredictionRow } from './present.ts'
 
 /** One prediction of an account, with its run's progress; undefined when there is none, or it was deleted. */
@@ -15,6 +16,23 @@ export async function findPrediction(
     values: [accountId, id],
   })
   return rows[0]
+}
+
+/** Those predictions of an account that are there and were not deleted, in the order of their ids. */
+export async function findPredictions(
+  db: Database,
+  accountId: string,
+  ids: string[],
+): Promise<PredictionRow[]> {
+  if (ids.length === 0) return []
+  const { rows } = await db.pool.query<PredictionRow>({
+    name: 'find-predictions',
+    text: `select ${columnsOf('p')} from predictions p
+           where p.id = any($2::uuid[]) and p.id between $3 and $4 and p.account_id = $1 and p.deleted_at is null
+           order by p.id`,
+    values: [accountId, ids, ...rangeOf(ids)],
+  })
+  return rows
 }
 
 /** What became of an idempotency key in the last 24 hours. */

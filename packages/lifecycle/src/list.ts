@@ -41,6 +41,16 @@ export async function listPredictions(
   }
 }
 
+/** The ids of a filter, newest first: up to `size` of them, older than `after`. */
+export async function listIds(
+  db: Database,
+  filter: ListFilter,
+  { size, after = highestId }: { size: number; after?: string | undefined },
+): Promise<string[]> {
+  const slice = { above: lowestId, below: after, order: 'desc', limit: size, offset: 0 } as const
+  return (await findIds(db, filter, slice)).map(({ id }) => id)
+}
+
 /** Values of lists over this many bytes are left out. */
 const shownBytes = 64 * 1024
 

@@ -36,7 +36,7 @@ export const listPredictions = route(
 )
 
 /** `tag.NAME=value`, any number of times. */
-function tagsOf(query: Record<string, unknown>): Record<string, string> {
+export function tagsOf(query: Record<string, unknown>): Record<string, string> {
   const tags = Object.entries(query).flatMap(([name, value]) =>
     name.startsWith('tag.') ? [[name.slice(4), String([value].flat().at(-1))] as const] : [],
   )

@@ -1,3 +1,4 @@
+import { removeOldBatches } from '@millrace/batches/batches'
 import { databaseNow } from '@millrace/database/clock'
 import type { Database } from '@millrace/database/connect'
 import { idFloor } from '@millrace/database/ids'
@@ -20,6 +21,7 @@ export function createPurge(context: PurgeContext): () => Promise<SweepReport | 
     values: valueWalk(context),
     deleted: batches(atOnce, () => purgePredictions(context, deletedStatement, [])),
     aged: batches(atOnce, () => purgePredictions(context, agedStatement, [retention.rowDays])),
+    batches: batches(batchesAtOnce, () => removeOldBatches(db, retention.rowDays, batchesAtOnce)),
     files: batches(filesAtOnce, () => expireFiles(context)),
     keys: batches(keysAtOnce, () => count(db, keysStatement)),
     secrets: batches(Number.POSITIVE_INFINITY, () => count(db, secretsStatement)),
@@ -86,6 +88,7 @@ async function count(db: Database, statement: string): Promise<number> {
 /** A batch of each takes well under a second. */
 const atOnce = 200
 const keysAtOnce = 1000
+const batchesAtOnce = 20 // with up to 50,000 lines each
 
 // Only what is over: no run, and no webhook still to be sent. `offset 0` has each candidate looked up by itself; without
 // statistics the planner would rather join all there is.

@@ -1,0 +1,148 @@
+import {
+  type LineEnd,
+  linesEnded,
+  linesRun,
+  type NewLine,
+  type OpenLine,
+  takeLines,
+} from '@millrace/batches/batch-lines'
+import type { HeldBatch } from '@millrace/batches/hold-batches'
+import type { BatchRequest } from '@millrace/contract/batch'
+import { createPrediction } from '@millrace/contract/create-prediction'
+import { newId, timeOfId, toTypeId } from '@millrace/database/ids'
+import { ApiError, errorEnvelope } from '../api-error.ts'
+import { checkShape } from '../check-shape.ts'
+import type { Context } from '../context.ts'
+import { draftPrediction } from '../draft-prediction.ts'
+import { checkLine } from './check-line.ts'
+import { type FileLine, readLines } from './read-lines.ts'
+
+/** Takes up to `count` lines more and creates their predictions. */
+export async function feedBatch(context: Context, batch: HeldBatch, count: number): Promise<void> {
+  const { lines, texts, readTo } = await nextLines(context, batch, count)
+  if (lines.length === 0) return
+  if (!(await takeLines(context.db, batch, lines, readTo))) return
+  await acceptLines(
+    context,
+    batch,
+    lines.map((line, index) => ({ ...line, text: texts[index] })),
+  )
+}
+
+/** Creates the predictions of lines that were taken: again, with the same ids, where a process was killed meanwhile. */
+export async function acceptTaken(context: Context, batch: HeldBatch, taken: OpenLine[]): Promise<void> {
+  const lines = await Promise.all(
+    taken.map(async (line) => ({ ...line, text: await textAt(context, batch, line) })),
+  )
+  await acceptLines(context, batch, lines)
+}
+
+/** Takes the lines that are left without running them, so that each has its answer. */
+export async function endRest(context: Context, batch: HeldBatch, count: number): Promise<number> {
+  const { lines, readTo } = await nextLines(context, batch, count)
+  if (lines.length === 0 || !(await takeLines(context.db, batch, lines, readTo))) return 0
+  await linesEnded(
+    context.db,
+    batch.id,
+    lines.map(({ line }) => ({ line, state: 'failed', answer: notRun(batch) })),
+  )
+  return lines.length
+}
+
+/** What a line is answered with that was not run. */
+export function notRun({ status }: HeldBatch) {
+  return status === 'cancelling'
+    ? { code: 'batch_cancelled', message: 'The batch was cancelled before this request was done.' }
+    : { code: 'batch_expired', message: 'The batch was not done within its completion window.' }
+}
+
+async function nextLines({ store, config }: Context, batch: HeldBatch, count: number): Promise<Next> {
+  const next: Next = { lines: [], texts: [], readTo: batch.read_bytes }
+  if (batch.read_lines >= batch.total) return next
+  const source = await store.open(toTypeId('file', batch.input_file_id), {
+    start: batch.read_bytes,
+    end: Number.MAX_SAFE_INTEGER,
+  })
+  if (!source) return next
+  try {
+    for await (const { at, bytes, text } of readLines(source, batch.read_bytes, config.MAX_BODY_BYTES)) {
+      const line = batch.read_lines + next.lines.length
+      const checked = checkLine(text, line + 1)
+      const custom_id = 'request' in checked ? checked.request.custom_id : ''
+      next.lines.push({ line, custom_id, at, bytes, prediction_id: newId() })
+      next.texts.push(text)
+      next.readTo = at + bytes + 1
+      if (next.lines.length === count) break
+    }
+  } finally {
+    source.destroy()
+  }
+  return next
+}
+
+async function textAt(
+  { store, config }: Context,
+  batch: HeldBatch,
+  { at, bytes }: NewLine,
+): Promise<FileLine['text']> {
+  const source = await store.open(toTypeId('file', batch.input_file_id), { start: at, end: at + bytes })
+  if (!source) return undefined
+  for await (const { text } of readLines(source, at, config.MAX_BODY_BYTES)) return text
+  return undefined
+}
+
+async function acceptLines(
+  context: Context,
+  batch: HeldBatch,
+  lines: (NewLine & { text: string | undefined })[],
+): Promise<void> {
+  const running: number[] = []
+  const ends: LineEnd[] = []
+  await Promise.all(
+    lines.map(async (line) => {
+      const checked = checkLine(line.text, line.line + 1)
+      if ('fault' in checked) {
+        ends.push({
+          line: line.line,
+          state: 'failed',
+          answer: { code: checked.fault.code, message: checked.fault.message },
+        })
+        return
+      }
+      try {
+        await perform(context, batch, line.prediction_id, checked.request)
+        running.push(line.line)
+      } catch (error) {
+        // Whatever passes is tried again: the line stays taken.
+        if (!(error instanceof ApiError) || error.id === 'SERVICE_UNAVAILABLE') return
+        const id = toTypeId('req', line.prediction_id)
+        const body = errorEnvelope(error, id)
+        ends.push({ line: line.line, state: 'failed', answer: { status_code: body.error.http_status, body } })
+      }
+    }),
+  )
+  await linesRun(context.db, batch.id, running)
+  await linesEnded(context.db, batch.id, ends)
+}
+
+/** Creates the prediction that a line asks for. Its id is the line's, so that it is created once. */
+async function perform(
+  context: Context,
+  batch: HeldBatch,
+  id: string,
+  { body }: BatchRequest,
+): Promise<void> {
+  const { await: _, ...asked } = checkShape(createPrediction, body, {
+    model: 'INVALID_INPUT',
+    input: 'INVALID_INPUT',
+  }) as ReturnType<typeof createPrediction.parse>
+  const draft = await draftPrediction(context, { accountId: batch.account_id }, asked)
+  await context.acceptance.add({ ...draft, id, createdAt: new Date(timeOfId(id)) })
+}
+
+interface Next {
+  lines: NewLine[]
+  texts: FileLine['text'][]
+  /** Where the next line begins. */
+  readTo: number
+}

@@ -1,0 +1,174 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import { linesEnded, type OpenLine, openLines } from '@millrace/batches/batch-lines'
+import {
+  changeBatch,
+  type HeldBatch,
+  leaveBatch,
+  now,
+  renewBatch,
+  takeBatches,
+} from '@millrace/batches/hold-batches'
+import { isTerminal, type Status } from '@millrace/contract/statuses'
+import { isPassing } from '@millrace/database/faults'
+import { requestCancel } from '@millrace/lifecycle/cancel'
+import type { Context } from '../context.ts'
+import { acceptTaken, endRest, feedBatch, notRun } from './feed-batch.ts'
+import { validateBatch } from './validate-batch.ts'
+import { writeResults } from './write-results.ts'
+
+/**
+ * Works on batches until it is told to stop: takes those that nobody holds, a few at a time, and leads each to its end.
+ * All that it knows is in the database, so another process goes on where one was killed.
+ */
+export function runBatches(context: Context): BatchRunner {
+  const worker = randomUUID()
+  const slots = context.config.BATCH_SLOTS
+  const stopping = new AbortController()
+  const working = new Map<string, Promise<void>>()
+  let done = Promise.resolve()
+
+  async function look(): Promise<void> {
+    const taken = await takeBatches(context.db, worker, slots - working.size)
+    for (const batch of taken) {
+      working.set(
+        batch.id,
+        lead(context, batch, stopping.signal).finally(() => working.delete(batch.id)),
+      )
+    }
+  }
+
+  async function watch(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      if (working.size < slots) {
+        await look().catch((error: unknown) =>
+          context.log.debug({ err: error }, 'batches could not be looked for'),
+        )
+      }
+      await pause(lookMs, stopping.signal)
+    }
+    await Promise.all(working.values())
+  }
+
+  done = watch()
+  return {
+    async stop() {
+      stopping.abort()
+      await done
+    },
+  }
+}
+
+/** Steps on until the batch has ended, or is somebody else's. What passes is waited out. */
+async function lead(context: Context, taken: HeldBatch, stopping: AbortSignal): Promise<void> {
+  for (let held: HeldBatch | undefined = taken; held && held.ended_at === null; ) {
+    const batch: HeldBatch = held
+    if (stopping.aborted) {
+      await leaveBatch(context.db, batch).catch(() => undefined) // its lease ends
+      return
+    }
+    try {
+      const busy = await step(context, batch)
+      if (!busy) await pause(stepMs, stopping)
+      held = await renewBatch(context.db, batch)
+    } catch (error) {
+      context.log[isPassing(error) ? 'debug' : 'error'](
+        { err: error, batch: batch.id },
+        'a batch was held up',
+      )
+      await pause(lookMs, stopping)
+    }
+  }
+}
+
+/** One round of work. Answers whether there is more to do at once. */
+async function step(context: Context, batch: HeldBatch): Promise<boolean> {
+  if (batch.status === 'validating') {
+    await validateBatch(context, batch)
+    return true
+  }
+  const open = await openLines(context.db, batch.id)
+  const ended = open.filter(hasEnded)
+  await linesEnded(
+    context.db,
+    batch.id,
+    ended.map(({ line, status }) => ({ line, state: status === 'succeeded' ? 'completed' : 'failed' })),
+  )
+  const left = open.filter((line) => !ended.includes(line))
+  const isDone = left.length === 0 && batch.read_lines >= batch.total
+  if (batch.late && !isDone && batch.late_at === null) {
+    await changeBatch(context.db, batch, { late_at: now })
+    return true
+  }
+  if (batch.status === 'cancelling' || batch.late_at !== null || (await isSuspended(context, batch))) {
+    return stop(context, batch, left)
+  }
+  const lost = left.filter(({ state, status }) => state === 'taken' && status === null)
+  if (lost.length > 0) await acceptTaken(context, batch, lost.slice(0, feedAtOnce))
+  else if (batch.read_lines < batch.total && left.length <= window - feedAtOnce) {
+    await feedBatch(context, batch, feedAtOnce)
+    return true
+  }
+  return isDone && finish(context, batch)
+}
+
+/** What ran and is not there any more was deleted. */
+function hasEnded({ state, status }: OpenLine): boolean {
+  return status === null ? state === 'running' : isTerminal(status as Status)
+}
+
+/** What runs is cancelled, what was not run never is, and both have their answer. */
+async function stop(context: Context, batch: HeldBatch, open: OpenLine[]): Promise<boolean> {
+  const unborn = open.filter(({ status }) => status === null)
+  await linesEnded(
+    context.db,
+    batch.id,
+    unborn.map(({ line }) => ({ line, state: 'failed', answer: notRun(batch) })),
+  )
+  const running = open.filter(({ status, state }) => status !== null && state === 'running')
+  const asked = await Promise.all(
+    running
+      .slice(0, feedAtOnce)
+      .map(async ({ prediction_id: id }) => ({ id, what: await requestCancel(context.lifecycle, id) })),
+  )
+  const at = asked.filter(({ what }) => what === 'asked').map(({ id }) => id)
+  if (at.length > 0) context.queue.signal('cancel', at)
+  if (await endRest(context, batch, 1_000)) return true
+  if (open.length === 0) return finish(context, batch)
+  return false
+}
+
+/** Counted anew: the answers are written of all lines. */
+async function finish(context: Context, batch: HeldBatch): Promise<boolean> {
+  const current = await renewBatch(context.db, batch)
+  if (current) await writeResults(context, current)
+  return true
+}
+
+/** Nothing more is run for an account that may not ask for it. */
+async function isSuspended({ db }: Context, batch: HeldBatch): Promise<boolean> {
+  const { rows } = await db.pool.query<{ suspended: boolean }>({
+    name: 'batch-account',
+    text: 'select suspended_at is not null as suspended from accounts where id = $1',
+    values: [batch.account_id],
+  })
+  if (!rows[0]?.suspended) return false
+  await changeBatch(db, batch, { status: 'cancelling', cancelling_at: now }, ['in_progress'])
+  return true
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal, ref: false }).catch(() => undefined)
+}
+
+/** Lines of a batch that run, and lines that are taken together. */
+const window = 1_000
+const feedAtOnce = 250
+
+const lookMs = 1_000
+const stepMs = 250
+
+export interface BatchRunner {
+  /** Finishes what it is at, and gives the batches back. */
+  stop(): Promise<void>
+}

@@ -1,0 +1,254 @@
+import OpenAI, { toFile } from 'openai'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type ApiCaller, callerOf, refusalOf } from './api-caller.ts'
+import { givenAccount } from './given-accounts.ts'
+import { type Service, startService } from './harness/service.ts'
+import { until } from './harness/wait.ts'
+
+let service: Service
+let call: ApiCaller
+let client: OpenAI
+beforeAll(async () => {
+  service = await startService({ queue: 'redis', apis: 2, workers: 1, dispatchers: 0 })
+  call = callerOf(service.url, service.apiKey)
+  client = new OpenAI({ apiKey: service.apiKey, baseURL: `${service.url}/v1` })
+})
+afterAll(() => service.stop())
+
+const line = (custom_id: string, input: object, model = 'echo') => ({
+  custom_id,
+  method: 'POST',
+  url: '/v1/predictions',
+  body: { model, input },
+})
+const jsonl = (lines: unknown[]) => lines.map((one) => JSON.stringify(one)).join('\n')
+const parsed = (text: string) =>
+  text
+    .trim()
+    .split('\n')
+    .map((one) => JSON.parse(one))
+
+test("OpenAI's client uploads a file, runs it as a batch and reads the answers", async () => {
+  const lines = [line('b', { n: 1 }), line('a', { fail: 'on purpose' }), line('c', { n: 3 })]
+  const file = await client.files.create({
+    file: await toFile(Buffer.from(jsonl(lines)), 'in.jsonl'),
+    purpose: 'batch',
+  })
+  const made = await client.batches.create({
+    input_file_id: file.id,
+    endpoint: '/v1/predictions' as '/v1/responses',
+    completion_window: '24h',
+    metadata: { night: 'shift' },
+  })
+  expect(made).toMatchObject({
+    object: 'batch',
+    status: 'validating',
+    input_file_id: file.id,
+    metadata: { night: 'shift' },
+  })
+
+  const batch = await ended(made.id)
+  expect(batch).toMatchObject({ status: 'completed', request_counts: { total: 3, completed: 2, failed: 1 } })
+  expect(batch.completed_at).toBeGreaterThanOrEqual(batch.created_at)
+
+  const output = parsed(await (await client.files.content(batch.output_file_id ?? '')).text())
+  expect(
+    output.map(({ custom_id }) => custom_id),
+    'in the order of the lines',
+  ).toEqual(['b', 'c'])
+  expect(output[0]).toMatchObject({
+    error: null,
+    response: { status_code: 200, body: { status: 'succeeded', output: { n: 1 }, model: { name: 'echo' } } },
+  })
+  const errors = parsed(await (await client.files.content(batch.error_file_id ?? '')).text())
+  expect(errors).toMatchObject([
+    {
+      custom_id: 'a',
+      response: { body: { status: 'failed' } },
+      error: { code: 'MODEL_ERROR', message: 'on purpose' },
+    },
+  ])
+  const listed = await client.batches.list({ limit: 1 })
+  expect(listed.data).toMatchObject([{ id: made.id, status: 'completed' }])
+})
+
+test('requests come inline as well; one that is refused has the reply that it would have had', async () => {
+  const requests = [
+    line('good', { n: 1 }),
+    line('no model', {}, 'nobody'),
+    line('wrong', { prompt: 7 }, 'doodle'),
+  ]
+  const { body: made } = await call('POST /v1/batches', { body: { requests } })
+  const batch = await ended(made.id)
+  expect(batch.request_counts).toEqual({ total: 3, completed: 1, failed: 2 })
+  const errors = parsed((await call(`GET /v1/files/${batch.error_file_id}/content`)).text)
+  expect(errors).toMatchObject([
+    {
+      custom_id: 'no model',
+      response: { status_code: 404, body: { error: { error_id: 'MODEL_NOT_FOUND' } } },
+    },
+    { custom_id: 'wrong', response: { status_code: 400, body: { error: { error_id: 'INVALID_INPUT' } } } },
+  ])
+})
+
+test.each([
+  ['text that is no JSON', 'not json', 'invalid_json_line', 1],
+  ['a custom_id that is there twice', jsonl([line('a', {}), line('a', {})]), 'duplicate_custom_id', 2],
+  ['a line that aims elsewhere', jsonl([{ ...line('a', {}), url: '/v1/nowhere' }]), 'invalid_request', 1],
+  ['no lines', '\n\n', 'empty_file', null],
+])(
+  'a file with %s fails whole, says in which line, and nothing of it is run',
+  async (_what, text, code, at) => {
+    const file = await client.files.create({
+      file: await toFile(Buffer.from(text), 'in.jsonl'),
+      purpose: 'batch',
+    })
+    const { body: made } = await call('POST /v1/batches', { body: { input_file_id: file.id } })
+    const batch = await ended(made.id)
+    expect(batch).toMatchObject({
+      status: 'failed',
+      errors: { data: [{ code, line: at }] },
+      output_file_id: null,
+    })
+    const { rows } = await service.db.pool.query(
+      'select from batch_lines l join batches b on b.id = l.batch_id where b.total > 0 and b.status = $1',
+      ['failed'],
+    )
+    expect(rows).toEqual([])
+  },
+)
+
+test('a batch that is cancelled keeps what it did, and says of the rest that it was not run', async () => {
+  const slow = { delay_ms: 60_000 }
+  const requests = [line('quick', { n: 1 }), ...Array.from({ length: 40 }, (_, n) => line(`slow ${n}`, slow))]
+  const { body: made } = await call('POST /v1/batches', { body: { requests } })
+  await until(async () => (await client.batches.retrieve(made.id)).request_counts?.completed === 1, {
+    what: 'the first answer',
+    within: 20_000,
+  })
+  const asked = await client.batches.cancel(made.id)
+  expect(asked.status).toBe('cancelling')
+
+  const batch = await ended(made.id)
+  expect(batch).toMatchObject({
+    status: 'cancelled',
+    request_counts: { total: 41, completed: 1, failed: 40 },
+  })
+  const errors = parsed(await (await client.files.content(batch.error_file_id ?? '')).text())
+  expect(errors).toHaveLength(40)
+  expect(new Set(errors.map(({ error }) => error.code))).toEqual(new Set(['cancelled']))
+  const { body: left } = await call('GET /v1/predictions?status=processing')
+  expect(left.data).toEqual([])
+  expect((await call(`POST /v1/batches/${made.id}/cancel`)).body, 'again').toMatchObject({
+    status: 'cancelled',
+  })
+})
+
+test('what is not done when its window is over is not run', async () => {
+  const requests = [line('a', { delay_ms: 60_000 })]
+  const { body: made } = await call('POST /v1/batches', { body: { requests, completion_window: '1h' } })
+  await until(async () => (await client.batches.retrieve(made.id)).in_progress_at, { what: 'its begin' })
+  await service.db.pool.query(
+    `update batches set expires_at = clock_timestamp() where status = 'in_progress'`,
+  )
+  const batch = await ended(made.id)
+  expect(batch).toMatchObject({ status: 'expired', request_counts: { completed: 0, failed: 1 } })
+})
+
+test('an Idempotency-Key makes one batch', async () => {
+  const body = { requests: [line('a', { n: 1 })] }
+  const headers = { 'idempotency-key': 'the same batch' }
+  const replies = await Promise.all(
+    Array.from({ length: 8 }, () => call('POST /v1/batches', { body, headers })),
+  )
+  expect(new Set(replies.map((reply) => reply.body.id)).size).toBe(1)
+  expect(replies.filter((reply) => reply.headers.get('idempotency-replayed') === 'true')).toHaveLength(7)
+  const other = await call('POST /v1/batches', { body: { requests: [line('b', {})] }, headers })
+  expect(refusalOf(other)).toMatchObject({ status: 422, id: 'IDEMPOTENCY_KEY_REUSED' })
+})
+
+test('a batch whose api is killed goes on in another one, and runs nothing twice', async () => {
+  const requests = Array.from({ length: 300 }, (_, n) => line(`${n}`, { n, delay_ms: 20 }))
+  const { body: made } = await call('POST /v1/batches', { body: { requests } })
+  const holder = async () => {
+    const { rows } = await service.db.pool.query<{ worker: string }>(
+      `select worker from batches where status = 'in_progress' and read_lines > 0`,
+    )
+    return rows[0]?.worker
+  }
+  const first = await until(holder, { what: 'somebody to work on it', within: 20_000 })
+  // Which of the two it is cannot be seen from outside: the first one is killed, and whoever works goes on or takes over.
+  await service.processes.find(({ app }) => app === 'api')?.kill()
+  await until(() => fetch(`${service.urls[1]}/livez`).then(({ ok }) => ok), { what: 'the other api' })
+  const { rows: before } = await service.db.pool.query('select lease_until from batches where worker = $1', [
+    first,
+  ])
+  expect(before.length).toBeLessThanOrEqual(1)
+  const other = callerOf(service.urls[1] ?? '', service.apiKey)
+  const batch = await until(
+    async () => {
+      const { body } = await other(`GET /v1/batches/${made.id}`)
+      return body.status === 'completed' && body
+    },
+    { what: 'the end', within: 60_000 },
+  )
+  expect(batch.request_counts).toEqual({ total: 300, completed: 300, failed: 0 })
+  const { rows } = await service.db.pool.query(
+    `select count(*) as runs, count(distinct input->>'n') as lines from predictions where input->>'delay_ms' = '20'`,
+  )
+  expect(rows).toEqual([{ runs: 300, lines: 300 }])
+  await service.start('api', { PORT: new URL(service.url).port, PUBLIC_URL: service.url })
+  await until(() => fetch(`${service.url}/livez`).then(({ ok }) => ok), { what: 'the first api again' })
+})
+
+test("another account's batch and file are as if they never were", async () => {
+  const { body: made } = await call('POST /v1/batches', { body: { requests: [line('a', { n: 1 })] } })
+  const batch = await ended(made.id)
+  const stranger = callerOf(service.url, (await givenAccount(service)).apiKey)
+  for (const request of [`GET /v1/batches/${made.id}`, `POST /v1/batches/${made.id}/cancel`]) {
+    expect(refusalOf(await stranger(request)), request).toMatchObject({ status: 404, id: 'BATCH_NOT_FOUND' })
+  }
+  expect((await stranger(`GET /v1/files/${batch.output_file_id}/content`)).status).toBe(404)
+  expect((await stranger('POST /v1/batches', { body: { input_file_id: batch.input_file_id } })).status).toBe(
+    404,
+  )
+  expect((await stranger('GET /v1/batches')).body).toMatchObject({ data: [], has_more: false, last_id: null })
+})
+
+test.each([
+  ['neither a file nor requests', {}, 'input_file_id'],
+  ['both', { input_file_id: 'file_x', requests: [line('a', {})] }, 'input_file_id'],
+  [
+    'a window of no known length',
+    { requests: [line('a', {})], completion_window: 'soon' },
+    'completion_window',
+  ],
+  ['a line without a body', { requests: [{ custom_id: 'a', url: '/v1/predictions' }] }, 'requests.0.body'],
+])('a request with %s is refused and says what is wrong', async (_what, body, field) => {
+  expect(refusalOf(await call('POST /v1/batches', { body }))).toEqual({
+    status: 400,
+    id: 'INVALID_PARAMETER',
+    fields: [field],
+  })
+})
+
+test('batches are listed newest first, page by page', async () => {
+  const made: string[] = []
+  for (let n = 0; n < 3; n++) {
+    made.push((await call('POST /v1/batches', { body: { requests: [line('a', { n })] } })).body.id)
+  }
+  const seen: string[] = []
+  for await (const batch of client.batches.list({ limit: 2 })) seen.push(batch.id)
+  expect(seen.slice(0, 3)).toEqual(made.toReversed())
+  expect(new Set(seen).size).toBe(seen.length)
+})
+
+async function ended(id: string) {
+  return until(
+    async () => {
+      const found = await client.batches.retrieve(id)
+      return ['completed', 'failed', 'expired', 'cancelled'].includes(found.status) && found
+    },
+    { what: `the end of ${id}`, within: 60_000 },
+  )
+}
