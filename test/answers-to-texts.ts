@@ -33,7 +33,10 @@ export const answers: Record<string, string[]> = {
   '400 INVALID_DATE_FORMAT': ['listPredictions query from', 'listPredictions query to'],
   '400 INVALID_PARAMETER': [
     'createPrediction body await',
+    'createPrediction body expires_in',
+    'createPrediction body priority',
     'createPrediction body privacy',
+    'createPrediction body run_at',
     'createPrediction body stream',
     'createPrediction body tags.NAME',
     'createPrediction body timeouts.run',
@@ -90,6 +93,7 @@ export const answers: Record<string, string[]> = {
   '404 MODEL_NOT_FOUND': [
     'createPrediction body model',
     'getModel path slug',
+    'getModelHealth path slug',
     'listPredictions query model',
     'run body model',
   ],

@@ -67,7 +67,7 @@ test('within a priority the first one in is the first one out', async () => {
   const given = await givenWaiting(model, { high: 30, normal: 30, low: 30 })
 
   const taken: string[] = []
-  for (let n = 0; taken.length < 90; n++) taken.push(...(await take(model, 1)))
+  while (taken.length < 90) taken.push(...(await take(model, 1)))
 
   for (const ids of Object.values(given)) expect(taken.filter((id) => ids.includes(id))).toEqual(ids)
 })

@@ -44,10 +44,10 @@ export async function presentPlaced(context: Context, row: PredictionRow): Promi
 
 async function placeOf({ lines, log }: Placing, row: PredictionRow): Promise<Place | undefined> {
   const now = databaseNow()
-  // What was created just now has not been read back: it is the last in line, unless it starts later.
+  // What was created just now has not been read back: it is in line since then, unless it starts later.
   const waits = row.waits ?? (row.run_at === null || row.run_at.getTime() <= now)
   if (row.status !== 'pending' || !waits) return undefined
-  const turn = row.turn ?? Number.POSITIVE_INFINITY
+  const turn = row.turn ?? row.created_at.getTime() / 1000
   try {
     return placeIn(await lines.of(row.model), { priority: row.priority, turn }, now)
   } catch (error) {

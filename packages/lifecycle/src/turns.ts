@@ -7,9 +7,9 @@
  * steady flood of high; an order by age alone would leave high behind whatever came before it.
  */
 export function turnsOf(limit: number, draw = Math.random()): [low: number, normal: number] {
-  const low = Math.floor(limit * share.low + draw)
-  return [low, Math.floor(limit * (share.low + share.normal) + draw) - low]
+  const low = Math.floor((limit * share.low) / 10 + draw)
+  return [low, Math.floor((limit * (share.low + share.normal)) / 10 + draw) - low]
 }
 
-/** Of the turns of a model, while every line has some to take. */
-export const share = { high: 0.6, normal: 0.3, low: 0.1 } as const
+/** Of ten turns of a model, while every line has some to take. */
+export const share = { high: 6, normal: 3, low: 1 } as const
