@@ -26,6 +26,10 @@ export function fitting(document: ApiDocument, schema: Schema): fc.Arbitrary<unk
         maxLength: 3,
       })
     case 'string':
+      if (schema.format === 'date-time')
+        return fc
+          .date({ min: new Date(0), max: new Date('2026-01-01'), noInvalidDate: true })
+          .map((date) => date.toISOString())
       return fc.oneof(
         fc.constantFrom('http://127.0.0.1:9/x', 'completed', '*', 'prediction.failed', ''),
         fc.string({ maxLength: 20 }),
@@ -60,6 +64,7 @@ export interface Parameter {
 export interface Schema {
   $ref?: string
   type?: string
+  format?: string
   const?: unknown
   enum?: unknown[]
   anyOf?: Schema[]

@@ -140,12 +140,13 @@ type Statistics = {
   hotShare: number
 }
 
+/** What a worker says every few seconds is no prediction's. */
 async function statistics({ pool }: Database): Promise<Statistics> {
   const predictions = `filter (where relname like 'predictions\\_%')`
   const { rows } = await pool.query<Statistics>(
     `select sum(n_tup_ins + n_tup_upd + n_tup_del)::integer as "rowWrites",
        coalesce(sum(n_tup_hot_upd) ${predictions} / nullif(sum(n_tup_upd) ${predictions}, 0), 0)::float8 as "hotShare"
-     from pg_stat_user_tables`,
+     from pg_stat_user_tables where relname not in ('workers', 'run_times')`,
   )
   return rows[0] ?? { rowWrites: 0, hotShare: 0 }
 }

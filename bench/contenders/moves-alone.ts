@@ -65,6 +65,9 @@ const draftOf = (accountId: string, model: string): Draft => ({
   tags: {},
   files: [],
   timeouts: { start: 600, run: 600 },
+  priority: 'normal',
+  runAt: null,
+  expiresIn: null,
   createdAt: new Date(),
   idempotency: null,
 })

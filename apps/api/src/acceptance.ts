@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { createBatcher } from '@millrace/database/batch'
+import { databaseNow } from '@millrace/database/clock'
 import { faultOf, isUnreachable } from '@millrace/database/faults'
 import { accept, type Draft } from '@millrace/lifecycle/accept'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
@@ -99,7 +100,9 @@ async function acceptSurely(lifecycle: Lifecycle, drafts: Draft[]): Promise<bool
 }
 
 function ring(queue: Queue, drafts: Draft[]): void {
-  for (const { pool, model } of drafts) queue.ring(pool, model)
+  // What starts later is rung for when it is due.
+  const due = drafts.filter(({ runAt }) => runAt === null || runAt.getTime() <= databaseNow())
+  for (const { pool, model } of due) queue.ring(pool, model)
   const opened = drafts.filter(({ webhook }) => webhook?.events.includes('prediction.created'))
   if (opened.length > 0)
     queue.signal(

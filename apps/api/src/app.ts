@@ -22,7 +22,7 @@ import { deleteFile, getFile, listFiles, uploadFile } from './routes/files.ts'
 import { getPrediction } from './routes/get-prediction.ts'
 import { listDeliveries } from './routes/list-deliveries.ts'
 import { listPredictions } from './routes/list-predictions.ts'
-import { getModel, listModels } from './routes/models.ts'
+import { getModel, getModelHealth, listModels } from './routes/models.ts'
 import { livez, openapi, readyz, root } from './routes/service.ts'
 import { streamPrediction } from './routes/stream-prediction.ts'
 import * as webhooks from './routes/webhooks.ts'
@@ -39,6 +39,7 @@ export const routes: readonly Route[] = [
   listDeliveries,
   listModels,
   getModel,
+  getModelHealth,
   run,
   listJobs,
   getJob,

@@ -16,6 +16,7 @@ import { type Acceptance, createAcceptance } from './acceptance.ts'
 import type { Callers } from './authenticate.ts'
 import { type Changes, watchChanges } from './changes.ts'
 import type { Config } from './config.ts'
+import { keepLines, type Lines } from './lines.ts'
 
 /** Opens everything the routes need. Throws when the database, the store or the models cannot be opened. */
 export async function openContext(config: Config, log: Log): Promise<Context> {
@@ -65,6 +66,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
     callers: new Map(),
     acceptance: createAcceptance(lifecycle, queue),
     changes,
+    lines: keepLines(db),
     draining: new AbortController(),
     async close() {
       changes.close()
@@ -103,6 +105,7 @@ export interface Context {
   callers: Callers
   acceptance: Acceptance
   changes: Changes
+  lines: Lines
   draining: AbortController
   close(): Promise<void>
 }

@@ -1,5 +1,6 @@
 import type { Caller } from '@millrace/accounts/api-keys'
 import type { CreatePrediction } from '@millrace/contract/create-prediction'
+import { databaseNow } from '@millrace/database/clock'
 import { newId, timeOfId } from '@millrace/database/ids'
 import { seal } from '@millrace/keys/seal'
 import type { Draft } from '@millrace/lifecycle/accept'
@@ -21,6 +22,7 @@ export async function draftPrediction(
   userAgent = '',
 ): Promise<Draft> {
   const model = findModel(context, request.model)
+  const runAt = startOf(request.run_at)
   const webhook = await checkWebhook(context.guard, request.webhook)
   const input = validInput(context, model, request.input)
   const { shown, sealedInput } = sealSecrets(context, model, input)
@@ -40,6 +42,9 @@ export async function draftPrediction(
     tags: request.tags ?? {},
     files,
     timeouts: timeoutsOf(model, request.timeouts),
+    priority: request.priority ?? 'normal',
+    runAt,
+    expiresIn: request.expires_in ?? null,
     createdAt: new Date(timeOfId(id)),
     idempotency: null,
   }
@@ -95,5 +100,17 @@ function timeoutsOf(model: ModelDescription, asked: CreatePrediction['timeouts']
   }
   return { start: asked?.start ?? start, run: asked?.run ?? run }
 }
+
+/** Not so late that the files of its input could be gone by then. */
+function startOf(runAt: string | undefined): Date | null {
+  if (runAt === undefined) return null
+  // The database knows no year 0.
+  const moment = new Date(Math.max(0, Date.parse(runAt)))
+  if (moment.getTime() <= databaseNow() + latestStartDays * 86_400_000) return moment
+  const message = `must be at most ${latestStartDays} days from now`
+  throw new ApiError('INVALID_PARAMETER', `run_at ${message}.`, { fields: [{ path: 'run_at', message }] })
+}
+
+const latestStartDays = 14
 
 const mask = '••••••••'

@@ -22,6 +22,7 @@ import { createPurge } from './sweep/purge.ts'
 import { releaseDead } from './sweep/release-expired.ts'
 import { createStrayRemoval } from './sweep/remove-strays.ts'
 import { ringLost } from './sweep/ring-lost.ts'
+import { startDue } from './sweep/start-due.ts'
 import { type Sweep, startSweeps } from './sweep/sweep.ts'
 
 const config = orExit(readConfig)
@@ -107,6 +108,7 @@ function sweepsOf(settings: Config, bells: Queue, dispatcher: Dispatch): Sweep[]
     dispatcher.wake()
   }
   return [
+    { name: 'start-due', everySeconds: sweepSeconds, run: () => startDue(db, bells) },
     { name: 'ring-lost', everySeconds: sweepSeconds, run: () => ringLost(db, bells) },
     {
       name: 'release-expired',

@@ -20,6 +20,9 @@ export async function performAndReport(worker: Worker, claim: Claim, model: Serv
     const seconds = elapsed()
     worker.log.info({ ...about, ...lineOf(report), seconds }, 'run')
     runs.inc({ model: about.model, result: report.result })
+    // What was stopped or could not be done tells nothing of how long a run holds its place.
+    const { kind } = report.outcome
+    if (kind === 'succeeded' || kind === 'failed') worker.runTimes.add(about.model, seconds)
     durations.observe({ model: about.model }, seconds)
   } catch (err) {
     // Its lease is renewed no more, so it is run again, and counted as a crash: that cannot go on for ever.

@@ -73,7 +73,7 @@ function hear(worker: Worker, run: Run, event: RunEvent, onBegin: () => void): v
   switch (event.kind) {
     case 'ready':
       onBegin()
-      run.events.holdUntil(begin(worker, run))
+      run.events.holdUntil(begin(worker, run, event.coldBoot))
       break
     case 'output':
       // Files are shown when the output is whole: until it is kept there is no URL for them.

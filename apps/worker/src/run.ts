@@ -17,10 +17,10 @@ export interface Run {
 }
 
 /** The model is ready: starting becomes processing. Once per attempt, however often it is called. */
-export function begin(worker: Worker, run: Run): Promise<void> {
+export function begin(worker: Worker, run: Run, coldBoot?: boolean): Promise<void> {
   const { beginning, queue } = worker
   const { id, attempt } = run.claim
-  run.begun ??= insist(worker, run, () => beginning.add({ id, attempt })).then((row) => {
+  run.begun ??= insist(worker, run, () => beginning.add({ id, attempt, coldBoot })).then((row) => {
     if (!row) run.hold.stop('lost')
     queue.signal('changed', [id])
     if (row?.owes ?? true) queue.signal('due', [id])

@@ -4,6 +4,7 @@ import { faultOf } from '@millrace/database/faults'
 import { toTypeId } from '@millrace/database/ids'
 import { sanitiseText } from '@millrace/database/sanitise'
 import { maxAttempts } from '@millrace/lifecycle/lifecycle'
+import { expiredText } from '@millrace/lifecycle/overdue'
 import { type HandBack, handBack } from '@millrace/lifecycle/release'
 import type { Ending } from '@millrace/lifecycle/settle'
 import type { Outcome } from '@millrace/providers/provider'
@@ -53,6 +54,7 @@ async function settleAborted(worker: Worker, run: Run): Promise<Settlement> {
     case 'cancel':
       return end(worker, run, { verb: 'cancel', id, attempt })
     case 'start-timeout': {
+      if (run.claim.expires) return fail(worker, run, 'EXPIRED', expiredText)
       const text = `The model was not ready within the ${row.timeouts.start} s this prediction had to start. Raise timeouts.start.`
       return fail(worker, run, 'START_TIMEOUT', text)
     }

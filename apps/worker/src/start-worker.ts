@@ -14,12 +14,14 @@ import type { Log } from '@millrace/process/log'
 import { type Bell, openQueue } from '@millrace/queue/open-queue'
 import { createFileUrls } from '@millrace/storage/file-urls'
 import { openStore } from '@millrace/storage/store'
+import { announce } from './announce.ts'
 import { type Claimer, claimRuns } from './claim-runs.ts'
 import type { Config } from './config.ts'
 import { createEventBuffer } from './event-buffer.ts'
 import { createLease } from './lease.ts'
 import { outlast } from './outlast.ts'
 import { performAndReport } from './report-run.ts'
+import { createRunTimes } from './run-times.ts'
 import { serveModels } from './serve-models.ts'
 import { watchClaims } from './watch-claims.ts'
 import { openWorkFolder } from './work-folder.ts'
@@ -51,6 +53,7 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
   ]
   void wakeAll()
   const watch = watchClaims(lifecycle.db, claimer, log)
+  const announcing = announce(worker)
 
   let draining = false
   return {
@@ -67,6 +70,7 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
       for (const timer of timers) clearInterval(timer)
       await Promise.race([Promise.all(stopAnswering.map((stop) => stop())), delay(closeMs)])
       await finish(worker, claimer)
+      await Promise.race([announcing.stop(), delay(closeMs)])
       await Promise.race([close(worker), delay(closeMs)])
     },
   }
@@ -130,6 +134,7 @@ async function openWorker(config: Config, log: Log): Promise<Worker> {
       appended: (ids) => queue.signal('changed', ids),
       onDropped: (err) => log.error({ err }, 'events of a run could not be stored'),
     }),
+    runTimes: createRunTimes(),
     ...moves(lifecycle, log),
   }
 }

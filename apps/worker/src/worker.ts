@@ -1,5 +1,5 @@
 import type { Batcher } from '@millrace/database/batch'
-import type { Fence } from '@millrace/lifecycle/claim'
+import type { Beginning } from '@millrace/lifecycle/begin'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import type { MovedRow } from '@millrace/lifecycle/outbox'
 import type { Ending } from '@millrace/lifecycle/settle'
@@ -13,6 +13,7 @@ import type { FileStore } from '@millrace/storage/store'
 import type { Config } from './config.ts'
 import type { EventBuffer } from './event-buffer.ts'
 import type { Lease } from './lease.ts'
+import type { RunTimes } from './run-times.ts'
 
 /** What the steps of a run share. */
 export interface Worker {
@@ -29,8 +30,9 @@ export interface Worker {
   models: ReadonlyMap<string, ServedModel>
   lease: Lease
   events: EventBuffer
+  runTimes: RunTimes
   /** Moves of concurrent runs share statements; each waits out an outage of the database. */
-  beginning: Batcher<Fence, MovedRow | undefined>
+  beginning: Batcher<Beginning, MovedRow | undefined>
   settling: Batcher<Ending, MovedRow | undefined>
 }
 

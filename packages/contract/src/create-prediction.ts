@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { priorities } from './priorities.ts'
 
 /** `webhook` on create: a bare URL means all events that need no opt-in. */
 export const webhookRequest = z.union([
@@ -38,6 +39,24 @@ export const createPrediction = z
         run: z.int().min(1).max(86_400).optional().describe('Seconds a run may take'),
       })
       .optional(),
+    priority: z
+      .enum(priorities)
+      .optional()
+      .describe(
+        'Who goes first while runs of a model wait: of ten turns high has six, normal three, low one',
+      ),
+    run_at: z.iso
+      .datetime({ offset: true })
+      .optional()
+      .describe('Not before this time, at most 14 days ahead; a time that has passed means now'),
+    expires_in: z
+      .int()
+      .min(1)
+      .max(86_400 * 14)
+      .optional()
+      .describe(
+        'Seconds, from its creation or run_at on, by which it must have begun, or it fails with EXPIRED',
+      ),
     privacy: z.literal('private').optional(),
   })
   .meta({ id: 'CreatePrediction' })

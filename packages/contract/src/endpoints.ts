@@ -4,7 +4,7 @@ import { createPrediction, job, run, runAccepted, runResult } from './create-pre
 import type { ErrorId } from './errors.ts'
 import { file, fileDeleted, fileList } from './file.ts'
 import { exportPredictionsQuery, listPredictionsQuery, pageQuery, predictionList } from './lists.ts'
-import { anthropicModelList, model, modelArray, modelList } from './model.ts'
+import { anthropicModelList, model, modelArray, modelHealth, modelList } from './model.ts'
 import { prediction, predictionActed } from './prediction.ts'
 import {
   createEndpoint,
@@ -168,6 +168,15 @@ export const endpoints = {
     aliases: [{ method: 'get', path: '/v1/model/{slug}', dialect: 'skytells' }],
     errors: ['MODEL_NOT_FOUND', 'INVALID_PARAMETER'],
     replies: { 200: { description: 'The model', schema: model } },
+  },
+  getModelHealth: {
+    method: 'get',
+    path: '/v1/models/{slug}/health',
+    tag: 'Models',
+    summary: 'Get how a model does: its queue, its workers and its run times',
+    params: slug,
+    errors: ['MODEL_NOT_FOUND'],
+    replies: { 200: { description: 'As of a second ago at most', schema: modelHealth } },
   },
   run: {
     method: 'post',

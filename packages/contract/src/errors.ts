@@ -166,7 +166,12 @@ export const errors = {
     message: 'The run took longer than its time limit.',
     advice: 'Raise `timeouts.run`, or ask for less at once.',
   },
-  EXPIRED: { status: 410, retryable: false, message: 'The prediction expired.', advice: 'Create it again.' },
+  EXPIRED: {
+    status: 410,
+    retryable: false,
+    message: 'The prediction had not begun within its `expires_in`.',
+    advice: 'Create it again, with more time or a higher `priority`.',
+  },
   WORKER_LOST: {
     status: 503,
     retryable: false,

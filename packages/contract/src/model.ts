@@ -16,6 +16,24 @@ export const model = z
   })
   .meta({ id: 'Model' })
 
+/** How a model does now. */
+export const modelHealth = z
+  .object({
+    model: z.string(),
+    status: z.enum(['operational', 'offline']).describe('offline: no worker serves it'),
+    hosts: z.array(z.looseObject({ host: z.string() })).describe('Where it runs, if elsewhere'),
+    queue: z.object({
+      waiting: z.int().describe('Free to start now'),
+      waiting_capped: z.literal(true).optional().describe('More wait than were counted'),
+      running: z.int(),
+    }),
+    workers: z.int().describe('That serve it'),
+    run_time: z
+      .object({ median: z.number().nullable(), p95: z.number().nullable(), samples: z.int() })
+      .describe('Seconds from claim to end of the newest runs, up to 200'),
+  })
+  .meta({ id: 'ModelHealth' })
+
 /** `GET /v1/models` for clients that send `x-api-key`. */
 export const modelArray = z.array(model)
 
@@ -45,3 +63,5 @@ export const anthropicModelList = z
     last_id: z.string().nullable(),
   })
   .meta({ id: 'AnthropicModelList' })
+
+export type ModelHealth = z.infer<typeof modelHealth>

@@ -1,9 +1,20 @@
 import { z } from 'zod'
 import { predictionErrorIds } from './errors.ts'
+import { priorities } from './priorities.ts'
 import { statuses } from './statuses.ts'
 
 /** A moment: ISO 8601, UTC, milliseconds. */
 export const time = z.iso.datetime({ precision: 3 })
+
+/** Where a prediction waits in the line of its model. */
+export const queuePlace = z
+  .object({
+    position: z.int().min(1).describe('1 is next; exact for the first hundred'),
+    position_capped: z.literal(true).optional().describe('There are at least so many before it'),
+    estimated_seconds: z.number().nullable().describe('Until it starts; null while nothing is known'),
+    estimated_start_at: time.nullable(),
+  })
+  .describe('While it waits; only where one prediction is asked for')
 
 /** One prediction, as every route and webhook shows it. */
 export const prediction = z
@@ -42,6 +53,14 @@ export const prediction = z
       attempts: z.int(),
       cancel_requested_at: time.nullable(),
       tags: z.record(z.string(), z.string()),
+      priority: z.enum(priorities),
+      run_at: time.nullable(),
+      expires_in: z.int().nullable(),
+      cold_boot: z
+        .boolean()
+        .nullable()
+        .describe('Whether the model had to be started for it; null before that is known'),
+      queue: queuePlace.optional(),
       truncated: z.array(z.string()).optional(),
     }),
     urls: z.object({ get: z.string(), cancel: z.string(), stream: z.string(), delete: z.string() }),
@@ -52,3 +71,4 @@ export const prediction = z
 export const predictionActed = prediction.extend({ success: z.literal(true) }).meta({ id: 'PredictionActed' })
 
 export type Prediction = z.infer<typeof prediction>
+export type QueuePlace = z.infer<typeof queuePlace>

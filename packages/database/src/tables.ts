@@ -1,4 +1,5 @@
 import type { BatchStatus } from '@millrace/contract/batch'
+import type { Priority } from '@millrace/contract/priorities'
 import type { Status } from '@millrace/contract/statuses'
 import type { ColumnType, Generated, JSONColumnType } from 'kysely'
 
@@ -63,6 +64,10 @@ export interface Tables {
     response: string | null
     error: string | null
   }
+  /** The newest run times of a model, oldest first: seconds from claim to end. */
+  run_times: { model: string; seconds: number[]; updated_at: Date }
+  /** Who is up, and what it serves. */
+  workers: { name: string; models: string[]; seen_at: Date }
   migrations: { name: string; applied_at: Generated<Date> }
 }
 
@@ -91,6 +96,10 @@ export interface PredictionTable {
   cancel_requested_at: Date | null
   deleted_at: Date | null
   expired_at: Date | null
+  priority: Generated<Priority>
+  run_at: Date | null
+  expires_in: number | null
+  cold_boot: boolean | null
 }
 
 export interface RunTable {
@@ -109,6 +118,11 @@ export interface RunTable {
   cancel_requested_at: Date | null
   start_by: Date
   run_by: Date | null
+  /** The index of its priority in `priorities`. */
+  priority: Generated<number>
+  turn: Generated<Date>
+  parked_until: Date | null
+  expires_at: Date | null
 }
 
 export interface FileTable {

@@ -1,3 +1,4 @@
+import { type Priority, priorities } from '@millrace/contract/priorities'
 import type { Status } from '@millrace/contract/statuses'
 import { faultOf } from '@millrace/database/faults'
 import { ensurePartitions } from '@millrace/database/partitions'
@@ -64,6 +65,10 @@ export function rowOf(draft: Draft): PredictionRow {
     cancel_requested_at: null,
     deleted_at: null,
     expired_at: null,
+    priority: draft.priority,
+    run_at: draft.runAt,
+    expires_in: draft.expiresIn,
+    cold_boot: null,
   }
 }
 
@@ -97,6 +102,10 @@ function parameterOf(draft: Draft): Record<string, unknown> {
     files: JSON.stringify(draft.files),
     timeouts: JSON.stringify(draft.timeouts),
     start_seconds: draft.timeouts.start,
+    priority: draft.priority,
+    lane: priorities.indexOf(draft.priority),
+    run_at: draft.runAt?.toISOString() ?? null,
+    expires_in: draft.expiresIn,
     created_at: draft.createdAt.toISOString(),
     key: draft.idempotency?.key ?? null,
     fingerprint: draft.idempotency && `\\x${draft.idempotency.fingerprint.toString('hex')}`,
@@ -114,6 +123,7 @@ const statement = `
     select * from json_to_recordset($1) as i(
       id uuid, account_id uuid, model text, model_type text, pool text, stream boolean, source text, input text,
       sealed_input bytea, webhook text, tags text, files text, timeouts text, start_seconds integer,
+      priority text, lane smallint, run_at timestamptz, expires_in integer,
       created_at timestamptz, key text, fingerprint bytea, status_code smallint)
   ), keys as (
     insert into idempotency_keys as k (account_id, key, fingerprint, prediction_id, status_code, created_at)
@@ -129,18 +139,20 @@ const statement = `
     select * from incoming where key is null or id in (select prediction_id from keys)
   ), stored as (
     insert into predictions (id, account_id, model, model_type, status, stream, source, input, sealed_input, webhook,
-                             tags, files, timeouts, created_at, updated_at)
+                             tags, files, timeouts, priority, run_at, expires_in, created_at, updated_at)
     select id, account_id, model, model_type, 'pending', stream, source, input::json, sealed_input, webhook::json,
-           tags::json, files::json, timeouts::json, created_at, created_at
+           tags::json, files::json, timeouts::json, priority, run_at, expires_in, created_at, created_at
     from accepted
     on conflict (id) do nothing
     returning id
   ), fresh as materialized (
     select a.* from accepted a join stored using (id)
   ), started as (
-    insert into runs (prediction_id, account_id, model, pool, run_at, start_by)
-    select id, account_id, model, pool, clock_timestamp(), clock_timestamp() + make_interval(secs => start_seconds)
-    from fresh
+    -- what may not begin yet is parked; its time counts from when it may
+    insert into runs (prediction_id, account_id, model, pool, priority, turn, run_at, parked_until, start_by, expires_at)
+    select id, account_id, model, pool, lane, t.moment, t.moment, case when t.moment = run_at then t.moment end,
+           t.moment + make_interval(secs => least(start_seconds, expires_in)), t.moment + make_interval(secs => expires_in)
+    from fresh, lateral (select greatest(clock_timestamp(), run_at) as moment) t
   ), tagged as (
     insert into prediction_tags (account_id, name, value, prediction_id)
     select account_id, t.key, t.value, id from fresh, json_each_text(tags::json) t
@@ -173,6 +185,11 @@ export interface Draft {
   tags: Record<string, string>
   files: PredictionFile[]
   timeouts: { start: number; run: number }
+  priority: Priority
+  /** Not before; a time that has passed means now. */
+  runAt: Date | null
+  /** Seconds, from when it may begin, by which it must have. */
+  expiresIn: number | null
   createdAt: Date
   idempotency: { key: string; fingerprint: Buffer; statusCode: number } | null
 }

@@ -9,9 +9,9 @@ import { transitions } from './transitions.ts'
 
 /**
  * The model is loaded and the run begins: starting becomes processing and the run's deadline starts. A re-run is
- * processing already and only gets a new deadline. Answers the row of each fence that still holds, else undefined.
+ * processing already and only gets a new deadline. Notes whether the model had to be started for it. Answers the row of each fence that still holds, else undefined.
  */
-export async function begin(lifecycle: Lifecycle, fences: Fence[]): Promise<(MovedRow | undefined)[]> {
+export async function begin(lifecycle: Lifecycle, fences: Beginning[]): Promise<(MovedRow | undefined)[]> {
   const rows = await retryConflicts(() =>
     transaction(lifecycle.db, async (client) => {
       const ids = fences.map(({ id }) => id)
@@ -38,11 +38,11 @@ export async function begin(lifecycle: Lifecycle, fences: Fence[]): Promise<(Mov
 // Whether it is the first begin is read from the locked run, the one place that two begins at once agree on.
 const statement = `
   with held as materialized (
-    select r.prediction_id, r.attempt, r.run_by is null as first from runs r
-    join json_to_recordset($1) as i(id uuid, attempt integer) on r.prediction_id = i.id and r.attempt = i.attempt
+    select r.prediction_id, r.attempt, r.run_by is null as first, i."coldBoot" as cold_boot from runs r
+    join json_to_recordset($1) as i(id uuid, attempt integer, "coldBoot" boolean) on r.prediction_id = i.id and r.attempt = i.attempt
   ), moved as (
     update predictions p
-    set status = 'processing', started_at = coalesce(p.started_at, greatest(clock_timestamp(), p.created_at)),
+    set status = 'processing', cold_boot = held.cold_boot, started_at = coalesce(p.started_at, greatest(clock_timestamp(), p.created_at)),
         updated_at = greatest(clock_timestamp(), p.updated_at)
     from held
     where p.id = held.prediction_id and p.id between $2 and $3 and p.attempt = held.attempt
@@ -60,5 +60,11 @@ const statement = `
     from moved join timed on timed.prediction_id = moved.id where moved.first
   )
   select ${movedColumns('moved')}, moved.first, timed.event_seq, ${endpointsOf('moved')} from moved join timed on timed.prediction_id = moved.id`
+
+/** A run that begins. */
+export type Beginning = Fence & {
+  /** Whether its model had to be started; left out where nobody can tell. */
+  coldBoot?: boolean | undefined
+}
 
 type BegunRow = MovedRow & { event_seq: number; first: boolean; endpoints: SubscribedEndpoint[] | null }

@@ -8,15 +8,16 @@ import { endpointsOf, type Moved, postEvents, type SubscribedEndpoint } from './
 import type { PredictionRow } from './present.ts'
 import { renew } from './renew.ts'
 import { transitions } from './transitions.ts'
+import { turnsOf } from './turns.ts'
 
 /**
- * Takes up to `limit` free runs of `model` for `worker`, oldest first: the attempt rises, the lease runs from the
+ * Takes up to `limit` free runs of `model` for `worker`, as ./turns.ts says: the attempt rises, the lease runs from the
  * database's clock, and what was pending becomes starting. Where the model is `warm` it begins with that: what had not
  * begun is processing, and its time to run counts. A run that somebody holds is not free, so a bell that rings twice
  * claims nothing the second time.
  */
 export async function claim(lifecycle: Lifecycle, request: ClaimRequest): Promise<Claim[]> {
-  const { model, limit, worker, leaseSeconds, warm = false } = request
+  const { model, limit, worker, leaseSeconds, warm = false, draw } = request
   let taken: ClaimedRow[] = []
   let answeredAt = 0
   const rows = await retryConflicts(() =>
@@ -25,7 +26,7 @@ export async function claim(lifecycle: Lifecycle, request: ClaimRequest): Promis
       const picked = await client.query<{ prediction_id: string }>({
         name: 'pick',
         text: pickStatement,
-        values: [model, limit, maxAttempts],
+        values: [model, limit, maxAttempts, ...turnsOf(limit, draw)],
       })
       const ids = picked.rows.map((row) => row.prediction_id)
       if (ids.length === 0) return []
@@ -48,6 +49,7 @@ export async function claim(lifecycle: Lifecycle, request: ClaimRequest): Promis
     startBy: answeredAt + row.start_seconds * 1000,
     crashes: row.crashes,
     begun: row.begun,
+    expires: row.expires,
     owes: row.owes ?? false,
   }))
 }
@@ -79,11 +81,23 @@ function movesOf(row: ClaimedRow): Moved[] {
 }
 
 // Picking is a statement of its own for the reason that ./hold-runs.ts gives.
+// Each part of it is a scan from the front of a line; the turns that a line cannot use fall to the last part.
 const pickStatement = `
-  select prediction_id from runs
-  where model = $1 and run_at <= clock_timestamp() and ${isFree('$3')}
-  order by prediction_id limit $2
-  for update skip locked`
+  with low as materialized (${frontOf('priority = 2', '$4')}),
+  normal as materialized (${frontOf('priority = 1', '$5')}),
+  others as materialized (${frontOf(
+    `prediction_id <> all(array(select prediction_id from low union all select prediction_id from normal))`,
+    '$2 - (select count(*) from low) - (select count(*) from normal)',
+  )})
+  select prediction_id from low union all select prediction_id from normal union all select prediction_id from others`
+
+function frontOf(which: string, limit: string): string {
+  return `
+    select prediction_id from runs
+    where model = $1 and ${which} and run_at <= clock_timestamp() and ${isFree('$3')}
+    order by priority, turn, prediction_id limit ${limit}
+    for update skip locked`
+}
 
 const claimStatement = `
   with found as materialized (
@@ -102,15 +116,17 @@ const claimStatement = `
     from found
     where r.prediction_id = any($1::uuid[]) and r.prediction_id = found.prediction_id
     returning r.prediction_id, r.attempt, r.event_seq, r.crashes, found.begins, found.waits,
-      extract(epoch from r.start_by - clock_timestamp())::float8 as start_seconds
+      extract(epoch from least(r.start_by, r.expires_at) - clock_timestamp())::float8 as start_seconds,
+      coalesce(r.expires_at <= r.start_by, false) as expires
   ), moved as (
     update predictions p
     set status = case when held.begins then 'processing' when p.status = 'pending' then 'starting' else p.status end,
+        cold_boot = case when held.begins then false else p.cold_boot end,
         started_at = case when held.begins then coalesce(p.started_at, greatest(clock_timestamp(), p.created_at)) else p.started_at end,
         attempt = held.attempt, updated_at = greatest(clock_timestamp(), p.updated_at)
     from held
     where p.id = held.prediction_id and p.id between $2 and $3
-    returning ${columnsOf('p')}, held.event_seq, held.start_seconds, held.crashes, held.attempt = 1 as first,
+    returning ${columnsOf('p')}, held.event_seq, held.start_seconds, held.expires, held.crashes, held.attempt = 1 as first,
       held.begins as begun, held.begins and held.waits as starts
   ), told as (
     insert into prediction_events (prediction_id, seq, kind, attempt, data, created_at)
@@ -125,6 +141,8 @@ export interface ClaimRequest {
   leaseSeconds: number
   /** The model is set up and takes its input as it is, so that a run begins as soon as it is claimed. */
   warm?: boolean
+  /** Which turn this is, from 0 to 1: by chance, unless it is given. */
+  draw?: number
 }
 
 /** A run that this worker holds. Every later write names `id` and `attempt`: that is the fence. */
@@ -132,6 +150,8 @@ export interface Claim extends Fence {
   row: PredictionRow
   /** When its time to start ends: what the database said is left, on this process's `performance.now()`. */
   startBy: number
+  /** Then it has expired, rather than run out of its time to start. */
+  expires: boolean
   crashes: number
   /** It is processing, with a new deadline: nobody need `begin` it. */
   begun: boolean
@@ -147,6 +167,7 @@ export interface Fence {
 type ClaimedRow = PredictionRow & {
   event_seq: number
   start_seconds: number
+  expires: boolean
   crashes: number
   /** Its first attempt. */
   first: boolean

@@ -34,4 +34,8 @@ const columns: Record<keyof PredictionTable, true> = {
   cancel_requested_at: true,
   deleted_at: true,
   expired_at: true,
+  priority: true,
+  run_at: true,
+  expires_in: true,
+  cold_boot: true,
 }

@@ -3,4 +3,5 @@
  * a run may have had. What has begun before may begin again after its `start_by`.
  */
 export const isFree = (limit: string): string =>
-  `worker is null and cancel_requested_at is null and crashes < ${limit} and (start_by > clock_timestamp() or run_by is not null)`
+  `parked_until is null and worker is null and cancel_requested_at is null and crashes < ${limit}
+   and (least(start_by, expires_at) > clock_timestamp() or run_by is not null)`

@@ -117,6 +117,10 @@ const smallColumns = [
   'cancel_requested_at',
   'deleted_at',
   'expired_at',
+  'priority',
+  'run_at',
+  'expires_in',
+  'cold_boot',
 ] as const satisfies (keyof PredictionRow)[]
 
 /** One committed-to-be move: the row after it, its event's seq, and the account's endpoints. */

@@ -7,12 +7,13 @@ import { alwaysThere, isPresent, type Presence } from './presence.ts'
 import { type Ending, settle } from './settle.ts'
 
 /**
- * Ends what nobody else will: runs past their time to start or to run, runs whose cancellation the worker did not
+ * Ends what nobody else will: runs past their time to start or to run, those that expired before they began, runs whose cancellation the worker did not
  * carry out within the grace, runs that lost too many workers, and cancelled runs that nobody holds. Returns the ids
  * it ended.
  *
  * A run's own time counts while a worker holds it: one that waits for another worker begins anew. No time limit ends
- * anything before the database has been there for a lease, in which a worker saves what it finished meanwhile.
+ * anything before the database has been there for a lease, in which a worker saves what it finished meanwhile; only
+ * what nobody holds expires to the moment.
  */
 export async function endOverdue(
   lifecycle: Lifecycle,
@@ -37,6 +38,8 @@ export async function endOverdue(
   return settled.flatMap((one) => (one.status === 'fulfilled' && one.value ? [one.value.id] : []))
 }
 
+const present = isPresent({ lease: '$3', since: '$4', asked: '$5' })
+
 const statement = `
   select * from (
     select r.prediction_id as id, r.attempt,
@@ -44,7 +47,8 @@ const statement = `
         when r.cancel_requested_at is not null
          and (r.worker is null or r.cancel_requested_at + make_interval(secs => $1) < clock_timestamp()) then 'cancel'
         when r.crashes >= $2 and r.worker is null then 'lost'
-        when not (${isPresent({ lease: '$3', since: '$4', asked: '$5' })}) then null
+        when r.run_by is null and r.expires_at <= clock_timestamp() and (r.worker is null or (${present})) then 'expired'
+        when not (${present}) then null
         when r.worker is not null and r.run_by + make_interval(secs => $1) < clock_timestamp() then 'run'
         when r.run_by is null and r.start_by < clock_timestamp() then 'start'
       end as why
@@ -54,7 +58,7 @@ const statement = `
 
 /**
  * The time that the database was away counts for nobody's start: what has not begun has as long again from when it is
- * back, or a lease if that is longer. Said twice, or by two processes, it comes to the same.
+ * back, or a lease if that is longer; but nothing lives on that has expired. Said twice, or by two processes, it comes to the same.
  */
 export async function prolongStarts(
   { pool }: Database,
@@ -73,15 +77,19 @@ const atOnce = 5_000
 // Who holds a row is just moving it.
 const prolongStatement = `
   with short as materialized (
-    select prediction_id from runs where run_by is null and start_by < to_timestamp($1::float8)
+    select prediction_id from runs where run_by is null and start_by < least(to_timestamp($1::float8), expires_at)
     order by prediction_id limit $2
     for update skip locked
   )
-  update runs r set start_by = to_timestamp($1::float8) from short where r.prediction_id = short.prediction_id`
+  update runs r set start_by = least(to_timestamp($1::float8), r.expires_at) from short where r.prediction_id = short.prediction_id`
 
 function endingOf({ id, attempt, why }: OverdueRow): Ending {
   return why === 'cancel' ? { verb: 'cancel', id, attempt } : { verb: 'fail', id, attempt, ...reasons[why] }
 }
+
+/** Also said by a worker whose model was not ready by then. */
+export const expiredText =
+  'It had not begun within its expires_in. Give it more time, or try when the queue is shorter.'
 
 const reasons = {
   lost: {
@@ -92,6 +100,7 @@ const reasons = {
     errorId: 'RUN_TIMEOUT',
     error: 'The run took longer than its time limit. Raise timeouts.run, or ask for less in one prediction.',
   },
+  expired: { errorId: 'EXPIRED', error: expiredText },
   start: {
     errorId: 'START_TIMEOUT',
     error:

@@ -72,6 +72,10 @@ function metadataOf(
     attempts: row.attempt,
     cancel_requested_at: row.cancel_requested_at?.toISOString() ?? null,
     tags: row.tags,
+    priority: row.priority,
+    run_at: row.run_at?.toISOString() ?? null,
+    expires_in: row.expires_in,
+    cold_boot: row.cold_boot,
   }
 }
 
@@ -97,5 +101,11 @@ export interface Links {
   fileDays?: number
 }
 
-/** A row of `predictions`, with the progress of its run where it was read along. */
-export type PredictionRow = Selectable<PredictionTable> & { progress?: number | null }
+/** A row of `predictions`, with what was read along of its run. */
+export type PredictionRow = Selectable<PredictionTable> & {
+  progress?: number | null
+  /** Its run is in line, and nobody holds it. */
+  waits?: boolean | null
+  /** Where in line, in seconds since 1970. */
+  turn?: number | null
+}

@@ -22,6 +22,7 @@ export async function performRun(
   const calm = calmEvents((event) => request.emit(event))
   const ended = Promise.withResolvers<Ending>()
   const decoder = new StringDecoder('utf8')
+  const coldBoot = !child.isUp
   child.join(key, {
     hear: (message) => (message.kind === 'event' ? calm.emit(message.event) : ended.resolve(message)),
     print: (printed) => calm.emit({ kind: 'log', text: decoder.write(printed) }),
@@ -40,7 +41,7 @@ export async function performRun(
     if (fault) {
       return setupOutcome(child, fault)
     }
-    calm.emit({ kind: 'ready' })
+    calm.emit({ kind: 'ready', coldBoot })
     const { attempt, input, workDir } = request
     child.tell({ run: key, attempt, input, workDir })
     return await hearOut(child, key, request, ended.promise, options)

@@ -48,8 +48,11 @@ export interface Callback {
 
 /** What happens while a run is under way. */
 export type RunEvent =
-  /** Setup is done and the run begins. Once per run, before all its other events but logs. */
-  | { kind: 'ready' }
+  /**
+   * Setup is done and the run begins. Once per run, before all its other events but logs. `coldBoot`: it had to wait for
+   * its model to start; left out where the host does not tell.
+   */
+  | { kind: 'ready'; coldBoot?: boolean }
   | { kind: 'output'; delta: OutputDelta }
   | { kind: 'log'; text: string }
   | { kind: 'progress'; percent: number }

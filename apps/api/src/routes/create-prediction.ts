@@ -1,6 +1,6 @@
 import { endpoints } from '@millrace/contract/endpoints'
-import { present } from '@millrace/lifecycle/present'
 import { create, waitSecondsOf } from '../create.ts'
+import { presentPlaced } from '../lines.ts'
 import { answer, route } from '../route.ts'
 
 export const createPrediction = route(endpoints.createPrediction, async (incoming) => {
@@ -10,5 +10,5 @@ export const createPrediction = route(endpoints.createPrediction, async (incomin
     body,
     waitSeconds: waitSecondsOf(context, request, body.await),
   })
-  return answer(statusCode, present(row, context.links))
+  return answer(statusCode, await presentPlaced(context, row))
 })

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto'
 import { endpoints } from '@millrace/contract/endpoints'
+import type { Prediction } from '@millrace/contract/prediction'
 import { isTerminal } from '@millrace/contract/statuses'
-import { type PredictionRow, present } from '@millrace/lifecycle/present'
+import type { PredictionRow } from '@millrace/lifecycle/present'
 import { ApiError } from '../api-error.ts'
 import { goneSignal } from '../create.ts'
+import { presentPlaced } from '../lines.ts'
 import { ownPrediction } from '../own-prediction.ts'
 import { answer, answered, route } from '../route.ts'
 import { waitFor } from '../wait-for.ts'
@@ -13,14 +15,15 @@ export const getPrediction = route(
   async ({ context, caller, params, query, request, response }) => {
     const found = await ownPrediction(context, caller, params.id)
     const row = query.wait && !isTerminal(found.status) ? await waitForChange(found, query.wait) : found
-    const etag = etagOf(row)
+    const shown = await presentPlaced(context, row)
+    const etag = etagOf(row, shown.metadata.queue)
     response.set('etag', etag)
     if (!isTerminal(row.status)) response.set('retry-after', '1')
     if (request.get('if-none-match')?.split(/,\s*/).includes(etag)) {
       response.status(304).end()
       return answered
     }
-    return answer(200, present(row, context.links))
+    return answer(200, shown)
 
     async function waitForChange(before: PredictionRow, seconds: number): Promise<PredictionRow> {
       const until = ({ status }: PredictionRow) => status !== before.status
@@ -41,13 +44,14 @@ export const getPrediction = route(
  * What the object says, without its signed URLs: those change by the second and mean the same. Twice a day it changes
  * all the same, so that nobody keeps a URL past its end.
  */
-function etagOf(row: PredictionRow): string {
+function etagOf(row: PredictionRow, queue: Prediction['metadata']['queue']): string {
   const said = [
     row.id,
     row.status,
     row.attempt,
     row.updated_at.getTime(),
     row.progress ?? '',
+    queue?.position ?? '',
     row.cancel_requested_at?.getTime(),
     row.expired_at?.getTime(),
     row.files.length > 0 ? Math.floor(Date.now() / halfDay) : '',

@@ -1,4 +1,7 @@
 import { endpoints } from '@millrace/contract/endpoints'
+import type { ModelHealth } from '@millrace/contract/model'
+import { waitingIn } from '@millrace/lifecycle/line'
+import { summaryOf } from '@millrace/lifecycle/run-times'
 import { type PresentedModel, presentModel, type SchemaName } from '@millrace/models/present-model'
 import { ApiError } from '../api-error.ts'
 import { inAnthropicShape, inOpenAiShape } from '../dialects/openai/models.ts'
@@ -17,6 +20,20 @@ export const getModel = route(endpoints.getModel, async ({ context, params, quer
   const schemas = schemasOf(query.fields)
   const model = presentModel(findModel(context, params.slug), { schemas })
   return shown(request.get('x-api-key') ? model : { ...model, ...inOpenAiShape([model]).data[0] }, schemas)
+})
+
+export const getModelHealth = route(endpoints.getModelHealth, async ({ context, params }) => {
+  const model = findModel(context, params.slug).namespace
+  const line = await context.lines.of(model)
+  const { waiting, capped } = waitingIn(line)
+  return {
+    model,
+    status: line.workers > 0 ? 'operational' : 'offline',
+    hosts: [],
+    queue: { waiting, ...(capped ? { waiting_capped: true } : {}), running: line.running },
+    workers: line.workers,
+    run_time: summaryOf(line.runSeconds),
+  } satisfies ModelHealth
 })
 
 /** Get-one has the schemas only when asked. */

@@ -4,7 +4,7 @@ import { maxAttempts } from '@millrace/lifecycle/lifecycle'
 import type { SweepReport } from './sweep.ts'
 
 /**
- * Rings again for every model and pool whose oldest claimable run has waited over a second: its bell was lost, or
+ * Rings again for every model and pool of which a claimable run has waited over a second: its bell was lost, or
  * nobody had a free slot when it rang. Bells ring twice harmlessly, so nothing is noted.
  */
 export async function ringLost(db: Database, queue: Ringing): Promise<SweepReport | undefined> {
@@ -21,16 +21,16 @@ export async function ringLost(db: Database, queue: Ringing): Promise<SweepRepor
 // the cost does not grow with the number of runs that wait.
 const statement = `
   with recursive models as (
-    (select model from runs order by model limit 1)
+    (select model from runs where parked_until is null order by model limit 1)
     union all
-    select (select r.model from runs r where r.model > m.model order by r.model limit 1) from models m
+    select (select r.model from runs r where r.parked_until is null and r.model > m.model order by r.model limit 1) from models m
     where m.model is not null
   )
   select distinct late.pool, m.model
   from models m, lateral (
     select r.pool from runs r
     where r.model = m.model and r.run_at < clock_timestamp() - interval '1 second' and ${isFree('$1')}
-    order by r.prediction_id limit 100
+    order by r.priority, r.turn limit 100
   ) late`
 
 /** The part of the queue that a sweep rings with. */

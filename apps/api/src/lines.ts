@@ -1,0 +1,76 @@
+import { databaseNow } from '@millrace/database/clock'
+import type { Database } from '@millrace/database/connect'
+import { type ModelLine, placeIn, readLine } from '@millrace/lifecycle/line'
+import { type PredictionRow, present } from '@millrace/lifecycle/present'
+import type { Log } from '@millrace/process/log'
+import type { Context } from './context.ts'
+
+/**
+ * The lines of models, read when somebody asks and kept for a second: many who poll at once cost what one does. One that
+ * takes long to read is kept for twenty times as long.
+ */
+export function keepLines(db: Database): Lines {
+  const kept = new Map<string, Kept>()
+
+  async function read(model: string): Promise<ModelLine> {
+    const begun = performance.now()
+    const line = await readLine(db, model)
+    const now = performance.now()
+    kept.set(model, { line: Promise.resolve(line), until: now + Math.max(keptMs, 20 * (now - begun)) })
+    return line
+  }
+
+  return {
+    of(model) {
+      const known = kept.get(model)
+      if (known && performance.now() < known.until) return known.line
+      const line = read(model)
+      // Whoever asks meanwhile waits for the same answer; a failure is nobody's but theirs.
+      kept.set(model, { line, until: Number.POSITIVE_INFINITY })
+      line.catch(() => kept.delete(model))
+      return line
+    },
+  }
+}
+
+const keptMs = 1_000
+
+/** One prediction as it is shown to who asked for it: with its place in line, while it waits. */
+export async function presentPlaced(context: Context, row: PredictionRow): Promise<Shown> {
+  const shown = present(row, context.links)
+  const queue = await placeOf(context, row)
+  return queue ? { ...shown, metadata: { ...shown.metadata, queue } } : shown
+}
+
+async function placeOf({ lines, log }: Placing, row: PredictionRow): Promise<Place | undefined> {
+  const now = databaseNow()
+  // What was created just now has not been read back: it is in line since then, unless it starts later.
+  const waits = row.waits ?? (row.run_at === null || row.run_at.getTime() <= now)
+  if (row.status !== 'pending' || !waits) return undefined
+  const turn = row.turn ?? row.created_at.getTime() / 1000
+  try {
+    return placeIn(await lines.of(row.model), { priority: row.priority, turn }, now)
+  } catch (error) {
+    // Nobody's prediction is lost because its place is not known.
+    log.debug({ err: error }, 'the place in line could not be told')
+    return undefined
+  }
+}
+
+interface Placing {
+  lines: Lines
+  log: Log
+}
+
+interface Kept {
+  line: Promise<ModelLine>
+  until: number
+}
+
+export interface Lines {
+  /** As of a second ago at most, where it takes no long time to read. */
+  of(model: string): Promise<ModelLine>
+}
+
+type Shown = ReturnType<typeof present>
+type Place = ReturnType<typeof placeIn>

@@ -1,0 +1,33 @@
+import type { Database } from '@millrace/database/connect'
+
+/** A worker says that it is up and what it serves. Those that were silent for an hour are forgotten. */
+export async function announceWorker(db: Database, name: string, models: readonly string[]): Promise<void> {
+  await db.pool.query({ name: 'announce-worker', text: announceStatement, values: [name, models] })
+}
+
+/** It serves nothing any more. */
+export async function dismissWorker(db: Database, name: string): Promise<void> {
+  await db.pool.query('delete from workers where name = $1', [name])
+}
+
+/** The workers that serve a model and were heard of within the last `silentSeconds`. */
+export async function findWorkers(db: Database, model: string): Promise<string[]> {
+  const { rows } = await db.pool.query<{ name: string }>({
+    name: 'find-workers',
+    text: `select name from workers
+           where $1 = any(models) and seen_at > clock_timestamp() - make_interval(secs => $2)`,
+    values: [model, silentSeconds],
+  })
+  return rows.map(({ name }) => name)
+}
+
+/** Three times what lies between two words of a worker. */
+const silentSeconds = 15
+
+const announceStatement = `
+  with forgotten as (
+    delete from workers where name in (
+      select name from workers where seen_at < clock_timestamp() - interval '1 hour' order by name for update skip locked)
+  )
+  insert into workers (name, models, seen_at) values ($1, $2, clock_timestamp())
+  on conflict (name) do update set models = excluded.models, seen_at = excluded.seen_at`
