@@ -99,7 +99,7 @@ async function acceptSurely(lifecycle: Lifecycle, drafts: Draft[]): Promise<bool
 }
 
 function ring(queue: Queue, drafts: Draft[]): void {
-  for (const { pool, model } of drafts) queue.ring(pool, model)
+  for (const { pool, model, namespace = model } of drafts) queue.ring(pool, namespace)
   const opened = drafts.filter(({ webhook }) => webhook?.events.includes('prediction.created'))
   if (opened.length > 0)
     queue.signal(

@@ -26,7 +26,8 @@ export interface Worker {
   guard: Guard
   fileUrls: FileUrls
   sealingKeys: readonly Buffer[]
-  models: ReadonlyMap<string, ServedModel>
+  /** By namespace, as the files are now. */
+  models: ServedModels
   lease: Lease
   events: EventBuffer
   /** Moves of concurrent runs share statements; each waits out an outage of the database. */
@@ -34,9 +35,20 @@ export interface Worker {
   settling: Batcher<Ending, MovedRow | undefined>
 }
 
+/** The models of this worker; they change with their files. */
+export interface ServedModels extends ReadonlyMap<string, ServedModel> {
+  /** Hears which models there is something new to claim for. */
+  listen(hear: (names: string[]) => void): void
+  /** Serves no other models from now on, and ends every process, of former states as well. */
+  close(): Promise<void>
+}
+
+/** One state of a model. */
 export interface ServedModel {
   description: ModelDescription
   /** Its input may hold files, which a run brings before it begins. */
   takesFiles: boolean
   provider: Provider
+  /** Until what it answers is called, the provider stays open, though the model be replaced or removed. */
+  enter(): () => void
 }

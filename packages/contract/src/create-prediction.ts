@@ -38,6 +38,13 @@ export const createPrediction = z
         run: z.int().min(1).max(86_400).optional().describe('Seconds a run may take'),
       })
       .optional(),
+    version: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'Refuse unless this is the current version of the model: its id, the label its file gives it, or `latest`',
+      ),
     privacy: z.literal('private').optional(),
   })
   .meta({ id: 'CreatePrediction' })
@@ -53,6 +60,7 @@ export const run = z
     async: z.boolean().optional().describe('Answer 202 with a job id at once'),
     webhook: webhookRequest.nullable().optional(),
     tags: createPrediction.shape.tags,
+    version: createPrediction.shape.version,
   })
   .meta({ id: 'Run' })
 

@@ -42,6 +42,10 @@ export const prediction = z
       attempts: z.int(),
       cancel_requested_at: time.nullable(),
       tags: z.record(z.string(), z.string()),
+      model_version: z
+        .string()
+        .nullable()
+        .describe("The id of the model's state when the prediction was accepted"),
       truncated: z.array(z.string()).optional(),
     }),
     urls: z.object({ get: z.string(), cancel: z.string(), stream: z.string(), delete: z.string() }),

@@ -44,6 +44,7 @@ export function rowOf(draft: Draft): PredictionRow {
     account_id: draft.accountId,
     model: draft.model,
     model_type: draft.modelType,
+    version: draft.version ?? null,
     status: 'pending' satisfies Status,
     attempt: 0,
     stream: draft.stream,
@@ -87,6 +88,8 @@ function parameterOf(draft: Draft): Record<string, unknown> {
     account_id: draft.accountId,
     model: draft.model,
     model_type: draft.modelType,
+    namespace: draft.namespace ?? draft.model,
+    version: draft.version ?? null,
     pool: draft.pool,
     stream: draft.stream,
     source: draft.source,
@@ -112,7 +115,7 @@ const outboxParameters = ({ bodies, deliveries }: OutboxRows): string[] => [
 const statement = `
   with incoming as materialized (
     select * from json_to_recordset($1) as i(
-      id uuid, account_id uuid, model text, model_type text, pool text, stream boolean, source text, input text,
+      id uuid, account_id uuid, model text, model_type text, namespace text, version text, pool text, stream boolean, source text, input text,
       sealed_input bytea, webhook text, tags text, files text, timeouts text, start_seconds integer,
       created_at timestamptz, key text, fingerprint bytea, status_code smallint)
   ), keys as (
@@ -128,9 +131,9 @@ const statement = `
   ), accepted as materialized (
     select * from incoming where key is null or id in (select prediction_id from keys)
   ), stored as (
-    insert into predictions (id, account_id, model, model_type, status, stream, source, input, sealed_input, webhook,
+    insert into predictions (id, account_id, model, model_type, version, status, stream, source, input, sealed_input, webhook,
                              tags, files, timeouts, created_at, updated_at)
-    select id, account_id, model, model_type, 'pending', stream, source, input::json, sealed_input, webhook::json,
+    select id, account_id, model, model_type, version, 'pending', stream, source, input::json, sealed_input, webhook::json,
            tags::json, files::json, timeouts::json, created_at, created_at
     from accepted
     on conflict (id) do nothing
@@ -139,7 +142,7 @@ const statement = `
     select a.* from accepted a join stored using (id)
   ), started as (
     insert into runs (prediction_id, account_id, model, pool, run_at, start_by)
-    select id, account_id, model, pool, clock_timestamp(), clock_timestamp() + make_interval(secs => start_seconds)
+    select id, account_id, namespace, pool, clock_timestamp(), clock_timestamp() + make_interval(secs => start_seconds)
     from fresh
   ), tagged as (
     insert into prediction_tags (account_id, name, value, prediction_id)
@@ -162,8 +165,13 @@ const statement = `
 export interface Draft {
   id: string
   accountId: string
+  /** The slug, as it was asked for. */
   model: string
+  /** Under which its run is claimed, where that is another slug. */
+  namespace?: string
   modelType: string
+  /** The state of the model that its caller was shown. */
+  version?: string
   pool: string
   stream: boolean
   source: 'api' | 'cli' | 'web'

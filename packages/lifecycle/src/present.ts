@@ -72,6 +72,7 @@ function metadataOf(
     attempts: row.attempt,
     cancel_requested_at: row.cancel_requested_at?.toISOString() ?? null,
     tags: row.tags,
+    model_version: row.version,
   }
 }
 
