@@ -38,7 +38,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
   const catalogue = await openCatalogue({
     dirs,
     testModels: config.TEST_MODELS,
-    onProblem: (problem) => log.warn(problem, 'a model file has a problem'),
+    onProblem: (problem) => log.warn(problem, 'a model file is not used'),
   })
   catalogue.listen((change) => log.info(change, 'the models have changed'))
   const [key = Buffer.of(), ...previousKeys] = deriveKeys(

@@ -17,7 +17,7 @@ export async function serveModels(config: Config, guard: Guard, log: Log): Promi
   const catalogue = await openCatalogue({
     dirs: config.modelDirs,
     testModels: config.testModels,
-    onProblem: (problem) => log.warn(problem, 'a model file has a problem'),
+    onProblem: (problem) => log.warn(problem, 'a model file is not used'),
   })
   const hearers = new Set<(names: string[]) => void>()
   const served = new Map<string, OpenModel>()

@@ -77,10 +77,13 @@ export function createCatalogueReader(options: CatalogueOptions): CatalogueReade
       const listed = await Promise.all([...folders].map(list))
       const present = new Set([...folders.values()].flatMap(({ files }) => files))
       const gone = forget(present)
+      const readable = [...folders.values()].flatMap(({ files, reason }) =>
+        reason === undefined ? files : [],
+      )
       const changed = new Map<string, Buffer>()
       let unreadable = false
       await Promise.all(
-        [...present].map(async (file) => {
+        readable.map(async (file) => {
           const read = await readChanged(file)
           if (Buffer.isBuffer(read)) changed.set(file, read)
           else if (read !== undefined) {

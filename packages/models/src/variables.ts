@@ -10,8 +10,8 @@ export function variablesIn(settings: unknown, path: readonly (string | number)[
 }
 
 /** The settings with something in place of each `${NAME}` in their strings. */
-export function replaceVariables<T>(settings: T, valueOf: (name: string) => string): T {
-  return replaced(settings, valueOf) as T
+export function replaceVariables<T>(settings: T, look: (name: string) => string): T {
+  return replaced(settings, look) as T
 }
 
 /** The parts of a provider's settings in which `${NAME}` is a reference: a command line may be a script with its own. */
@@ -34,11 +34,11 @@ export function variablesOf({
   return [...new Set([...requires, ...variablesIn(referringParts(provider)).map(({ name }) => name)])]
 }
 
-function replaced(value: unknown, valueOf: (name: string) => string): unknown {
-  if (typeof value === 'string') return value.replaceAll(reference, (_, name: string) => valueOf(name))
-  if (Array.isArray(value)) return value.map((item) => replaced(item, valueOf))
+function replaced(value: unknown, look: (name: string) => string): unknown {
+  if (typeof value === 'string') return value.replaceAll(reference, (_, name: string) => look(name))
+  if (Array.isArray(value)) return value.map((item) => replaced(item, look))
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, replaced(item, valueOf)]))
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, replaced(item, look)]))
 }
 
 const reference = /\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g
