@@ -11,7 +11,10 @@ import { versionIdOf } from './version-id.ts'
  * Asks the containers of models that state no schema for theirs, and goes on asking: seldom once it is known, so that a
  * new container's is noticed, and often until then. `found` is called when a container has something new to say.
  */
-export function createCogSchemas(found: () => void): CogSchemas {
+export function createCogSchemas(
+  found: () => void,
+  { oftenMs, seldomMs }: Asking = { oftenMs: 2_000, seldomMs: 30_000 },
+): CogSchemas {
   const hosts = new Map<string, Host>()
   let closed = false
 
@@ -119,8 +122,12 @@ function reasonOf(error: unknown): string {
 }
 
 const timeoutMs = 3_000
-const oftenMs = 2_000
-const seldomMs = 30_000
+
+/** How long after an answer a container is asked again, one that is away and one that told. */
+export interface Asking {
+  oftenMs: number
+  seldomMs: number
+}
 
 /** The schemas that containers tell. */
 export interface CogSchemas {

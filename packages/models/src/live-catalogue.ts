@@ -1,6 +1,6 @@
 import type { Catalogue, CatalogueOptions, CatalogueProblem } from './assemble-catalogue.ts'
 import { createCatalogueReader } from './catalogue-reader.ts'
-import { createCogSchemas } from './cog-schemas.ts'
+import { type Asking, createCogSchemas } from './cog-schemas.ts'
 
 /**
  * Reads the models of some folders and goes on looking, once a second: a file that was changed, added or removed takes
@@ -8,7 +8,7 @@ import { createCogSchemas } from './cog-schemas.ts'
  */
 export async function openCatalogue(options: LiveOptions): Promise<LiveCatalogue> {
   const reader = createCatalogueReader(options)
-  const schemas = createCogSchemas(update)
+  const schemas = createCogSchemas(update, options.schemas)
   const hearers = new Set<(change: CatalogueChange) => void>()
   let current: Catalogue = { models: new Map(), problems: [], find: () => undefined }
   let timer: NodeJS.Timeout | undefined
@@ -82,6 +82,7 @@ const everyMs = 1_000
 export interface LiveOptions extends CatalogueOptions {
   onProblem(problem: CatalogueProblem): void
   everyMs?: number
+  schemas?: Asking
 }
 
 /** A catalogue that is always the current one. */
