@@ -54,7 +54,7 @@ export async function tryModel(
       emit: (event) => show(event, bar),
     })
     bar.end()
-    return await tell(outcome, config.folder)
+    return await tell(outcome, description, config.folder)
   } finally {
     bar.end()
     await provider.close()
@@ -67,13 +67,15 @@ function show(event: RunEvent, bar: ReturnType<typeof createProgressBar>): void 
   if (event.kind === 'log') bar.above(event.text)
 }
 
-async function tell(outcome: Outcome, folder: string): Promise<number> {
+async function tell(outcome: Outcome, { provider }: ModelDescription, folder: string): Promise<number> {
   switch (outcome.kind) {
     case 'succeeded':
       console.log(await saveOutput(outcome.output, folder))
       return 0
     case 'failed':
-      console.error(`${outcome.code}: ${outcome.stack ?? outcome.detail}`)
+      console.error(`${outcome.code}: ${outcome.detail}`)
+      // Of any other kind it would tell of our own code.
+      if (provider.kind === 'module' && outcome.stack !== undefined) console.error(outcome.stack)
       return 1
     case 'unavailable':
       console.error(`Its host is not available: ${outcome.reason}`)
