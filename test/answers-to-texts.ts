@@ -115,10 +115,12 @@ export const answers: Record<string, string[]> = {
   '404 MODEL_NOT_FOUND': [
     'createPrediction body model',
     'exportPredictions query model',
+    'createPrediction body version',
     'getModel path slug',
     'getModelHealth path slug',
     'listPredictions query model',
     'run body model',
+    'run body version',
   ],
   '404 PREDICTION_NOT_FOUND': [
     'cancelPrediction path id',

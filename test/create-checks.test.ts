@@ -48,6 +48,7 @@ test('a create answers 201 with the whole prediction', async () => {
       attempts: 0,
       cancel_requested_at: null,
       tags: { team: 'red' },
+      model_version: expect.stringMatching(/^[0-9a-f]{64}$/),
     },
     urls: {
       get: `${service.url}/v1/predictions/${body.id}`,
@@ -176,11 +177,11 @@ test('a near miss of input is called out', async () => {
 })
 
 test('fields that are not ours are ignored and named back', async () => {
-  const reply = await create({ version: 'abc', größe: 1 })
+  const reply = await create({ edition: 'abc', größe: 1 })
 
   expect(reply.status).toBe(201)
   expect(reply.headers.get('x-ignored-fields')?.split(', ').map(decodeURIComponent)).toEqual([
-    'version',
+    'edition',
     'größe',
   ])
 })

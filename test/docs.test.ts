@@ -57,6 +57,7 @@ test('every command and model of the docs works as it is pasted', { timeout: 120
   )
   expect(await output('haiku', { about: 'heron' })).toBe('still water\nthe wheel waits\nheron\n')
   expect(await output('reverse', { text: 'lliM' })).toBe('Mill')
+  expect(await output('count', { text: 'a mill, a river' })).toEqual({ words: 4, most_common: 'a' })
   expect(await output('word-count', { text: 'a mill, a river' })).toEqual({ words: 4, most_common: 'a' })
   expect(await output('llama', { prompt: 'Where from?' })).toBe('From a GPU')
   expect(server.asked).toEqual([{ prompt: 'Where from?', max_tokens: 512 }])

@@ -15,6 +15,30 @@ beforeAll(async () => {
     join(folder, 'slashed.mjs'),
     `export default { namespace: 'Vendor/FLUX.2-pro', type: 'image', input_schema: { type: 'object' }, run: () => [] }`,
   )
+  await writeFile(
+    join(folder, 'hidden.yaml'),
+    `namespace: hidden-one
+visibility: unlisted
+version: 2024-beta
+type: image
+apis: [predictions, chat]
+vendor: { name: Mill & Sons }
+service: { inference_party: the mill }
+pricing: { amount: 0.25, unit: image }
+input_schema: { type: object }
+provider: { kind: command, command: [cat] }
+`,
+  )
+  await writeFile(
+    join(folder, 'talker.json'),
+    JSON.stringify({
+      namespace: 'talker',
+      type: 'text',
+      apis: ['chat'],
+      input_schema: { type: 'object' },
+      provider: { kind: 'command', command: ['cat'] },
+    }),
+  )
   service = await startService({ queue: 'redis', workers: 0, dispatchers: 0, env: { MODELS_DIR: folder } })
   call = callerOf(service.url, service.apiKey)
 })
@@ -117,4 +141,60 @@ test('a prediction names the model exactly as it was asked for', async () => {
   expect(body.model).toEqual({ name: 'Vendor/FLUX.2-pro', type: 'image' })
   const { body: listed } = await call('GET /v1/predictions?model=Vendor%2FFLUX.2-pro')
   expect(listed.data).toHaveLength(1)
+})
+
+test('an unlisted model is in no list and no hint, and whoever knows its name may use it', async () => {
+  const { body: list } = await call('GET /v1/models')
+  expect(list.map(({ namespace }: { namespace: string }) => namespace)).not.toContain('hidden-one')
+  const { body: missed } = await call('GET /v1/models/hidden-on')
+  expect(missed.response).not.toContain('hidden-one')
+  expect((await call('POST /v1/predictions', { body: { model: 'hidden-one', input: {} } })).status).toBe(201)
+})
+
+test('a model is shown with what its file says of it', async () => {
+  const { body } = await call('GET /v1/models/hidden-one')
+  expect(body).toMatchObject({
+    apis: [
+      { name: 'predictions', path: '/v1/predictions' },
+      { name: 'chat', path: '/v1/chat/completions' },
+    ],
+    vendor: {
+      name: 'Mill & Sons',
+      description: '',
+      image_url: null,
+      verified: false,
+      slug: 'mill-sons',
+      metadata: {},
+    },
+    billable: true,
+    pricing: { amount: 0.25, currency: 'USD', unit: 'image', per: 1 },
+    metadata: { openai_compatible: false },
+    service: { type: 'native', inference_party: 'the mill' },
+    aliases: [],
+    version: expect.stringMatching(/^[0-9a-f]{64}$/),
+    version_label: '2024-beta',
+  })
+})
+
+test('a prediction records the state of its model, and a request may insist on one', async () => {
+  const { body: model } = await call('GET /v1/models/hidden-one')
+  const create = (version: string) =>
+    call('POST /v1/predictions', { body: { model: 'hidden-one', input: {}, version } })
+  for (const version of [model.version, '2024-beta', 'latest']) {
+    const { status, body } = await create(version)
+    expect(status).toBe(201)
+    expect(body.metadata.model_version).toBe(model.version)
+    const { body: found } = await call(`GET /v1/predictions/${body.id}`)
+    expect(found.metadata.model_version).toBe(model.version)
+  }
+  const refused = await create('0'.repeat(64))
+  expect(refusalOf(refused)).toEqual({ status: 404, id: 'MODEL_NOT_FOUND', fields: ['version'] })
+  expect(refused.body.response).toContain(`${model.version} ("2024-beta")`)
+})
+
+test('a model of another surface is refused with the path that serves it', async () => {
+  const refused = await call('POST /v1/predictions', { body: { model: 'talker', input: {} } })
+  expect(refusalOf(refused)).toMatchObject({ status: 422, id: 'MODEL_NOT_SUPPORTED' })
+  expect(refused.body.response).toContain('/v1/chat/completions')
+  expect((await call('GET /v1/models/talker')).body.metadata.openai_compatible).toBe(true)
 })

@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import sharp from 'sharp'
 import { expect, onTestFinished, test } from 'vitest'
 import { givenClone, openTerminal, type } from './harness/clone.ts'
@@ -43,10 +45,13 @@ test('every block of the README works as it is pasted, from the clone on', { tim
     expect(forged.status, signature).toBe(401)
   }
 
-  await service.down()
   await save(shout, folder)
   await save(flux, folder)
-  await service.up()
+  const headers = { 'x-api-key': (await readFile(join(folder, '.millrace', 'api-key'), 'utf8')).trim() }
+  for (const name of ['shout', 'flux']) {
+    const url = `http://localhost:${ports[3000]}/v1/models/${name}`
+    await until(async () => (await fetch(url, { headers })).ok, { what: `the model ${name}` })
+  }
   expect(JSON.parse(await type(callShout.text, folder))).toMatchObject({
     status: 'succeeded',
     output: 'GOOD! MORNING! ',

@@ -102,7 +102,7 @@ async function acceptSurely(lifecycle: Lifecycle, drafts: Draft[]): Promise<bool
 function ring(queue: Queue, drafts: Draft[]): void {
   // What starts later is rung for when it is due.
   const due = drafts.filter(({ runAt }) => runAt === null || runAt.getTime() <= databaseNow())
-  for (const { pool, model } of due) queue.ring(pool, model)
+  for (const { pool, model, namespace = model } of due) queue.ring(pool, namespace)
   const opened = drafts.filter(({ webhook }) => webhook?.events.includes('prediction.created'))
   if (opened.length > 0)
     queue.signal(

@@ -20,7 +20,10 @@ const usage = `npm run admin -- accounts create NAME
 npm run admin -- accounts list
 npm run admin -- keys create --account NAME [--name NAME] [--expires 2027-01-31] [--admin]
 npm run admin -- keys list --account NAME
-npm run admin -- keys revoke key_…`
+npm run admin -- keys revoke key_…
+npm run admin -- models list
+npm run admin -- models check
+npm run admin -- models try NAME [-i field=value] [-i field=@file]`
 
 const commands: Record<string, (db: Database, argument: string | undefined) => Promise<string>> = {
   'accounts create': async (db, name) => {

@@ -3,9 +3,11 @@ import { connect, type Database } from '@millrace/database/connect'
 import { deriveKeys } from '@millrace/keys/derive'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import type { Links } from '@millrace/lifecycle/present'
-import { type Catalogue, loadCatalogue } from '@millrace/models/catalogue'
+import type { ModelDescription } from '@millrace/models/description'
+import { type LiveCatalogue, openCatalogue } from '@millrace/models/live-catalogue'
 import { shippedModelsDir } from '@millrace/models/shipped-models'
-import { createValidator, type InputValidator } from '@millrace/models/validate'
+import type { InputValidator } from '@millrace/models/validate'
+import { createValidators } from '@millrace/models/validators'
 import { createGuard, type Guard } from '@millrace/outbound/guard'
 import { storePorts } from '@millrace/outbound/store-ports'
 import type { Log } from '@millrace/process/log'
@@ -34,8 +36,12 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
     onError: (error) => log.debug({ err: error }, 'the queue complained'),
   })
   const dirs = [shippedModelsDir(), ...(config.MODELS_DIR ? [config.MODELS_DIR] : [])]
-  const catalogue = await loadCatalogue({ dirs, testModels: config.TEST_MODELS })
-  for (const problem of catalogue.problems) log.warn(problem, 'a model file is not used')
+  const catalogue = await openCatalogue({
+    dirs,
+    testModels: config.TEST_MODELS,
+    onProblem: (problem) => log.warn(problem, 'a model file is not used'),
+  })
+  catalogue.listen((change) => log.info(change, 'the models have changed'))
   const [key = Buffer.of(), ...previousKeys] = deriveKeys(
     config.MASTER_KEY,
     config.MASTER_KEY_PREVIOUS,
@@ -52,7 +58,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
     db,
     queue,
     catalogue,
-    validators: new Map([...catalogue.models].map(([slug, model]) => [slug, createValidator(model)])),
+    validatorOf: createValidators(),
     lifecycle,
     links,
     fileUrls,
@@ -69,6 +75,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
     lines: keepLines(db),
     draining: new AbortController(),
     async close() {
+      catalogue.close()
       changes.close()
       await queue.close()
       await db.close()
@@ -94,8 +101,9 @@ export interface Context {
   log: Log
   db: Database
   queue: Queue
-  catalogue: Catalogue
-  validators: ReadonlyMap<string, InputValidator>
+  /** The models as their files are now. */
+  catalogue: LiveCatalogue
+  validatorOf: (model: ModelDescription) => InputValidator
   lifecycle: Lifecycle
   links: Links
   fileUrls: FileUrls

@@ -4,6 +4,8 @@ import { isTerminal } from '@millrace/contract/statuses'
 import { faultOf } from '@millrace/database/faults'
 import { rowOf } from '@millrace/lifecycle/accept'
 import type { PredictionRow } from '@millrace/lifecycle/present'
+import type { ModelDescription } from '@millrace/models/description'
+import { apiPaths } from '@millrace/models/present-model'
 import type { Request, Response } from 'express'
 import { ApiError } from './api-error.ts'
 import type { Context } from './context.ts'
@@ -23,7 +25,8 @@ export async function create(incoming: Create): Promise<{ row: PredictionRow; st
   const replay = idempotency && (await findReplay(context, caller, idempotency))
   if (replay) return answerReplay(incoming, replay)
 
-  findModel(context, body.model)
+  const model = findModel(context, body.model)
+  if (!incoming.anyApi) refuseOtherApis(model)
   const draft = await draftPrediction(context, caller, body, request.get('user-agent'))
   const statusCode = 201
   const keyed = { ...draft, idempotency: idempotency ? { ...idempotency, statusCode } : null }
@@ -38,6 +41,13 @@ export async function create(incoming: Create): Promise<{ row: PredictionRow; st
   if (waitSeconds === 0) return { row: rowOf(keyed), statusCode }
   const row = await waitUntilEnd(incoming, { id: keyed.id, isNew: true })
   return { row, statusCode: endedWithin(row, waitSeconds) ? 200 : statusCode }
+}
+
+/** Predictions of a model that is made for another surface are not to be had here. */
+function refuseOtherApis({ namespace, apis }: ModelDescription): void {
+  if (apis.includes('predictions')) return
+  const paths = apis.map((api) => `POST ${apiPaths[api]}`).join(' or ')
+  throw new ApiError('MODEL_NOT_SUPPORTED', `The model "${namespace}" is served by ${paths}.`)
 }
 
 /** The seconds a request wants to wait: `await: true`, or `Prefer: wait[=N]`, capped by AWAIT_SECONDS. */
@@ -92,4 +102,6 @@ export interface Create {
   raw: Buffer | undefined
   body: Omit<CreatePrediction, 'await'>
   waitSeconds: number
+  /** Models of every surface will do. */
+  anyApi?: boolean
 }

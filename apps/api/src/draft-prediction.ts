@@ -13,7 +13,7 @@ import { takeFiles } from './take-files.ts'
 
 /**
  * Checks a create against the catalogue and makes what will be stored: defaults applied, secrets sealed, files taken.
- * Throws MODEL_NOT_FOUND, INVALID_INPUT, INVALID_WEBHOOK_URL, INVALID_FILE_URL, INVALID_PARAMETER.
+ * Throws MODEL_NOT_FOUND, SERVICE_UNAVAILABLE, INVALID_INPUT, INVALID_WEBHOOK_URL, INVALID_FILE_URL, INVALID_PARAMETER.
  */
 export async function draftPrediction(
   context: Context,
@@ -23,6 +23,7 @@ export async function draftPrediction(
 ): Promise<Draft> {
   const model = findModel(context, request.model)
   const runAt = startOf(request.run_at)
+  checkVersion(model, request.version)
   const webhook = await checkWebhook(context.guard, request.webhook)
   const input = validInput(context, model, request.input)
   const { shown, sealedInput } = sealSecrets(context, model, input)
@@ -32,7 +33,9 @@ export async function draftPrediction(
     id,
     accountId: caller.accountId,
     model: request.model,
+    namespace: model.namespace,
     modelType: model.type,
+    version: model.versionId,
     pool: model.pool,
     stream: request.stream ?? false,
     source: userAgent.startsWith('millrace-cli') ? 'cli' : 'api',
@@ -50,19 +53,38 @@ export async function draftPrediction(
   }
 }
 
-/** The model of a slug. Throws MODEL_NOT_FOUND. */
+/** The model of a slug, its own or an alias. Throws MODEL_NOT_FOUND. */
 export function findModel({ catalogue }: Context, slug: string): ModelDescription {
-  const model = catalogue.models.get(slug)
+  const model = catalogue.find(slug)
   if (model) return model
-  const meant = nearest(slug, catalogue.models.keys())
+  const listed = [...catalogue.models.values()].filter(({ visibility }) => visibility === 'public')
+  const meant = nearest(
+    slug,
+    listed.flatMap(({ namespace, aliases }) => [namespace, ...aliases]),
+  )
   const hint = meant === undefined ? '' : ` Did you mean "${meant}"?`
   throw new ApiError('MODEL_NOT_FOUND', `There is no model "${slug.slice(0, 200)}".${hint}`)
 }
 
+/** Only the current state of a model can be run: who names another is told which one that is. */
+function checkVersion({ namespace, version: label, versionId }: ModelDescription, wanted = 'latest'): void {
+  if (wanted === 'latest' || wanted === versionId || wanted === label) return
+  const current = label === undefined ? versionId : `${versionId} ("${label}")`
+  throw new ApiError(
+    'MODEL_NOT_FOUND',
+    `The model "${namespace}" has no version "${wanted.slice(0, 200)}" here. Its current version is ${current}.`,
+    { fields: [{ path: 'version', message: `must be ${current}, or latest` }] },
+  )
+}
+
 function validInput(context: Context, model: ModelDescription, given: unknown): Record<string, unknown> {
-  const result = context.validators.get(model.namespace)?.(given)
-  if (result?.ok) return result.input
-  const fields = (result?.fields ?? []).map(({ path, message }) => ({
+  if (!model.statesInput) {
+    const reason = `The model "${model.namespace}" has not told yet what it takes: its container cannot be reached.`
+    throw new ApiError('SERVICE_UNAVAILABLE', reason, { details: 'Send the request again later.' })
+  }
+  const result = context.validatorOf(model)(given)
+  if (result.ok) return result.input
+  const fields = result.fields.map(({ path, message }) => ({
     path: path ? `input.${path}` : 'input',
     message,
   }))

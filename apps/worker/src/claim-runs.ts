@@ -12,8 +12,7 @@ export function claimRuns(
   start: (claim: Claim, model: ServedModel) => Promise<void>,
 ): Claimer {
   const { config, lifecycle, models, queue, log } = worker
-  const concurrency = new Map([...models].map(([name, { description }]) => [name, description.concurrency]))
-  const slots = createModelSlots(config.concurrency, concurrency)
+  const slots = createModelSlots(config.concurrency, models)
   const maybeWaiting = new Set<string>()
   /** When the last claim of a model left that has not come back. */
   const claiming = new Map<string, number>()
@@ -35,6 +34,7 @@ export function claimRuns(
 
   async function take(name: string): Promise<void> {
     const model = models.get(name)
+    if (!model) maybeWaiting.delete(name)
     if (stopped || !model) return
     const now = performance.now()
     if (now - (claiming.get(name) ?? Number.NEGATIVE_INFINITY) < silentMs) {
@@ -46,6 +46,8 @@ export function claimRuns(
     // To the end of the line, so that a busy model leaves the slots that come free to others as well.
     maybeWaiting.delete(name)
     claiming.set(name, now)
+    // Should its file change meanwhile, what was claimed still runs on the state that it was claimed for.
+    const leave = model.enter()
     const claims = await tryClaim(name, model, limit)
     if (claiming.get(name) === now) claiming.delete(name)
     slots.fill(name, limit, claims.length)
@@ -53,6 +55,7 @@ export function claimRuns(
     claimed += claims.length
     if (claims.length === limit) maybeWaiting.add(name)
     for (const taken of claims) track(run(taken, model))
+    leave()
     // A bell of this model was not answered meanwhile, and one of another may have found its slots reserved.
     if (maybeWaiting.size > 0) void feed()
   }
@@ -87,9 +90,11 @@ export function claimRuns(
   }
 
   async function run(taken: Claim, model: ServedModel): Promise<void> {
+    const leave = model.enter()
     await start(taken, model)
+    leave()
     held.delete(keyOf(taken))
-    slots.release(taken.row.model)
+    slots.release(model.description.namespace)
     void feed()
     tellOfRoom()
   }

@@ -8,13 +8,7 @@ import { z } from 'zod'
 
 /** Reads the environment once; every problem is reported at once. Empty variables count as unset. */
 export function readConfig(environment: Environment = process.env): Config {
-  const given = Object.entries(environment).filter(([, value]) => value !== undefined && value !== '')
-  const read = schema.safeParse(Object.fromEntries(given))
-  if (!read.success) {
-    const problems = read.error.issues.map(({ path, message }) => `  ${path.join('.')}: ${message}`)
-    throw new Error(`The settings cannot be used.\n${problems.join('\n')}`)
-  }
-  const settings = read.data
+  const settings = read(schema, environment)
   return {
     name: settings.WORKER_NAME ?? `${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`,
     databaseUrl: settings.DATABASE_URL,
@@ -25,7 +19,7 @@ export function readConfig(environment: Environment = process.env): Config {
     publicUrl: settings.PUBLIC_URL.replace(/\/+$/, ''),
     storageUrl: settings.STORAGE_URL,
     workDir: resolve(settings.WORK_DIR ?? tmpdir()),
-    modelDirs: [shippedModelsDir(), ...(settings.MODELS_DIR ? [resolve(settings.MODELS_DIR)] : [])],
+    modelDirs: modelDirs(settings.MODELS_DIR),
     testModels: settings.TEST_MODELS,
     pools: settings.POOLS,
     models: settings.MODELS,
@@ -44,8 +38,39 @@ export function readConfig(environment: Environment = process.env): Config {
     metricsPort: settings.METRICS_PORT,
     logLevel: settings.LOG_LEVEL,
     supervised: settings.SUPERVISED,
-    hostSettings: Object.fromEntries(given),
+    hostSettings: given(environment),
   }
+}
+
+/** What `npm run admin -- models` needs: no database, and the folder that it was called in. */
+export function readModelsConfig(environment: Environment = process.env): ModelsConfig {
+  const settings = read(modelsSchema, environment)
+  return {
+    modelDirs: modelDirs(settings.MODELS_DIR),
+    testModels: settings.TEST_MODELS,
+    cancelGraceSeconds: settings.CANCEL_GRACE_SECONDS,
+    maxFileBytes: settings.MAX_FILE_BYTES,
+    hostSettings: given(environment),
+    // npm changes to the project's own.
+    folder: environment.INIT_CWD ?? process.cwd(),
+  }
+}
+
+function read<T extends z.ZodType>(shape: T, environment: Environment): z.output<T> {
+  const result = shape.safeParse(given(environment))
+  if (result.success) return result.data
+  const problems = result.error.issues.map(({ path, message }) => `  ${path.join('.')}: ${message}`)
+  throw new Error(`The settings cannot be used.\n${problems.join('\n')}`)
+}
+
+function given(environment: Environment): Environment {
+  return Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
+  )
+}
+
+function modelDirs(own: string | undefined): string[] {
+  return [shippedModelsDir(), ...(own ? [resolve(own)] : [])]
 }
 
 function isRange(text: string): boolean {
@@ -92,7 +117,19 @@ const schema = z.object({
   SUPERVISED: z.stringbool().default(false),
 })
 
+const modelsSchema = schema.pick({
+  MODELS_DIR: true,
+  TEST_MODELS: true,
+  CANCEL_GRACE_SECONDS: true,
+  MAX_FILE_BYTES: true,
+})
+
 type Environment = Record<string, string | undefined>
+
+export interface ModelsConfig
+  extends Pick<Config, 'modelDirs' | 'testModels' | 'cancelGraceSeconds' | 'maxFileBytes' | 'hostSettings'> {
+  folder: string
+}
 
 export interface Config {
   /** Who holds a lease; one name per process at any time. */

@@ -20,7 +20,7 @@ async function work(config: Config, stopping: Promise<string>): Promise<void> {
   if (config.metricsPort !== undefined) {
     await serveHealth({ port: config.metricsPort, host: config.host, ready: worker.ready, log })
   }
-  log.info({ worker: config.name, pools: config.pools, models: worker.models }, 'worker is ready')
+  log.info({ worker: config.name, pools: config.pools, models: worker.models() }, 'worker is ready')
   log.info({ reason: await stopping }, 'worker is draining')
   await worker.drain()
   log.info('worker has stopped')

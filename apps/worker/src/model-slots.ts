@@ -2,7 +2,7 @@
  * How many runs may begin: each model has as many slots as it takes runs at a time, and all share the slots of the
  * process. Slots are reserved before a claim, so that claims under way at once never take more than can run.
  */
-export function createModelSlots(total: number, concurrency: ReadonlyMap<string, number>): ModelSlots {
+export function createModelSlots(total: number, models: SlottedModels): ModelSlots {
   const taken = new Map<string, number>()
   const running = new Map<string, number>()
   let busy = 0
@@ -15,7 +15,10 @@ export function createModelSlots(total: number, concurrency: ReadonlyMap<string,
   return {
     reserve(model) {
       const used = taken.get(model) ?? 0
-      const free = Math.max(0, Math.min((concurrency.get(model) ?? 0) - used, total - busy))
+      const free = Math.max(
+        0,
+        Math.min((models.get(model)?.description.concurrency ?? 0) - used, total - busy),
+      )
       add(taken, model, free)
       busy += free
       return free
@@ -34,11 +37,16 @@ export function createModelSlots(total: number, concurrency: ReadonlyMap<string,
     },
     idle: () =>
       runs < total
-        ? [...concurrency].flatMap(([model, limit]) => ((running.get(model) ?? 0) < limit ? [model] : []))
+        ? [...models].flatMap(([model, { description }]) =>
+            (running.get(model) ?? 0) < description.concurrency ? [model] : [],
+          )
         : [],
     busy: () => busy,
   }
 }
+
+/** The models that are served, which change: those of a state that went count as that model's until they end. */
+type SlottedModels = ReadonlyMap<string, { description: { concurrency: number } }>
 
 export interface ModelSlots {
   /** Takes all that are free for `model`, and answers how many that is. */

@@ -10,7 +10,7 @@ export async function performAndReport(worker: Worker, claim: Claim, model: Serv
   const started = performance.now()
   const about = {
     prediction: toTypeId('pred', claim.id),
-    model: claim.row.model,
+    model: model.description.namespace,
     attempt: claim.attempt,
     crashes: claim.crashes,
   }

@@ -1,36 +1,122 @@
-import { loadCatalogue } from '@millrace/models/catalogue'
+import { missingVariables } from '@millrace/models/config'
+import type { ModelDescription } from '@millrace/models/description'
 import { takesFiles } from '@millrace/models/file-fields'
+import { type LiveCatalogue, openCatalogue } from '@millrace/models/live-catalogue'
+import { variablesOf } from '@millrace/models/variables'
 import type { Guard } from '@millrace/outbound/guard'
 import type { Log } from '@millrace/process/log'
 import { openProvider } from '@millrace/providers/open-provider'
 import type { Config } from './config.ts'
-import type { ServedModel } from './worker.ts'
+import type { ServedModel, ServedModels } from './worker.ts'
 
-/** The models of this worker: those of its pools and, where MODELS names some, only these. None is started yet. */
-export async function serveModels(
+/**
+ * The models of this worker: those of its pools and, where MODELS names some, only these. None is started yet. When a
+ * file changes, new runs take the new state at once; the old one is closed when the last of its runs has ended.
+ */
+export async function serveModels(config: Config, guard: Guard, log: Log): Promise<ServedModels> {
+  const catalogue = await openCatalogue({
+    dirs: config.modelDirs,
+    testModels: config.testModels,
+    onProblem: (problem) => log.warn(problem, 'a model file is not used'),
+  })
+  const hearers = new Set<(names: string[]) => void>()
+  const served = new Map<string, OpenModel>()
+  const open = new Set<OpenModel>()
+  const isServed = createJudge(config, log)
+
+  function openModel(description: ModelDescription): OpenModel {
+    const model = createOpenModel(description, config, guard, () => open.delete(model))
+    open.add(model)
+    return model
+  }
+
+  /** Answers the models that are new, or other ones than before. */
+  function update(): string[] {
+    const wanted = new Map([...catalogue.models].filter(([, model]) => isServed(model)))
+    for (const [name, model] of served) {
+      if (isSame(model.description, wanted.get(name))) continue
+      served.delete(name)
+      model.retire()
+    }
+    const fresh = [...wanted].filter(([name]) => !served.has(name))
+    for (const [name, description] of fresh) served.set(name, openModel(description))
+    return fresh.map(([name]) => name)
+  }
+
+  update()
+  catalogue.listen((change) => {
+    log.info(change, 'the models have changed')
+    const names = update()
+    for (const hear of hearers) hear(names)
+  })
+  return Object.assign(served, {
+    listen: (hear: (names: string[]) => void) => void hearers.add(hear),
+    close: () => closeAll(catalogue, open),
+  })
+}
+
+/** Whether a model is for this worker. Of one that could be, it is said once why it is not. */
+function createJudge(config: Config, log: Log): (model: ModelDescription) => boolean {
+  const told = new Set<string>()
+  return (model) => {
+    const { namespace, pool, statesInput, versionId } = model
+    if (!config.pools.includes(pool) || !(config.models?.includes(namespace) ?? true)) return false
+    const missing = missingVariables(variablesOf(model))
+    if (missing.length > 0 && !told.has(versionId)) {
+      told.add(versionId)
+      log.warn({ model: namespace, missing }, 'a model is not served for want of environment variables')
+    }
+    // Until its container has told what it takes, nobody knows which fields of an input are files.
+    return missing.length === 0 && statesInput
+  }
+}
+
+function createOpenModel(
+  description: ModelDescription,
   config: Config,
   guard: Guard,
-  log: Log,
-): Promise<ReadonlyMap<string, ServedModel>> {
-  const { models, problems } = await loadCatalogue({ dirs: config.modelDirs, testModels: config.testModels })
-  for (const { path, reason } of problems) log.warn({ path, reason }, 'a model file is not used')
-  const options = {
+  closed: () => void,
+): OpenModel {
+  const provider = openProvider(description, {
     abortGraceMs: config.cancelGraceSeconds * 1000,
     guard,
     environment: config.hostSettings,
     maxFileBytes: config.maxFileBytes,
+  })
+  let inside = 0
+  let retired = false
+  const closeWhenEmpty = () => {
+    if (retired && inside === 0) void provider.close().finally(closed)
   }
-  const served = [...models.values()].filter(
-    ({ pool, namespace }) => config.pools.includes(pool) && (config.models?.includes(namespace) ?? true),
-  )
-  return new Map(
-    served.map((description) => [
-      description.namespace,
-      {
-        description,
-        takesFiles: takesFiles(description.input_schema),
-        provider: openProvider(description, options),
-      },
-    ]),
-  )
+  return {
+    description,
+    takesFiles: takesFiles(description.input_schema),
+    provider,
+    enter() {
+      inside += 1
+      return () => {
+        inside -= 1
+        closeWhenEmpty()
+      }
+    },
+    retire() {
+      retired = true
+      closeWhenEmpty()
+    },
+  }
+}
+
+/** The same state at the same place: a provider that was opened for one serves the other. */
+function isSame(open: ModelDescription, wanted: ModelDescription | undefined): boolean {
+  return open.versionId === wanted?.versionId && open.file === wanted.file
+}
+
+async function closeAll(catalogue: LiveCatalogue, open: ReadonlySet<OpenModel>): Promise<void> {
+  catalogue.close()
+  await Promise.all([...open].map(({ provider }) => provider.close()))
+}
+
+interface OpenModel extends ServedModel {
+  /** Takes no more runs: it is closed when those inside have ended. */
+  retire(): void
 }

@@ -51,13 +51,14 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
     // With the queue away no bell rings.
     setInterval(() => void (queue.ready() || wakeAll()), 1_000),
   ]
+  models.listen((names) => void claimer.wake(...names))
   void wakeAll()
   const watch = watchClaims(lifecycle.db, claimer, log)
   const announcing = announce(worker)
 
   let draining = false
   return {
-    models: [...models.keys()],
+    models: () => [...models.keys()],
     async ready() {
       if (draining || watch.starving()) return false
       await db.pool.query('select 1')
@@ -166,7 +167,7 @@ async function finish({ config, lease, log }: Worker, claimer: Claimer): Promise
 }
 
 async function close({ lease, models, queue, lifecycle, workFolder }: Worker): Promise<void> {
-  await Promise.all([...models.values()].map(({ provider }) => provider.close()))
+  await models.close()
   await rm(workFolder, { recursive: true, force: true, maxRetries: 3 })
   await queue.close()
   await Promise.all([lease.close(), lifecycle.db.close()])
@@ -181,8 +182,8 @@ const patienceMs = 10_000
 const webhookUrlSeconds = 7 * 86_400
 
 export interface RunningWorker {
-  /** The models it serves. */
-  models: string[]
+  /** The models it serves by now. */
+  models(): string[]
   ready(): Promise<boolean>
   /** Ends in order: nothing new is claimed, what runs is finished or handed back. */
   drain(): Promise<void>

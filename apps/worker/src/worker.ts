@@ -27,7 +27,8 @@ export interface Worker {
   guard: Guard
   fileUrls: FileUrls
   sealingKeys: readonly Buffer[]
-  models: ReadonlyMap<string, ServedModel>
+  /** By namespace, as the files are now. */
+  models: ServedModels
   lease: Lease
   events: EventBuffer
   runTimes: RunTimes
@@ -36,9 +37,20 @@ export interface Worker {
   settling: Batcher<Ending, MovedRow | undefined>
 }
 
+/** The models of this worker; they change with their files. */
+export interface ServedModels extends ReadonlyMap<string, ServedModel> {
+  /** Hears which models there is something new to claim for. */
+  listen(hear: (names: string[]) => void): void
+  /** Serves no other models from now on, and ends every process, of former states as well. */
+  close(): Promise<void>
+}
+
+/** One state of a model. */
 export interface ServedModel {
   description: ModelDescription
   /** Its input may hold files, which a run brings before it begins. */
   takesFiles: boolean
   provider: Provider
+  /** Until what it answers is called, the provider stays open, though the model be replaced or removed. */
+  enter(): () => void
 }

@@ -57,6 +57,13 @@ export const createPrediction = z
       .describe(
         'Seconds, from its creation or run_at on, by which it must have begun, or it fails with EXPIRED',
       ),
+    version: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'Refuse unless this is the current version of the model: its id, the label its file gives it, or `latest`',
+      ),
     privacy: z.literal('private').optional(),
   })
   .meta({ id: 'CreatePrediction' })
@@ -72,6 +79,7 @@ export const run = z
     async: z.boolean().optional().describe('Answer 202 with a job id at once'),
     webhook: webhookRequest.nullable().optional(),
     tags: createPrediction.shape.tags,
+    version: createPrediction.shape.version,
   })
   .meta({ id: 'Run' })
 

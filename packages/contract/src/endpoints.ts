@@ -22,7 +22,7 @@ const fileId = z.object({ id: z.string().describe('file_…') })
 const endpointId = z.object({
   id: z.string().describe('whe_…, or `default` for the secret of per-request webhooks'),
 })
-const slug = z.object({ slug: z.string().describe('The namespace of a model, percent-encoded') })
+const slug = z.object({ slug: z.string().describe('The namespace or an alias of a model, percent-encoded') })
 const schemaFields = z.object({ fields: z.string().optional().describe('input_schema,output_schema') })
 const waitQuery = z.object({
   wait: z.coerce.number().min(0).max(50).optional().describe('Seconds to wait for a change'),

@@ -10,7 +10,10 @@ export const model = z
     description: z.string(),
     type: z.string(),
     apis: z.array(z.object({ name: z.string(), path: z.string() })),
-    status: z.string(),
+    status: z.string().describe('operational or offline'),
+    aliases: z.array(z.string()).describe('Other slugs under which it is found'),
+    version: z.string().describe('The id of its state, which predictions record: another file, another id'),
+    version_label: z.string().nullable().describe('What its author calls that state'),
     input_schema: schema.optional(),
     output_schema: schema.optional(),
   })

@@ -61,6 +61,10 @@ export const prediction = z
         .nullable()
         .describe('Whether the model had to be started for it; null before that is known'),
       queue: queuePlace.optional(),
+      model_version: z
+        .string()
+        .nullable()
+        .describe("The id of the model's state when the prediction was accepted"),
       truncated: z.array(z.string()).optional(),
     }),
     urls: z.object({ get: z.string(), cancel: z.string(), stream: z.string(), delete: z.string() }),

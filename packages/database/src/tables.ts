@@ -76,6 +76,8 @@ export interface PredictionTable {
   account_id: string
   model: string
   model_type: string
+  /** The id of the model's state in the catalogue when it was accepted. */
+  version: string | null
   status: Status
   attempt: number
   stream: boolean

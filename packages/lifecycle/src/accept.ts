@@ -45,6 +45,7 @@ export function rowOf(draft: Draft): PredictionRow {
     account_id: draft.accountId,
     model: draft.model,
     model_type: draft.modelType,
+    version: draft.version ?? null,
     status: 'pending' satisfies Status,
     attempt: 0,
     stream: draft.stream,
@@ -92,6 +93,8 @@ function parameterOf(draft: Draft): Record<string, unknown> {
     account_id: draft.accountId,
     model: draft.model,
     model_type: draft.modelType,
+    namespace: draft.namespace ?? draft.model,
+    version: draft.version ?? null,
     pool: draft.pool,
     stream: draft.stream,
     source: draft.source,
@@ -121,7 +124,7 @@ const outboxParameters = ({ bodies, deliveries }: OutboxRows): string[] => [
 const statement = `
   with incoming as materialized (
     select * from json_to_recordset($1) as i(
-      id uuid, account_id uuid, model text, model_type text, pool text, stream boolean, source text, input text,
+      id uuid, account_id uuid, model text, model_type text, namespace text, version text, pool text, stream boolean, source text, input text,
       sealed_input bytea, webhook text, tags text, files text, timeouts text, start_seconds integer,
       priority text, lane smallint, run_at timestamptz, expires_in integer,
       created_at timestamptz, key text, fingerprint bytea, status_code smallint)
@@ -138,9 +141,9 @@ const statement = `
   ), accepted as materialized (
     select * from incoming where key is null or id in (select prediction_id from keys)
   ), stored as (
-    insert into predictions (id, account_id, model, model_type, status, stream, source, input, sealed_input, webhook,
+    insert into predictions (id, account_id, model, model_type, version, status, stream, source, input, sealed_input, webhook,
                              tags, files, timeouts, priority, run_at, expires_in, created_at, updated_at)
-    select id, account_id, model, model_type, 'pending', stream, source, input::json, sealed_input, webhook::json,
+    select id, account_id, model, model_type, version, 'pending', stream, source, input::json, sealed_input, webhook::json,
            tags::json, files::json, timeouts::json, priority, run_at, expires_in, created_at, created_at
     from accepted
     on conflict (id) do nothing
@@ -150,7 +153,7 @@ const statement = `
   ), started as (
     -- what may not begin yet is parked; its time counts from when it may
     insert into runs (prediction_id, account_id, model, pool, priority, turn, run_at, parked_until, start_by, expires_at)
-    select id, account_id, model, pool, lane, t.moment, t.moment, case when t.moment = run_at then t.moment end,
+    select id, account_id, namespace, pool, lane, t.moment, t.moment, case when t.moment = run_at then t.moment end,
            t.moment + make_interval(secs => least(start_seconds, expires_in)), t.moment + make_interval(secs => expires_in)
     from fresh, lateral (select greatest(clock_timestamp(), run_at) as moment) t
   ), tagged as (
@@ -174,8 +177,13 @@ const statement = `
 export interface Draft {
   id: string
   accountId: string
+  /** The slug, as it was asked for. */
   model: string
+  /** Under which its run is claimed, where that is another slug. */
+  namespace?: string
   modelType: string
+  /** The state of the model that its caller was shown. */
+  version?: string
   pool: string
   stream: boolean
   source: 'api' | 'cli' | 'web'

@@ -14,6 +14,7 @@ const columns: Record<keyof PredictionTable, true> = {
   account_id: true,
   model: true,
   model_type: true,
+  version: true,
   status: true,
   attempt: true,
   stream: true,

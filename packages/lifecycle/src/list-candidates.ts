@@ -44,9 +44,21 @@ function joined(source: RawBuilder<unknown>, lookUps: RawBuilder<unknown>[] = []
   return sql`from (${source}) as d ${also.length > 0 ? sql.join(also, sql` `) : sql``}`
 }
 
-/** One filter for each ending that is asked for: each is in the order of its index, all together are not. */
+/**
+ * One filter for each ending and each slug that is asked for: each is in the order of its index, all together are not.
+ * A run is under its model's own slug, whichever was asked for.
+ */
 export function onePerEnding(filter: ListFilter): ListFilter[] {
-  return endedOf(filter)?.map((status) => ({ ...filter, statuses: [status] })) ?? [filter]
+  const { model, aliases = [], statuses } = filter
+  const ended = endedOf(filter)
+  if (statuses && !ended) return [filter]
+  const slugs = model === undefined ? [undefined] : [model, ...aliases]
+  return slugs.flatMap(
+    (slug) =>
+      ended?.map((status) => ({ ...filter, model: slug, statuses: [status] })) ?? [
+        { ...filter, model: slug },
+      ],
+  )
 }
 
 function endedAs(statuses: readonly Status[], model: string | undefined): RawBuilder<unknown> {
@@ -79,7 +91,10 @@ function endedOf({ statuses }: ListFilter): readonly Status[] | undefined {
 /** What a list shows. `to` is exclusive. */
 export interface ListFilter {
   accountId: string
+  /** A model's own slug. */
   model?: string | undefined
+  /** The other slugs under which predictions of that model were asked for. */
+  aliases?: readonly string[]
   /** Any of these. Either all terminal or none. */
   statuses?: readonly Status[] | undefined
   tags: Record<string, string>

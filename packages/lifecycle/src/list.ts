@@ -134,7 +134,7 @@ async function readRows(db: Database, ids: string[]): Promise<ListedRow[]> {
 }
 
 const listed = `
-  select p.id, account_id, p.model, model_type, p.status, p.attempt, stream, source, error, error_id, webhook, tags, files,
+  select p.id, account_id, p.model, model_type, p.version, p.status, p.attempt, stream, source, error, error_id, webhook, tags, files,
          timeouts, created_at, updated_at, started_at, completed_at, p.cancel_requested_at, deleted_at, expired_at, p.priority,
          p.run_at, expires_in, cold_boot, r.progress,
          null as sealed_input,

@@ -100,6 +100,7 @@ const smallColumns = [
   'account_id',
   'model',
   'model_type',
+  'version',
   'status',
   'attempt',
   'stream',

@@ -76,6 +76,7 @@ function metadataOf(
     run_at: row.run_at?.toISOString() ?? null,
     expires_in: row.expires_in,
     cold_boot: row.cold_boot,
+    model_version: row.version,
   }
 }
 

@@ -19,6 +19,21 @@ function closedPorts(): string | undefined {
   return database ? storePorts(database, redis || undefined).join(',') : undefined
 }
 
+/** Which of these variables are not set. */
+export function missingVariables(names: readonly string[]): string[] {
+  return names.filter((name) => isKept(name) || !process.env[name])
+}
+
+/** What a variable is set to, for the settings of a host that a model is on. The service's own are not to be had. */
+export function variableOf(name: string): string | undefined {
+  return isKept(name) ? undefined : process.env[name]
+}
+
+/** Whether a variable is one of the service's own secrets. */
+export function isKept(name: string): boolean {
+  return kept.has(name)
+}
+
 const everyProcess = [
   'PATH',
   'HOME',

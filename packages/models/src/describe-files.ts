@@ -1,13 +1,14 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { modelEnvironment } from './config.ts'
+import type { Fault } from './describe-text.ts'
 import type { ModelDescription } from './description.ts'
 
 /**
- * Describes model files in child processes. One child does them all, one after the other; when it dies or stalls, the
+ * Describes modules in child processes. One child does them all, one after the other; when it dies or stalls, the
  * file it was at is tried once more alone (an earlier file may have broken the process) before it is blamed.
  */
-export async function describeFiles(files: string[]): Promise<Described[]> {
+export async function describeFiles(files: readonly SourceFile[]): Promise<Described[]> {
   const described: Described[] = []
   const child = new DescribingChild()
   try {
@@ -31,7 +32,7 @@ class DescribingChild {
     return this.#process === undefined
   }
 
-  describe(file: string): Promise<Described> {
+  describe({ file, source }: SourceFile): Promise<Described> {
     this.#process ??= this.#start()
     const child = this.#process
     return new Promise((resolve) => {
@@ -49,12 +50,20 @@ class DescribingChild {
         }
       }
       const died = () =>
-        finish({ file, died: true, reason: `The file ends the process that imports it${this.#lastError()}` })
+        finish({
+          file,
+          died: true,
+          faults: [{ reason: `The file ends the process that imports it${this.#lastError()}` }],
+        })
       const stalled = () =>
-        finish({ file, died: true, reason: `Importing the file takes more than ${PATIENCE_MS / 1000} s` })
+        finish({
+          file,
+          died: true,
+          faults: [{ reason: `Importing the file takes more than ${PATIENCE_MS / 1000} s` }],
+        })
       const timer = setTimeout(stalled, PATIENCE_MS)
       child.on('message', hear).on('exit', died).on('error', died)
-      child.send(file, () => undefined)
+      child.send({ file, source }, () => undefined)
     })
   }
 
@@ -90,7 +99,13 @@ const program = fileURLToPath(new URL('./describe.ts', import.meta.url))
 /** Warnings about how the model's file was loaded tell its users nothing. */
 const quietly = ['--disable-warning=ExperimentalWarning', '--disable-warning=MODULE_TYPELESS_PACKAGE_JSON']
 
+/** A module, with the text to import in its place: on disk it may be another by now. */
+export interface SourceFile {
+  file: string
+  source: string
+}
+
 /** What became of one file. */
 export type Described =
-  | { file: string; died?: undefined; description: ModelDescription; reason?: undefined }
-  | { file: string; died?: boolean; description?: undefined; reason: string }
+  | { file: string; died?: undefined; description: ModelDescription; faults?: undefined }
+  | { file: string; died?: boolean; description?: undefined; faults: Fault[] }

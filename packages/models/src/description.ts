@@ -1,8 +1,12 @@
 import { dirname, isAbsolute, resolve } from 'node:path'
 import type { z } from 'zod'
+import { isKept } from './config.ts'
+import { DescriptionFault } from './description-fault.ts'
 import { type ProviderSettings, partnerKinds, providerSettings } from './provider-settings.ts'
 import { inputSchema, type JsonSchema, outputSchema, withTitles } from './schema.ts'
 import { statedModel } from './stated-model.ts'
+import { referringParts, variablesIn } from './variables.ts'
+import { versionIdOf } from './version-id.ts'
 
 /** Describes what a model's file exports by default. Throws an error that tells the file's author what to change. */
 export function describeExport(file: string, exported: unknown): ModelDescription {
@@ -27,11 +31,14 @@ export function describeExport(file: string, exported: unknown): ModelDescriptio
 
 /** Describes what a `.json` or `.yaml` file of the models folder says: a model that runs elsewhere. Throws as above. */
 export function describeSettings(file: string, stated: unknown): ModelDescription {
-  const { provider, ...rest } = parse(statedModel.extend({ provider: providerSettings }), stated)
+  const { provider, ...rest } = parse(settled, stated)
   if (provider.kind !== 'command') return finish(file, rest, provider)
   const cwd = resolve(dirname(file), provider.cwd ?? '.')
   return finish(file, rest, { ...provider, command: located(provider.command, cwd), cwd })
 }
+
+/** A misspelt field of a file of data would do nothing and say nothing. */
+const settled = statedModel.extend({ provider: providerSettings }).strict()
 
 function finish(
   file: string,
@@ -41,12 +48,16 @@ function finish(
   const { input_schema, output_schema, name, vendor, service, ...rest } = traits
   const partner = partnerKinds.has(provider.kind)
   if (input_schema === undefined && provider.kind !== 'cog') {
-    throw new Error('input_schema: is required, a JSON Schema with type: "object"')
+    throw fault(['input_schema'], 'is required, a JSON Schema with type: "object"')
   }
   if (partner && service?.type === 'native') {
-    throw new Error(`service.type: a model of the kind "${provider.kind}" is a partner's`)
+    throw fault(['service', 'type'], `a model of the kind "${provider.kind}" is a partner's`)
   }
-  return {
+  const secret = variablesIn(referringParts(provider)).find(({ name }) => isKept(name))
+  if (secret) {
+    throw fault(['provider', ...secret.path], `${secret.name} is the service's own, and no model may have it`)
+  }
+  const description = {
     ...rest,
     file,
     name: name ?? rest.namespace,
@@ -60,6 +71,11 @@ function finish(
     statesInput: input_schema !== undefined,
     provider,
   }
+  return { ...description, versionId: versionIdOf(description, []) }
+}
+
+function fault(path: readonly PropertyKey[], message: string): DescriptionFault {
+  return new DescriptionFault([{ path, message }])
 }
 
 /** A program named by a relative path with a slash is beside the description; a bare name is looked up in PATH. */
@@ -73,8 +89,12 @@ function parse<T extends z.ZodType>(type: T, value: unknown): z.output<T> {
   if (parsed.success) {
     return parsed.data
   }
-  throw new Error(
-    parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'model'}: ${message}`).join('; '),
+  throw new DescriptionFault(
+    parsed.error.issues.flatMap((issue) =>
+      issue.code === 'unrecognized_keys'
+        ? issue.keys.map((key) => ({ path: [...issue.path, key], message: 'is not a field' }))
+        : [issue],
+    ),
   )
 }
 
@@ -96,14 +116,17 @@ export interface ModelDescription
   input_schema: JsonSchema
   /** `{}` where the model does not say. */
   output_schema: JsonSchema
-  /** Where it does not, its host is asked for the schema. */
+  /** Where it does not, its host is asked for the schema; until that is known there is nothing to check an input by. */
   statesInput: boolean
   provider: ModelProvider
+  /** Of this state of the model: no other has it, and on every machine it is the same. */
+  versionId: string
 }
 
 /** Where a model runs, with everything its provider needs to start it. */
 export type ModelProvider =
-  | { kind: 'module'; file: string }
+  /** `source` is the text of the file as it was described: it may have changed since. */
+  | { kind: 'module'; file: string; source?: string | undefined }
   | (Extract<ProviderSettings, { kind: 'command' }> & { cwd: string })
   | Exclude<ProviderSettings, { kind: 'command' }>
 

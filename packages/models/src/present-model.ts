@@ -1,5 +1,7 @@
+import { missingVariables } from './config.ts'
 import type { ModelDescription } from './description.ts'
 import type { JsonSchema } from './schema.ts'
+import { variablesOf } from './variables.ts'
 
 /** A model as `/v1/models` shows it, with every key always. A schema that was not asked for is `{}`, as lists have it. */
 export function presentModel(
@@ -11,19 +13,45 @@ export function presentModel(
     namespace: model.namespace,
     description: model.description,
     type: model.type,
-    apis: [{ name: 'predictions', path: '/v1/predictions' }],
+    apis: model.apis.map((name) => ({ name, path: apiPaths[name] })),
     privacy: 'private',
     img_url: null,
-    vendor: house,
-    billable: false,
-    pricing: { amount: 0, currency: 'USD', unit: 'prediction', per: 1 },
+    vendor: vendorOf(model),
+    billable: (model.pricing?.amount ?? 0) > 0,
+    pricing: model.pricing ?? { amount: 0, currency: 'USD', unit: 'prediction', per: 1 },
     capabilities: model.capabilities,
-    metadata: { edge_compatible: false, openai_compatible: false, cold_boot: true },
-    status: 'operational',
-    service: { type: 'native', inference_party: 'millrace' },
+    metadata: {
+      edge_compatible: false,
+      openai_compatible: !model.apis.includes('predictions'),
+      cold_boot: true,
+    },
+    status: isOperational(model) ? 'operational' : 'offline',
+    service: model.service,
+    aliases: model.aliases,
+    version: model.versionId,
+    version_label: model.version ?? null,
     input_schema: schemas.includes('input_schema') ? model.input_schema : {},
     output_schema: schemas.includes('output_schema') ? model.output_schema : {},
   }
+}
+
+/** Where each surface that may serve a model is. */
+export const apiPaths: Readonly<Record<ModelDescription['apis'][number], string>> = {
+  predictions: '/v1/predictions',
+  chat: '/v1/chat/completions',
+  responses: '/v1/responses',
+  embeddings: '/v1/embeddings',
+}
+
+/** Whether this process knows all that a model needs: its variables, and what it takes. */
+function isOperational(model: ModelDescription): boolean {
+  return model.statesInput && missingVariables(variablesOf(model)).length === 0
+}
+
+function vendorOf({ vendor }: ModelDescription): PresentedModel['vendor'] {
+  if (!vendor) return house
+  const slug = vendor.name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')
+  return { ...vendor, slug: vendor.slug ?? slug, metadata: {} }
 }
 
 const house = {
@@ -56,11 +84,15 @@ export interface PresentedModel {
     metadata: Record<string, unknown>
   }
   billable: boolean
-  pricing: { amount: number; currency: 'USD'; unit: string; per: 1 | 1000 | 1_000_000 }
+  pricing: NonNullable<ModelDescription['pricing']>
   capabilities: string[]
   metadata: { edge_compatible: boolean; openai_compatible: boolean; cold_boot: boolean }
   status: 'operational' | 'offline'
-  service: { type: 'native' | 'partner'; inference_party: string }
+  service: ModelDescription['service']
+  aliases: string[]
+  /** The id of its state, which a create may insist on. */
+  version: string
+  version_label: string | null
   input_schema: JsonSchema
   output_schema: JsonSchema
 }

@@ -50,7 +50,7 @@ export const statedModel = z.object({
   /** `partner`: what is sent to it leaves this installation. The kinds that drive other people's clouds always do. */
   service: z
     .object({
-      type: z.enum(['native', 'partner']),
+      type: z.enum(['native', 'partner']).optional(),
       inference_party: z.string().min(1).max(128).optional(),
     })
     .optional(),

@@ -2,6 +2,8 @@ import type { RunEvent } from './provider.ts'
 
 /** What a parent tells a model's process, one JSON line each. */
 export type ToHost =
+  /** First of all, and once: what the model's file said when it was described. */
+  | { source: string | undefined }
   | { run: string; attempt: number; input: Record<string, unknown>; workDir: string }
   | { abort: string }
 

@@ -1,4 +1,4 @@
-import { pathToFileURL } from 'node:url'
+import { importSource } from '@millrace/models/import-source'
 import type { ModelRun } from './hosted-run.ts'
 import type { ProcessProvider } from './open-process.ts'
 import { commandRun, type TellGroup } from './run-command.ts'
@@ -8,7 +8,9 @@ export async function loadModel(provider: ProcessProvider, tellGroup: TellGroup)
   if (provider.kind === 'command') {
     return { setup: () => undefined, run: commandRun(provider, tellGroup) }
   }
-  const { default: model }: { default: Exported } = await import(pathToFileURL(provider.file).href)
+  const { default: exported } = await importSource(provider.file, provider.source)
+  // It was described from this very source.
+  const model = exported as Exported
   return {
     setup: () => model.setup?.(),
     // Once more through zod, where there is one: refinements and transforms have no JSON Schema.

@@ -1,7 +1,7 @@
 /**
  * The process of one model: loads it, sets it up once, and runs it, several runs at a time where the model allows it.
- * Started by ModelProcess as `node model-host.ts <provider as JSON>`. Talks JSON lines over a socket of its own, so
- * that what the model prints is only ever a log. Ends when that socket closes, however the parent went.
+ * Started by ModelProcess as `node model-host.ts <provider as JSON>`, and told the model's source first. Talks JSON lines
+ * over a socket of its own, so that what the model prints is only ever a log. Ends when that socket closes, however the parent went.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { flushCompileCache } from 'node:module'
@@ -22,14 +22,19 @@ const insideRun = new AsyncLocalStorage<HostedRun>()
 channel.on('error', () => undefined).on('close', leave)
 attributePrints()
 process.on('uncaughtException', blame)
-const model = await setUp()
-for await (const { text } of lines(channel, MAX_LINE_LENGTH)) {
+const told = lines(channel, MAX_LINE_LENGTH)
+const { value: first } = await told.next()
+const model = await setUp(JSON.parse(first?.text ?? '{}').source)
+for await (const { text } of told) {
   take(JSON.parse(text))
 }
 
-async function setUp() {
+async function setUp(source: string | undefined) {
   try {
-    const loaded = await loadModel(provider, (pid, lives) => void send({ kind: 'group', pid, lives }))
+    const loaded = await loadModel(
+      withSource(provider, source),
+      (pid, lives) => void send({ kind: 'group', pid, lives }),
+    )
     const state = await loaded.setup()
     await send({ kind: 'set-up' })
     // Now, since a model that kills its process would compile it anew each time.
@@ -41,7 +46,11 @@ async function setUp() {
   }
 }
 
-function take(message: ToHost): void {
+function withSource(stated: ProcessProvider, source: string | undefined): ProcessProvider {
+  return stated.kind === 'module' ? { ...stated, source } : stated
+}
+
+function take(message: Exclude<ToHost, { source: unknown }>): void {
   if ('abort' in message) {
     runs.get(message.abort)?.abort()
     return

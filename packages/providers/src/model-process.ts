@@ -5,6 +5,7 @@ import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { modelEnvironment } from '@millrace/models/config'
 import type { ModelDescription } from '@millrace/models/description'
+import { variablesOf } from '@millrace/models/variables'
 import { guardGroup } from './guard-group.ts'
 import { type FromHost, MAX_LINE_LENGTH, type ToHost } from './host-messages.ts'
 import { killGroup } from './kill-group.ts'
@@ -32,9 +33,11 @@ export class ModelProcess {
 
   constructor({ file, provider, environment }: ModelDescription) {
     this.#runsCommands = provider.kind === 'command'
-    this.#child = spawn(process.execPath, [...hostFlags, program, JSON.stringify(provider)], {
+    const source = provider.kind === 'module' ? provider.source : undefined
+    const started = provider.kind === 'module' ? { ...provider, source: undefined } : provider
+    this.#child = spawn(process.execPath, [...hostFlags, program, JSON.stringify(started)], {
       cwd: provider.kind === 'command' ? provider.cwd : dirname(file),
-      env: modelEnvironment(environment),
+      env: modelEnvironment([...environment, ...variablesOf({ provider, requires: [] })]),
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
     })
@@ -43,6 +46,8 @@ export class ModelProcess {
       throw new Error('A model process has no channel')
     }
     this.#channel = channel.on('error', () => undefined)
+    // Not as an argument: those are short, and for everybody on the machine to read.
+    this.tell({ source })
     this.#child.stdout?.on('data', (printed: Buffer) => this.#print(printed))
     this.#child.stderr?.on('data', (printed: Buffer) => this.#print(printed))
     this.setup = new Promise((resolve) => {

@@ -31,6 +31,7 @@ import type { ModelRun } from './hosted-run.ts'
 import { killGroup } from './kill-group.ts'
 import { lines } from './lines.ts'
 import { InvalidOutput } from './output-json.ts'
+import { withVariables } from './remote/variables.ts'
 
 /**
  * Makes a run of a command: a generator that yields what the command's lines say. `tellGroup` hears of each process group
@@ -88,9 +89,10 @@ function startGroup(
   tellGroup: TellGroup,
 ) {
   const [program = '', ...parameters] = command
+  const own = ownEnvironment()
   const child = spawn(program, parameters, {
     cwd,
-    env: { ...ownEnvironment(), ...env, MILLRACE_WORK_DIR: context.workDir },
+    env: { ...own, ...withVariables(env, own), MILLRACE_WORK_DIR: context.workDir },
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
   })

@@ -12,12 +12,13 @@ export const listPredictions = route(
   async ({ context, caller, query, request }) => {
     const page = pageOf(query, 'pred')
     const { from, to } = timeRange(query.from, query.to)
-    if (query.model !== undefined) findModel(context, query.model)
+    const model = query.model === undefined ? undefined : findModel(context, query.model)
     const found = await findPredictions(
       context.db,
       {
         accountId: caller.accountId,
-        model: query.model,
+        model: model?.namespace,
+        aliases: model?.aliases ?? [],
         statuses: query.status && [query.status],
         tags: tagsOf(sanitise(request.query)),
         from,

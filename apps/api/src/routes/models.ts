@@ -10,7 +10,9 @@ import { route } from '../route.ts'
 
 export const listModels = route(endpoints.listModels, async ({ context, query, request }) => {
   const schemas = schemasOf(query.fields)
-  const models = [...context.catalogue.models.values()].map((model) => presentModel(model, { schemas }))
+  const models = [...context.catalogue.models.values()]
+    .filter(({ visibility }) => visibility === 'public')
+    .map((model) => presentModel(model, { schemas }))
   if (request.get('anthropic-version')) return inAnthropicShape(models)
   // OpenAI's clients send a bearer token and nothing else; a bare array would give them no models at all.
   return request.get('x-api-key') ? models : inOpenAiShape(models)

@@ -1,0 +1,84 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { extname, join, resolve } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import type { ModelDescription } from '@millrace/models/description'
+import { fileFields, replaceFiles, takesFiles } from '@millrace/models/file-fields'
+import { fetchFile } from '@millrace/outbound/fetch-file'
+import type { Guard } from '@millrace/outbound/guard'
+import type { Provider } from '@millrace/providers/provider'
+import { parseDataUrl } from '@millrace/storage/data-url'
+
+/**
+ * The input that somebody typed as `field=value`: the model's schema says what of it is a number or a list. `@path`
+ * stands for a file where the field takes one, and else for the text that is in it.
+ */
+export async function typedInput(
+  given: readonly string[],
+  { input_schema }: ModelDescription,
+  folder: string,
+): Promise<Record<string, unknown>> {
+  const fields = (input_schema.properties ?? {}) as Record<string, Record<string, unknown> | undefined>
+  const input: Record<string, unknown> = {}
+  for (const pair of given) {
+    const [, name = '', text = ''] = /^([^=]+)=(.*)$/s.exec(pair) ?? []
+    if (name === '') throw new Error(`-i takes field=value, not "${pair}"`)
+    const field = fields[name] ?? {}
+    const value = await typedValue(text, field, folder)
+    const isItem = field.type === 'array' && !Array.isArray(value)
+    input[name] = isItem ? [...((input[name] as unknown[] | undefined) ?? []), value] : value
+  }
+  return input
+}
+
+async function typedValue(text: string, field: Record<string, unknown>, folder: string): Promise<unknown> {
+  if (text.startsWith('@')) {
+    const path = resolve(folder, text.slice(1))
+    return takesFiles(field) ? pathToFileURL(path).href : readFile(path, 'utf8')
+  }
+  if (field.type === 'string') return text
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+/** The input with its files as the provider wants them. */
+export async function bringFiles(
+  input: Record<string, unknown>,
+  { input_schema }: ModelDescription,
+  wants: Provider['wants'],
+  bringing: Bringing,
+): Promise<Record<string, unknown>> {
+  const replacements = await Promise.all(
+    fileFields(input_schema, input).map(async ({ path, url }, index) => ({
+      path,
+      value: await bring(url, index, wants, bringing),
+    })),
+  )
+  return replaceFiles(input, replacements)
+}
+
+async function bring(
+  url: string,
+  index: number,
+  wants: Provider['wants'],
+  { workDir, guard, maxFileBytes, signal }: Bringing,
+): Promise<string> {
+  if (url.startsWith('file:')) return fileURLToPath(url)
+  if (wants === 'addresses') return url
+  const folder = join(workDir, 'input')
+  await mkdir(folder, { recursive: true })
+  const data = parseDataUrl(url)
+  const path = join(folder, `${index}${data ? '' : extname(URL.parse(url)?.pathname ?? '')}`)
+  if (data) await writeFile(path, data.bytes)
+  else await fetchFile(guard, url, { maxBytes: maxFileBytes, timeoutMs: 120_000, signal }, path)
+  return path
+}
+
+interface Bringing {
+  workDir: string
+  guard: Guard
+  maxFileBytes: number
+  signal: AbortSignal
+}

@@ -1,0 +1,22 @@
+import type { ModelDescription } from './description.ts'
+import { DescriptionFault, type Issue } from './description-fault.ts'
+import { createOutputValidator, createValidator } from './validate.ts'
+
+/** Throws DescriptionFault when a schema of a model is none. */
+export function checkSchemas(description: ModelDescription): void {
+  const issues = [
+    ...issueOf('input_schema', () => createValidator(description)),
+    ...issueOf('output_schema', () => createOutputValidator(description)),
+  ]
+  if (issues.length > 0) throw new DescriptionFault(issues)
+}
+
+function issueOf(field: string, compile: () => unknown): Issue[] {
+  try {
+    compile()
+    return []
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    return [{ path: [field], message: `The schema cannot be used: ${reason}` }]
+  }
+}

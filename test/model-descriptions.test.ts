@@ -1,0 +1,247 @@
+import { mkdir, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { loadCatalogue } from '@millrace/models/catalogue'
+import { type CatalogueReader, createCatalogueReader } from '@millrace/models/catalogue-reader'
+import { describeText } from '@millrace/models/describe-text'
+import { openProvider } from '@millrace/providers/open-provider'
+import { expect, onTestFinished, test } from 'vitest'
+import { startRun, temporaryFolder } from './run-model.ts'
+
+const plain = (change: object = {}) => ({
+  namespace: 'plain',
+  type: 'text',
+  input_schema: { type: 'object' },
+  provider: { kind: 'http', url: 'http://host.test/' },
+  ...change,
+})
+
+const yaml = `# what it is
+namespace: vendor/Tall.1
+type: text
+aliases: [tall]
+input_schema:
+  type: object
+  properties:
+    text: { type: string, description: What to say }
+provider:
+  kind: http
+  url: http://host.test/\${HOST_PATH}
+  headers:
+    authorization: Bearer \${HOST_TOKEN}
+`
+
+async function givenFolder(files: Record<string, string> = {}): Promise<string> {
+  const folder = await temporaryFolder()
+  onTestFinished(async () => folder[Symbol.asyncDispose]())
+  for (const [name, text] of Object.entries(files)) await writeFile(join(folder.path, name), text)
+  return folder.path
+}
+
+const load = (...dirs: string[]) => loadCatalogue({ dirs, testModels: false })
+
+test.each(['model.yaml', 'model.yml'])('a description may be written in YAML: %s', async (name) => {
+  const { models, problems } = await load(await givenFolder({ [name]: yaml }))
+  expect(problems).toEqual([])
+  expect(models.get('vendor/Tall.1')).toMatchObject({
+    aliases: ['tall'],
+    provider: { kind: 'http', headers: { authorization: expect.stringMatching(/^Bearer .\{HOST_TOKEN\}$/) } },
+  })
+})
+
+test.each([
+  ['a.yaml', yaml.replace('type: text', 'type: poem'), 3, 'type: '],
+  ['b.yaml', yaml.replace('  kind: http', '  kind: htp'), 10, 'provider.kind: '],
+  ['c.yaml', yaml.replace('aliases', 'alias'), 4, 'alias: is not a field'],
+  ['d.yaml', yaml.replace('type: string', 'type: strnig'), 5, 'input_schema: The schema cannot be used'],
+  ['e.yaml', yaml.replace('[tall]', '[tall'), 5, 'is not YAML'],
+  ['f.yaml', yaml.replace('HOST_TOKEN', 'DATABASE_URL'), 13, "DATABASE_URL is the service's own"],
+  ['g.yaml', yaml.replace('  url', '  uri'), 11, 'provider.uri: is not a field'],
+  ['h.yaml', `${yaml}timeouts:\n  run: 0\n`, 15, 'timeouts.run: '],
+  ['i.json', JSON.stringify(plain({ concurrency: 'many' }), null, 2), 11, 'concurrency: '],
+  ['j.json', '{\n\t"namespace": "x",\n\t"type": text\n}', 3, 'is not JSON'],
+  ['k.json', '{\n  "namespace": "x",\n', 3, 'is not JSON'],
+  ['l.json', '[]', 1, 'model: '],
+])('a mistake is told with its line: %s', async (name, text, line, reason) => {
+  expect(describeText(`/models/${name}`, text).faults).toContainEqual({
+    line,
+    reason: expect.stringContaining(reason),
+  })
+})
+
+test('each mistake of a file is a problem of its own, and other files go on', async () => {
+  const bad = yaml.replace('type: text', 'type: poem').replace('aliases', 'alias')
+  const dir = await givenFolder({ 'a.yaml': bad, 'b.json': JSON.stringify(plain()) })
+  const { models, problems } = await load(dir)
+  expect([...models.keys()]).toEqual(['plain'])
+  expect(problems.map(({ path, line }) => [path, line])).toEqual([
+    [join(dir, 'a.yaml'), 3],
+    [join(dir, 'a.yaml'), 4],
+  ])
+})
+
+test('a mistake in a module is told with its line, where Node tells it', async () => {
+  const dir = await givenFolder({
+    'a.mjs': 'const fine = 1\nexport default {{',
+    'b.ts': 'const fine: number = 1\nenum Colour { Red }\nexport default fine',
+    'c.mjs': '\n\nthrow new Error("no weights")',
+  })
+  const { problems } = await load(dir)
+  expect(problems.map(({ line }) => line)).toEqual([2, 2, 3])
+})
+
+test('a plain object in a folder of its own is a model without any import, in JavaScript and TypeScript', async () => {
+  const body = `namespace: 'NAME', type: 'text', input_schema: { type: 'object', properties: { text: { type: 'string' } } }`
+  const dir = await givenFolder({
+    'js.mjs': `export default { ${body.replace('NAME', 'js')}, run: ({ text }) => text.toUpperCase() }`,
+    'ts.ts': `export default { ${body.replace('NAME', 'ts')}, run: ({ text }: { text: string }) => text.toUpperCase() }`,
+  })
+  const { models, problems } = await load(dir)
+  expect(problems).toEqual([])
+  for (const description of models.values()) {
+    const provider = openProvider(description)
+    const { outcome } = startRun(provider, description, { text: 'mill' }, dir)
+    expect(await outcome).toMatchObject({ kind: 'succeeded', output: 'MILL' })
+    await provider.close()
+  }
+  expect(models.size).toBe(2)
+})
+
+test('a model is found by its aliases, which hide no model and no alias of another', async () => {
+  const dir = await givenFolder({
+    'a.json': JSON.stringify(plain({ namespace: 'a', aliases: ['old-a', 'b', 'a'] })),
+    'b.json': JSON.stringify(plain({ namespace: 'b', aliases: ['old-a', 'older-b'] })),
+  })
+  const { find, problems } = await load(dir)
+  expect(['a', 'old-a', 'b', 'older-b', 'none'].map((slug) => find(slug)?.namespace)).toEqual([
+    'a',
+    'a',
+    'b',
+    'b',
+    undefined,
+  ])
+  expect(problems).toEqual([
+    { path: join(dir, 'a.json'), reason: 'The alias "b" is a model itself' },
+    { path: join(dir, 'b.json'), reason: 'The alias "old-a" is an alias of "a" already' },
+  ])
+})
+
+test('a version id is the same wherever the same files are, and another for every other state', async () => {
+  const script = JSON.stringify(plain({ provider: { kind: 'command', command: ['sh', './run.sh'] } }))
+  const files = { 'm.mjs': module('one'), 'h.yaml': yaml, 'c.json': script, 'run.sh': 'echo one' }
+  const idsOf = async (changes: Record<string, string> = {}) => {
+    const { models } = await load(await givenFolder({ ...files, ...changes }))
+    return Object.fromEntries([...models].map(([name, { versionId }]) => [name, versionId]))
+  }
+  const ids = await idsOf()
+  expect(Object.values(ids)).toEqual(Array(3).fill(expect.stringMatching(/^[0-9a-f]{64}$/)))
+  expect(await idsOf()).toEqual(ids)
+
+  const changed = await idsOf({ 'm.mjs': module('two'), 'h.yaml': `${yaml}#\n`, 'run.sh': 'echo two' })
+  for (const [name, id] of Object.entries(ids)) expect(changed[name], name).not.toBe(id)
+})
+
+const module = (
+  says: string,
+) => `export default { namespace: 'm', type: 'text', input_schema: { type: 'object' },
+  run: () => '${says}' }`
+
+test('a file that became bad keeps its last good state, also for a process that begins after', async () => {
+  const dir = await givenFolder({ 'm.mjs': module('good') })
+  const { reader, look } = await givenReader(dir)
+  const good = reader.catalogue().find('m')
+
+  await writeFile(join(dir, 'm.mjs'), 'export default {\n {')
+  await look()
+
+  const { models, problems } = reader.catalogue()
+  expect(models.get('m')).toBe(good)
+  expect(problems).toEqual([
+    {
+      path: join(dir, 'm.mjs'),
+      line: 2,
+      reason: expect.stringContaining('its last good state is still served'),
+    },
+  ])
+  if (!good) throw new Error('there was no good state')
+  const provider = openProvider(good)
+  expect(await startRun(provider, good, {}, dir).outcome).toMatchObject({ output: 'good' })
+  await rm(join(dir, 'm.mjs'))
+  await provider.close()
+  expect(await startRun(provider, good, {}, dir).outcome).toMatchObject({ output: 'good' })
+  await provider.close()
+
+  await writeFile(join(dir, 'm.mjs'), module('better'))
+  await look()
+  expect(reader.catalogue().problems).toEqual([])
+  expect(reader.catalogue().find('m')?.versionId).not.toBe(good.versionId)
+})
+
+test('a change is seen though size and time stay as they were, as on a file server with a coarse clock', async () => {
+  const dir = await givenFolder({ 'm.mjs': module('one') })
+  const path = join(dir, 'm.mjs')
+  await utimes(path, 1, 1)
+  const { reader, look } = await givenReader(dir)
+  const before = reader.catalogue().find('m')?.versionId
+  await writeFile(path, module('two'))
+  await utimes(path, 1, 1)
+  expect(await look()).toBe(true)
+  expect(reader.catalogue().find('m')?.versionId).not.toBe(before)
+})
+
+test('nothing is described again while nothing changes, nor when a file is only touched', async () => {
+  const dir = await givenFolder({ 'm.mjs': module('one') })
+  const { look } = await givenReader(dir)
+  expect(await look()).toBe(false)
+  await utimes(join(dir, 'm.mjs'), 5, 5)
+  expect(await look()).toBe(false)
+})
+
+test('a file that is away for one look, as while it is replaced, is no model that is gone', async () => {
+  const dir = await givenFolder({ 'm.mjs': module('one') })
+  const { reader, look } = await givenReader(dir)
+  await rm(join(dir, 'm.mjs'))
+  await look()
+  expect(reader.catalogue().find('m')).toBeDefined()
+  await look()
+  expect(reader.catalogue().find('m')).toBeUndefined()
+})
+
+test('a folder that cannot be read for a while keeps its models', async () => {
+  const dir = await givenFolder()
+  const models = join(dir, 'models')
+  await mkdir(models)
+  await writeFile(join(models, 'm.mjs'), module('one'))
+  const { reader, look } = await givenReader(models)
+  await rename(models, join(dir, 'away'))
+  for (const _ of [1, 2, 3]) await look()
+  expect(reader.catalogue().find('m')).toBeDefined()
+  expect(reader.catalogue().problems).toEqual([
+    { path: models, reason: expect.stringContaining('cannot be read') },
+  ])
+})
+
+test('a file behind a link that is turned to another, as mounted settings are, is another state', async () => {
+  const dir = await givenFolder()
+  for (const says of ['one', 'two']) {
+    await mkdir(join(dir, says))
+    await writeFile(join(dir, says, 'm.mjs'), module(says))
+  }
+  const models = join(dir, 'models')
+  await mkdir(models)
+  await symlink('../one/m.mjs', join(models, 'm.mjs'))
+  const { reader, look } = await givenReader(models)
+  await symlink('../two/m.mjs', join(models, '.next'))
+  await rename(join(models, '.next'), join(models, 'm.mjs'))
+  await look()
+  const found = reader.catalogue().find('m')
+  if (!found) throw new Error('the model is gone')
+  const provider = openProvider(found)
+  expect(await startRun(provider, found, {}, dir).outcome).toMatchObject({ output: 'two' })
+  await provider.close()
+})
+
+async function givenReader(dir: string): Promise<{ reader: CatalogueReader; look(): Promise<boolean> }> {
+  const reader = createCatalogueReader({ dirs: [dir], testModels: false })
+  await reader.look()
+  return { reader, look: () => reader.look() }
+}
