@@ -6,8 +6,8 @@ import type { Log } from '@millrace/process/log'
 import type { Context } from './context.ts'
 
 /**
- * The lines of models, read when somebody asks and kept for a second: many who poll at once cost what one does. One that
- * takes long to read is kept for twenty times as long.
+ * The lines of models, read when somebody asks and kept for a moment: many who poll at once cost what one does. One that
+ * takes long to read is kept for fifty times as long.
  */
 export function keepLines(db: Database): Lines {
   const kept = new Map<string, Kept>()
@@ -16,7 +16,7 @@ export function keepLines(db: Database): Lines {
     const begun = performance.now()
     const line = await readLine(db, model)
     const now = performance.now()
-    kept.set(model, { line: Promise.resolve(line), until: now + Math.max(keptMs, 20 * (now - begun)) })
+    kept.set(model, { line: Promise.resolve(line), until: now + Math.max(keptMs, 50 * (now - begun)) })
     return line
   }
 
@@ -33,7 +33,7 @@ export function keepLines(db: Database): Lines {
   }
 }
 
-const keptMs = 1_000
+const keptMs = 250
 
 /** One prediction as it is shown to who asked for it: with its place in line, while it waits. */
 export async function presentPlaced(context: Context, row: PredictionRow): Promise<Shown> {
@@ -68,7 +68,7 @@ interface Kept {
 }
 
 export interface Lines {
-  /** As of a second ago at most, where it takes no long time to read. */
+  /** As of a moment ago. */
   of(model: string): Promise<ModelLine>
 }
 

@@ -176,7 +176,7 @@ export const endpoints = {
     summary: 'Get how a model does: its queue, its workers and its run times',
     params: slug,
     errors: ['MODEL_NOT_FOUND'],
-    replies: { 200: { description: 'As of a second ago at most', schema: modelHealth } },
+    replies: { 200: { description: 'As of a moment ago', schema: modelHealth } },
   },
   run: {
     method: 'post',
