@@ -40,6 +40,7 @@ export async function draftPrediction(
     tags: request.tags ?? {},
     files,
     timeouts: timeoutsOf(model, request.timeouts),
+    autoFallback: request.auto_fallback ?? true,
     createdAt: new Date(timeOfId(id)),
     idempotency: null,
   }

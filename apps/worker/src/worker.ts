@@ -1,7 +1,9 @@
 import type { Batcher } from '@millrace/database/batch'
 import type { Fence } from '@millrace/lifecycle/claim'
+import type { NewJob } from '@millrace/lifecycle/keep-jobs'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import type { MovedRow } from '@millrace/lifecycle/outbox'
+import type { Place } from '@millrace/lifecycle/places'
 import type { Ending } from '@millrace/lifecycle/settle'
 import type { ModelDescription } from '@millrace/models/description'
 import type { Guard } from '@millrace/outbound/guard'
@@ -12,6 +14,8 @@ import type { FileUrls } from '@millrace/storage/file-urls'
 import type { FileStore } from '@millrace/storage/store'
 import type { Config } from './config.ts'
 import type { EventBuffer } from './event-buffer.ts'
+import type { Hearing } from './host-callbacks.ts'
+import type { HostWatch } from './host-watch.ts'
 import type { Lease } from './lease.ts'
 
 /** What the steps of a run share. */
@@ -27,11 +31,17 @@ export interface Worker {
   fileUrls: FileUrls
   sealingKeys: readonly Buffer[]
   models: ReadonlyMap<string, ServedModel>
+  /** Any model of the catalogue, also ones that are not served here. */
+  describe(slug: string): ModelDescription | undefined
+  hosts: HostWatch
+  /** Undefined where no host could reach this installation. */
+  callbacks: Hearing | undefined
   lease: Lease
   events: EventBuffer
   /** Moves of concurrent runs share statements; each waits out an outage of the database. */
   beginning: Batcher<Fence, MovedRow | undefined>
   settling: Batcher<Ending, MovedRow | undefined>
+  keeping: Batcher<NewJob, boolean>
 }
 
 export interface ServedModel {
@@ -39,4 +49,8 @@ export interface ServedModel {
   /** Its input may hold files, which a run brings before it begins. */
   takesFiles: boolean
   provider: Provider
+  /** Where it runs, if not in a process of this worker. */
+  host: string | undefined
+  /** What limits how many of its runs are under way in all workers together. */
+  places: Place[]
 }

@@ -60,6 +60,22 @@ export interface Tables {
     response: string | null
     error: string | null
   }
+  callbacks: {
+    id: Generated<string>
+    prediction_id: string
+    attempt: number
+    body: string
+    created_at: Generated<Date>
+  }
+  hosts: {
+    name: string
+    failures: number
+    failed_at: Date
+    open_until: Date | null
+    probed_until: Date | null
+    reason: string
+  }
+  places: { name: string; prediction_id: string; attempt: number }
   migrations: { name: string; applied_at: Generated<Date> }
 }
 
@@ -88,6 +104,7 @@ export interface PredictionTable {
   cancel_requested_at: Date | null
   deleted_at: Date | null
   expired_at: Date | null
+  served_by: string | null
 }
 
 export interface RunTable {
@@ -106,6 +123,21 @@ export interface RunTable {
   cancel_requested_at: Date | null
   start_by: Date
   run_by: Date | null
+  job: JSONColumnType<KeptJob | null, string | null, string | null>
+  tries: Generated<number>
+  rerun: Generated<boolean>
+  auto_fallback: Generated<boolean>
+  asked: string | null
+}
+
+/** What a host calls a job of its own, and where that means something. */
+export interface KeptJob {
+  model: string
+  /** Undefined where the model has no host. */
+  host?: string | undefined
+  /** The one that kept it, whose address its host may report to. */
+  attempt: number
+  job: Record<string, unknown>
 }
 
 export interface FileTable {

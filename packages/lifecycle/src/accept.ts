@@ -64,6 +64,7 @@ export function rowOf(draft: Draft): PredictionRow {
     cancel_requested_at: null,
     deleted_at: null,
     expired_at: null,
+    served_by: null,
   }
 }
 
@@ -97,6 +98,7 @@ function parameterOf(draft: Draft): Record<string, unknown> {
     files: JSON.stringify(draft.files),
     timeouts: JSON.stringify(draft.timeouts),
     start_seconds: draft.timeouts.start,
+    auto_fallback: draft.autoFallback,
     created_at: draft.createdAt.toISOString(),
     key: draft.idempotency?.key ?? null,
     fingerprint: draft.idempotency && `\\x${draft.idempotency.fingerprint.toString('hex')}`,
@@ -114,7 +116,7 @@ const statement = `
     select * from json_to_recordset($1) as i(
       id uuid, account_id uuid, model text, model_type text, pool text, stream boolean, source text, input text,
       sealed_input bytea, webhook text, tags text, files text, timeouts text, start_seconds integer,
-      created_at timestamptz, key text, fingerprint bytea, status_code smallint)
+      auto_fallback boolean, created_at timestamptz, key text, fingerprint bytea, status_code smallint)
   ), keys as (
     insert into idempotency_keys as k (account_id, key, fingerprint, prediction_id, status_code, created_at)
     select distinct on (account_id, key) account_id, key, fingerprint, id, status_code, created_at
@@ -138,8 +140,8 @@ const statement = `
   ), fresh as materialized (
     select a.* from accepted a join stored using (id)
   ), started as (
-    insert into runs (prediction_id, account_id, model, pool, run_at, start_by)
-    select id, account_id, model, pool, clock_timestamp(), clock_timestamp() + make_interval(secs => start_seconds)
+    insert into runs (prediction_id, account_id, model, pool, run_at, start_by, auto_fallback)
+    select id, account_id, model, pool, clock_timestamp(), clock_timestamp() + make_interval(secs => start_seconds), auto_fallback
     from fresh
   ), tagged as (
     insert into prediction_tags (account_id, name, value, prediction_id)
@@ -173,6 +175,8 @@ export interface Draft {
   tags: Record<string, string>
   files: PredictionFile[]
   timeouts: { start: number; run: number }
+  /** Its model's fallbacks may serve it. */
+  autoFallback: boolean
   createdAt: Date
   idempotency: { key: string; fingerprint: Buffer; statusCode: number } | null
 }
