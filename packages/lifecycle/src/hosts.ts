@@ -51,7 +51,8 @@ export const failuresToOpen = 3
 const firstSeconds = 2
 const mostSeconds = 60
 
-const columns = `name, failures, reason, greatest(0, extract(epoch from open_until - clock_timestamp()))::float8 as "closedFor",
+const columns = `name, failures, reason,
+  case when open_until is not null then greatest(0, extract(epoch from open_until - clock_timestamp()))::float8 end as "closedFor",
   coalesce(probed_until > clock_timestamp(), false) as probed`
 
 // Failures that lie further apart than ten minutes are not in a row.
