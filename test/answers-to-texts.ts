@@ -32,6 +32,7 @@ export const answers: Record<string, string[]> = {
   ],
   '400 INVALID_DATE_FORMAT': ['listPredictions query from', 'listPredictions query to'],
   '400 INVALID_PARAMETER': [
+    'createPrediction body auto_fallback',
     'createPrediction body await',
     'createPrediction body privacy',
     'createPrediction body stream',
@@ -100,6 +101,7 @@ export const answers: Record<string, string[]> = {
     'getPrediction path id',
     'listDeliveries path id',
     'streamPrediction path id',
+    'takeCallback path token',
   ],
   '404 WEBHOOK_NOT_FOUND': [
     'deleteWebhook path id',

@@ -23,7 +23,7 @@ export function logRequests({ log }: Context): RequestHandler {
           request_id: response.getHeader('x-request-id'),
           method: request.method,
           // An address that is a secret itself stays out of the log.
-          path: request.params?.token === undefined ? request.path : path,
+          path: String(path).includes(':token') ? path : request.path,
           status: response.statusCode,
           error_id: response.locals.errorId,
           account_id: response.locals.accountId,
