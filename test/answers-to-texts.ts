@@ -52,6 +52,7 @@ export const answers: Record<string, string[]> = {
     'exportPredictions query status',
     'listBatches query after',
     'listBatches query limit',
+    'createPrediction body auto_fallback',
     'createPrediction body await',
     'createPrediction body expires_in',
     'createPrediction body priority',
@@ -129,6 +130,7 @@ export const answers: Record<string, string[]> = {
     'getPrediction path id',
     'listDeliveries path id',
     'streamPrediction path id',
+    'takeCallback path token',
   ],
   '404 WEBHOOK_NOT_FOUND': [
     'deleteWebhook path id',

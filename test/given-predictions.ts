@@ -35,6 +35,7 @@ export function draft(given: Partial<Draft> = {}): Draft {
     priority: 'normal',
     runAt: null,
     expiresIn: null,
+    autoFallback: true,
     createdAt: new Date(),
     idempotency: null,
     ...given,

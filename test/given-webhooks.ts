@@ -42,6 +42,7 @@ export async function givenPrediction(db: Database, accountId: string, given: Gi
     priority: 'normal',
     runAt: null,
     expiresIn: null,
+    autoFallback: true,
     createdAt: new Date(),
     idempotency: null,
   }

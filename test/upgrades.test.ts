@@ -179,7 +179,8 @@ describe.runIf(previous.commit)(`the version before the newest migration ${with_
     const ids = [first]
     for (let n = 0; n < 5; n++) ids.push(await create('second'))
 
-    expect(await migrateWith(keys)).toContain(`Applied ${(await migrationNames()).at(-1)}`)
+    // More than one may have come at once.
+    expect(await migrateWith(keys)).toMatch(new RegExp(`^Applied .*${(await migrationNames()).at(-1)}`))
 
     // What was under way ends, and the next one is claimed, by the old worker alone.
     await open('first')

@@ -68,6 +68,7 @@ const draftOf = (accountId: string, model: string): Draft => ({
   priority: 'normal',
   runAt: null,
   expiresIn: null,
+  autoFallback: true,
   createdAt: new Date(),
   idempotency: null,
 })

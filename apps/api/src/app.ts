@@ -25,6 +25,7 @@ import { listPredictions } from './routes/list-predictions.ts'
 import { getModel, getModelHealth, listModels } from './routes/models.ts'
 import { livez, openapi, readyz, root } from './routes/service.ts'
 import { streamPrediction } from './routes/stream-prediction.ts'
+import { takeCallback } from './routes/take-callback.ts'
 import * as webhooks from './routes/webhooks.ts'
 
 /** Every route of the API. Paths, shapes and errors are in the contract. */
@@ -53,6 +54,7 @@ export const routes: readonly Route[] = [
   getFileContent,
   deleteFile,
   downloadFile,
+  takeCallback,
   ...Object.values(webhooks),
   root,
   livez,
@@ -77,7 +79,7 @@ export function createApp(context: Context): Express {
     for (const { method, path } of spellingsOf(endpoint, config.DIALECTS)) {
       const handlers = [
         ...(endpoint.open ? [] : [admit(context)]),
-        ...(endpoint.body ? [readBody] : []),
+        ...(endpoint.body || endpoint.anyBody ? [readBody] : []),
         handle(context),
       ]
       app[method](path.replaceAll(/\{(\w+)\}/g, ':$1'), ...handlers)

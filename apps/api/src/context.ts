@@ -68,6 +68,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
       loopback: config.OUTBOUND_LOOPBACK,
       closedPorts: storePorts(config.DATABASE_URL, config.REDIS_URL),
     }),
+    callbackKeys: deriveKeys(config.MASTER_KEY, config.MASTER_KEY_PREVIOUS, 'callbacks'),
     keyRing: createKeyRing(config.MASTER_KEY, config.MASTER_KEY_PREVIOUS),
     callers: new Map(),
     acceptance: createAcceptance(lifecycle, queue),
@@ -109,6 +110,8 @@ export interface Context {
   fileUrls: FileUrls
   store: FileStore
   guard: Guard
+  /** Sign the addresses under which hosts report. */
+  callbackKeys: readonly Buffer[]
   keyRing: KeyRing
   callers: Callers
   acceptance: Acceptance

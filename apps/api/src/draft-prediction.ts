@@ -48,6 +48,7 @@ export async function draftPrediction(
     priority: request.priority ?? 'normal',
     runAt,
     expiresIn: request.expires_in ?? null,
+    autoFallback: request.auto_fallback ?? true,
     createdAt: new Date(timeOfId(id)),
     idempotency: null,
   }

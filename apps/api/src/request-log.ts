@@ -22,7 +22,8 @@ export function logRequests({ log }: Context): RequestHandler {
         {
           request_id: response.getHeader('x-request-id'),
           method: request.method,
-          path: request.path,
+          // An address that is a secret itself stays out of the log.
+          path: String(path).includes(':token') ? path : request.path,
           status: response.statusCode,
           error_id: response.locals.errorId,
           account_id: response.locals.accountId,

@@ -20,6 +20,7 @@ import { endLate } from './sweep/end-overdue.ts'
 import { createProlonging } from './sweep/prolong-starts.ts'
 import { createPurge } from './sweep/purge.ts'
 import { releaseDead } from './sweep/release-expired.ts'
+import { removeLeftovers } from './sweep/remove-leftovers.ts'
 import { createStrayRemoval } from './sweep/remove-strays.ts'
 import { ringLost } from './sweep/ring-lost.ts'
 import { startDue } from './sweep/start-due.ts'
@@ -125,6 +126,7 @@ function sweepsOf(settings: Config, bells: Queue, dispatcher: Dispatch): Sweep[]
     { name: 'purge', everySeconds: sweepSeconds, run: createPurge({ db, store, retention }) },
     // A thousand parts: all of them in less than a day.
     { name: 'strays', everySeconds: 60, run: createStrayRemoval({ db, store, retention }) },
+    { name: 'leftovers', everySeconds: 60, run: () => removeLeftovers(db) },
     {
       name: 'partitions',
       everySeconds: 3600,

@@ -1,4 +1,5 @@
-import { type Claim, claim } from '@millrace/lifecycle/claim'
+import { type Claim, claimWithin } from '@millrace/lifecycle/claim'
+import type { Aim } from './host-watch.ts'
 import { createModelSlots } from './model-slots.ts'
 import type { ServedModel, Worker } from './worker.ts'
 
@@ -6,12 +7,15 @@ import type { ServedModel, Worker } from './worker.ts'
  * Claims as many runs of a model as have a slot, when its bell rings and again whenever a slot comes free, until a
  * claim comes back short: then nothing is waiting, and the next bell tells. A model's next claim waits for the one before,
  * so that the slots that come free meanwhile are filled together; but not for one whose connection fell silent.
+ *
+ * Of a model whose host is away nothing is claimed until somebody may find out whether it is back, unless a fallback may
+ * take its runs. One that has too many runs under way in all workers together waits for the end of one of them.
  */
 export function claimRuns(
   worker: Worker,
-  start: (claim: Claim, model: ServedModel) => Promise<void>,
+  start: (claim: Claim, model: ServedModel, aim: Aim) => Promise<void>,
 ): Claimer {
-  const { config, lifecycle, models, queue, log } = worker
+  const { config, lifecycle, models, queue, log, hosts } = worker
   const slots = createModelSlots(config.concurrency, models)
   const maybeWaiting = new Set<string>()
   /** When the last claim of a model left that has not come back. */
@@ -20,6 +24,10 @@ export function claimRuns(
   const held = new Set<string>()
   const waitingForRoom = new Set<() => void>()
   let lookAgain: NodeJS.Timeout | undefined
+  /** Models of which nothing can be claimed now, whatever waits: their host is away, or others run all that may run. */
+  const barred = new Set<string>()
+  const waitingForHost = new Map<string, NodeJS.Timeout>()
+  hosts.onRecovery((host) => void wake(...namesOf(({ host: at }) => at === host)))
   let stopped = false
   let claimed = 0
 
@@ -36,45 +44,84 @@ export function claimRuns(
     const model = models.get(name)
     if (!model) maybeWaiting.delete(name)
     if (stopped || !model) return
+    const aim = model.host === undefined ? 'well' : await hosts.aim(model.host)
+    const taken = await takeAimed(name, model, aim)
+    if (aim === 'probe' && !taken && model.host !== undefined) await hosts.spare(model.host)
+  }
+
+  /** Answers whether there was a run to take. */
+  async function takeAimed(name: string, model: ServedModel, aim: Aim): Promise<boolean> {
+    if (stopped) return false
+    if (aim === 'away' && model.description.fallbacks.length === 0) {
+      waitForHost(name, model)
+      return false
+    }
     const now = performance.now()
     if (now - (claiming.get(name) ?? Number.NEGATIVE_INFINITY) < silentMs) {
       if (!lookAgain) lookAgain = setTimeout(feedLater, silentMs).unref()
-      return
+      return false
     }
-    const limit = slots.reserve(name)
-    if (limit === 0) return
+    const reserved = slots.reserve(name)
+    if (reserved === 0) return false
+    const limit = aim === 'probe' ? 1 : reserved
     // To the end of the line, so that a busy model leaves the slots that come free to others as well.
     maybeWaiting.delete(name)
     claiming.set(name, now)
     // Should its file change meanwhile, what was claimed still runs on the state that it was claimed for.
     const leave = model.enter()
-    const claims = await tryClaim(name, model, limit)
+    const { claims, full } = await tryClaim(name, model, limit)
     if (claiming.get(name) === now) claiming.delete(name)
-    slots.fill(name, limit, claims.length)
+    slots.fill(name, reserved, claims.length)
     tellOfRoom()
     claimed += claims.length
-    if (claims.length === limit) maybeWaiting.add(name)
-    for (const taken of claims) track(run(taken, model))
+    if (full) barred.add(name)
+    else barred.delete(name)
+    if (claims.length === limit && aim !== 'probe') maybeWaiting.add(name)
+    for (const taken of claims) track(run(taken, model, aim))
     leave()
     // A bell of this model was not answered meanwhile, and one of another may have found its slots reserved.
     if (maybeWaiting.size > 0) void feed()
+    return claims.length > 0
   }
 
-  async function tryClaim(model: string, served: ServedModel, limit: number): Promise<Claim[]> {
+  function waitForHost(name: string, { host = '' }: ServedModel): void {
+    maybeWaiting.delete(name)
+    barred.add(name)
+    if (waitingForHost.has(name)) return
+    const again = () => {
+      waitingForHost.delete(name)
+      void wake(name)
+    }
+    waitingForHost.set(name, setTimeout(again, hosts.secondsAway(host) * 1000).unref())
+  }
+
+  async function tryClaim(
+    model: string,
+    served: ServedModel,
+    limit: number,
+  ): Promise<{ claims: Claim[]; full: boolean }> {
     const { name: holder, leaseSeconds } = config
     try {
-      const found = await track(
-        claim(lifecycle, { model, limit, worker: holder, leaseSeconds, warm: isWarm(served) }),
+      const { claims: found, full } = await track(
+        claimWithin(lifecycle, {
+          model,
+          limit,
+          worker: holder,
+          leaseSeconds,
+          warm: isWarm(served),
+          once: served.description.rerun === 'never',
+          places: served.places,
+        }),
       )
       const claims = found.filter(isNew)
       if (claims.length < found.length) maybeWaiting.add(model)
       queue.signal('changed', idsOf(claims))
       queue.signal('due', idsOf(claims.filter(({ owes }) => owes)))
-      return claims
+      return { claims, full }
     } catch (error) {
       log.warn({ err: error, model }, 'a claim failed')
       setTimeout(() => wake(model), retryMs).unref()
-      return []
+      return { claims: [], full: false }
     }
   }
 
@@ -89,15 +136,29 @@ export function claimRuns(
     return !known
   }
 
-  async function run(taken: Claim, model: ServedModel): Promise<void> {
+  async function run(taken: Claim, model: ServedModel, aim: Aim): Promise<void> {
     const leave = model.enter()
-    await start(taken, model)
+    await start(taken, model, aim)
     leave()
     held.delete(keyOf(taken))
     slots.release(model.description.namespace)
+    leavePlaces(model)
     void feed()
     tellOfRoom()
   }
+
+  /** Who waits for a place that came free is told, here and in other workers. */
+  function leavePlaces({ places }: ServedModel): void {
+    if (places.length === 0) return
+    const left = new Set(places.map(({ name }) => name))
+    for (const name of namesOf((model) => model.places.some((place) => left.has(place.name)))) {
+      maybeWaiting.add(name)
+      queue.ring(models.get(name)?.description.pool ?? '', name)
+    }
+  }
+
+  const namesOf = (suits: (model: ServedModel) => boolean): string[] =>
+    [...models].flatMap(([name, model]) => (suits(model) ? [name] : []))
 
   function track<T>(work: Promise<T>): Promise<T> {
     const settled: Promise<unknown> = work.then(
@@ -124,7 +185,7 @@ export function claimRuns(
   return {
     wake,
     busy: () => slots.busy(),
-    idleModels: () => slots.idle(),
+    idleModels: () => slots.idle().filter((name) => !barred.has(name)),
     claimed: () => claimed,
     async room() {
       if (!hasRoom()) await new Promise<void>((resolve) => waitingForRoom.add(resolve))
@@ -155,7 +216,7 @@ export interface Claimer {
   /** These models may have something to claim; ones that are not served here are ignored. */
   wake(...models: string[]): Promise<void>
   busy(): number
-  /** The models of which one more run could begin here. */
+  /** The models of which one more run could begin here and now. */
   idleModels(): string[]
   /** How many runs were claimed so far. */
   claimed(): number

@@ -17,6 +17,7 @@ export function readConfig(environment: Environment = process.env): Config {
     masterKey: settings.MASTER_KEY,
     previousMasterKey: settings.MASTER_KEY_PREVIOUS,
     publicUrl: settings.PUBLIC_URL.replace(/\/+$/, ''),
+    callbacks: settings.CALLBACKS ?? !isHere(settings.PUBLIC_URL),
     storageUrl: settings.STORAGE_URL,
     workDir: resolve(settings.WORK_DIR ?? tmpdir()),
     modelDirs: modelDirs(settings.MODELS_DIR),
@@ -73,6 +74,11 @@ function modelDirs(own: string | undefined): string[] {
   return [shippedModelsDir(), ...(own ? [resolve(own)] : [])]
 }
 
+/** No other machine can reach what is named so. */
+function isHere(url: string): boolean {
+  return /^(localhost|.*\.localhost|127\.[\d.]+|\[::1\])$/.test(new URL(url).hostname)
+}
+
 function isRange(text: string): boolean {
   try {
     createAddressRule({ allow: [text], loopback: false })
@@ -94,6 +100,7 @@ const schema = z.object({
   MASTER_KEY: z.string('is required').min(32, 'must have at least 32 characters'),
   MASTER_KEY_PREVIOUS: z.string().min(32, 'must have at least 32 characters').optional(),
   PUBLIC_URL: z.url({ protocol: /^https?$/, error: 'must be the http or https URL of the api' }),
+  CALLBACKS: z.stringbool('must be true or false').optional(),
   STORAGE_URL: z.url({ protocol: /^file$/, error: 'must be a file:/// URL' }),
   WORK_DIR: z.string().optional(),
   MODELS_DIR: z.string().optional(),
@@ -140,6 +147,8 @@ export interface Config {
   masterKey: string
   previousMasterKey: string | undefined
   publicUrl: string
+  /** Hosts may report to the api. */
+  callbacks: boolean
   storageUrl: string
   /** Exists. What runs work on is kept in a folder of this process in it. */
   workDir: string

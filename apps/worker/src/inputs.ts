@@ -3,23 +3,27 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { markedFile } from '@millrace/contract/file-marker'
-import { unseal } from '@millrace/keys/seal'
 import type { Claim } from '@millrace/lifecycle/claim'
-import type { ModelDescription } from '@millrace/models/description'
 import { fileFields, replaceFiles } from '@millrace/models/file-fields'
 import { FetchFileError, fetchFile } from '@millrace/outbound/fetch-file'
 import { parseDataUrl } from '@millrace/storage/data-url'
 import { findFile } from '@millrace/storage/files'
+import { checkInput, withSecrets } from './input-values.ts'
 import { outlast } from './outlast.ts'
-import type { Worker } from './worker.ts'
+import type { ServedModel, Worker } from './worker.ts'
 
 /**
  * The input as the model gets it: secrets unsealed, every file brought into the run's work folder and named by its
- * local path. Throws InputError, whose message is for the caller, when a file cannot be had.
+ * local path. A URL that its client gave stays one where the provider `wants` addresses, if it may be called. Throws
+ * InputError, whose message is for the caller, when a file cannot be had.
  */
 export async function prepareInput(worker: Worker, request: InputRequest): Promise<Record<string, unknown>> {
-  const { claim, description, workDir } = request
-  const input = withSecrets(worker, claim)
+  const { claim, model, workDir } = request
+  const { description } = model
+  const given = withSecrets(worker, claim)
+  // A fallback has defaults of its own.
+  const checked = claim.row.served_by === null ? undefined : checkInput(description, given)
+  const input = checked?.ok ? checked.input : given
   const fields = fileFields(description.input_schema, input)
   if (fields.length === 0) return input
 
@@ -37,11 +41,6 @@ export async function prepareInput(worker: Worker, request: InputRequest): Promi
 /** Something in the input cannot be used. */
 export class InputError extends Error {}
 
-function withSecrets({ sealingKeys }: Worker, { row }: Claim): Record<string, unknown> {
-  if (row.sealed_input === null) return row.input
-  return { ...row.input, ...JSON.parse(unseal(row.sealed_input, sealingKeys)) }
-}
-
 async function bringFile(worker: Worker, request: InputRequest, url: string, place: Place): Promise<string> {
   const accountId = request.claim.row.account_id
   const marked = markedFile(url)
@@ -51,7 +50,15 @@ async function bringFile(worker: Worker, request: InputRequest, url: string, pla
   if (signed !== undefined) return copyStored(worker, request, { id: signed }, place)
 
   if (/^data:/i.test(url)) return writeDataUrl(url, place)
+  if (request.model.provider.wants === 'addresses') return allowed(worker, url, place)
   return download(worker, request, url, place)
+}
+
+/** Whoever fetches it instead of us is no way around the guard. */
+async function allowed({ guard }: Worker, url: string, { field }: Place): Promise<string> {
+  const refusal = await guard.check(url)
+  if (refusal) throw new InputError(`input.${field}: ${refusal.message}`)
+  return url
 }
 
 async function copyStored(
@@ -103,7 +110,7 @@ const fetchTimeoutMs = 120_000
 
 interface InputRequest {
   claim: Claim
-  description: ModelDescription
+  model: ServedModel
   workDir: string
   signal: AbortSignal
   isLost: () => boolean

@@ -22,6 +22,7 @@ export function createLease({ databaseUrl, worker, leaseSeconds, onError }: Leas
   /** When the newest renewal that was answered had left. */
   let renewedAt = Number.NEGATIVE_INFINITY
   let stopping: StopReason | undefined
+  let leaving = false
   const timer = setInterval(beat, beatMs)
 
   function beat(): void {
@@ -51,7 +52,13 @@ export function createLease({ databaseUrl, worker, leaseSeconds, onError }: Leas
       // This very process may claim again what it lost without noticing.
       holds.get(id)?.stop('lost')
       const controller = new AbortController()
+      let hasJob = false
       const hold: Hold = {
+        leave() {
+          hasJob = true
+          if (leaving) hold.stop('drain')
+        },
+        mayLeave: () => hasJob,
         fence: { id, attempt },
         signal: controller.signal,
         stop: (reason) => controller.abort(reason),
@@ -67,6 +74,10 @@ export function createLease({ databaseUrl, worker, leaseSeconds, onError }: Leas
     },
     cancel(ids) {
       for (const id of ids) holds.get(id)?.stop('cancel')
+    },
+    leaveJobs() {
+      leaving = true
+      for (const hold of holds.values()) if (hold.mayLeave()) hold.stop('drain')
     },
     stopAll(reason) {
       stopping = reason
@@ -95,6 +106,9 @@ export interface Hold {
   /** Fires when the run must stop. */
   signal: AbortSignal
   stop(reason: StopReason): void
+  /** Its host is at work and can be left to it: whoever has the run next takes the job up. */
+  leave(): void
+  mayLeave(): boolean
   stopped(): StopReason | undefined
   /** Renews it no more. Renewals of it that are under way are waited for: they could take back a lease that is given up next. */
   end(): Promise<void>
@@ -103,6 +117,8 @@ export interface Hold {
 export interface Lease {
   hold(fence: Fence): Hold
   cancel(ids: string[]): void
+  /** Stops those whose hosts can be left at work, also ones that come in later. */
+  leaveJobs(): void
   /** Also those that come in later. */
   stopAll(reason: StopReason): void
   close(): Promise<void>

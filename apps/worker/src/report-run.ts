@@ -2,21 +2,28 @@ import { toTypeId } from '@millrace/database/ids'
 import type { Claim } from '@millrace/lifecycle/claim'
 import { counter, histogram } from '@millrace/process/metrics'
 import type { Outcome } from '@millrace/providers/provider'
+import type { Aim } from './host-watch.ts'
 import { type RunReport, runPrediction } from './run-prediction.ts'
 import type { ServedModel, Worker } from './worker.ts'
 
 /** Runs one claim and says what happened in one line. Never rejects. */
-export async function performAndReport(worker: Worker, claim: Claim, model: ServedModel): Promise<void> {
+export async function performAndReport(
+  worker: Worker,
+  claim: Claim,
+  model: ServedModel,
+  aim: Aim,
+): Promise<void> {
   const started = performance.now()
   const about = {
     prediction: toTypeId('pred', claim.id),
     model: model.description.namespace,
     attempt: claim.attempt,
     crashes: claim.crashes,
+    ...(model.description.namespace === claim.row.model ? {} : { served_by: model.description.namespace }),
   }
   const elapsed = () => Math.round(performance.now() - started) / 1000
   try {
-    const report = await runPrediction(worker, claim, model)
+    const report = await runPrediction(worker, claim, model, aim)
     const seconds = elapsed()
     worker.log.info({ ...about, ...lineOf(report), seconds }, 'run')
     runs.inc({ model: about.model, result: report.result })

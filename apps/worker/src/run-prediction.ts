@@ -4,14 +4,23 @@ import { join } from 'node:path'
 import type { Claim } from '@millrace/lifecycle/claim'
 import type { Outcome, RunEvent } from '@millrace/providers/provider'
 import { createDeadline } from './deadline.ts'
+import type { Aim } from './host-watch.ts'
 import { InputError, prepareInput } from './inputs.ts'
+import { isJobHere, isOrphan, keepJob } from './kept-jobs.ts'
 import { isLost } from './lease.ts'
+import type { Settlement } from './part-with-run.ts'
 import { begin, type Run } from './run.ts'
-import { type Settlement, settleRun } from './settle-run.ts'
+import { settleRun } from './settle-run.ts'
+import { settleUnasked } from './settle-unavailable.ts'
 import type { ServedModel, Worker } from './worker.ts'
 
 /** claim -> run -> settle, from the claim on. Returns what happened, for the one log line of this run. */
-export async function runPrediction(worker: Worker, claim: Claim, model: ServedModel): Promise<RunReport> {
+export async function runPrediction(
+  worker: Worker,
+  claim: Claim,
+  model: ServedModel,
+  aim: Aim = 'well',
+): Promise<RunReport> {
   const workDir = join(worker.workFolder, `${claim.id}-${claim.attempt}`)
   const hold = worker.lease.hold(claim)
   const run: Run = {
@@ -21,8 +30,15 @@ export async function runPrediction(worker: Worker, claim: Claim, model: ServedM
     workDir,
     events: worker.events.open(claim),
     begun: claim.begun ? Promise.resolve() : undefined,
+    job: isJobHere(claim, model) ? claim.job : undefined,
+    aim,
+    asked: false,
   }
   try {
+    if (aim === 'away' && model.host !== undefined && claim.row.cancel_requested_at === null) {
+      const settlement = await settleUnasked(worker, run, worker.hosts.secondsAway(model.host))
+      return { outcome: { kind: 'unavailable', reason: 'Its host is away' }, ...settlement }
+    }
     const outcome = await perform(worker, run)
     await run.events.flushed()
     const settlement = await settleRun(worker, run, outcome)
@@ -38,18 +54,21 @@ async function perform(worker: Worker, run: Run): Promise<Outcome> {
   const { claim, model, hold, workDir } = run
   const { signal } = hold
   const deadline = createDeadline(claim, hold.stop)
+  const isCancelled = claim.row.cancel_requested_at !== null
   try {
-    const { description } = model
-    const input = await prepareInput(worker, {
-      claim,
-      description,
-      workDir,
-      signal,
-      isLost: () => isLost(hold),
-    })
+    if (isCancelled && !run.job) hold.stop('cancel')
+    if (isOrphan(run))
+      return { kind: 'unavailable', reason: 'Its job was left at another host', uncertain: true }
+    // Of what is only to be stopped the input is not brought.
+    const input = isCancelled
+      ? claim.row.input
+      : await prepareInput(worker, { claim, model, workDir, signal, isLost: () => isLost(hold) })
+    if (signal.aborted) return { kind: 'aborted' }
     const emit = (event: RunEvent) => hear(worker, run, event, deadline.begin)
     const { id, attempt, crashes } = claim
-    return await model.provider.run({
+    const began = performance.now()
+    run.asked = true
+    const running = model.provider.run({
       id,
       attempt,
       input,
@@ -57,14 +76,23 @@ async function perform(worker: Worker, run: Run): Promise<Outcome> {
       // Whether it was the culprit or a neighbour shows when it is alone.
       isolated: crashes > 0,
       signal,
+      job: run.job?.job,
+      keep: (job) => keepJob(worker, run, job),
+      callback: worker.callbacks?.callbackFor(claim),
       emit,
     })
+    // Told only once the job is taken up, as of any other, so that the host hears of it.
+    if (isCancelled) setImmediate(() => hold.stop('cancel'))
+    const outcome = await running
+    await worker.hosts.heard(model.host, outcome, { began, aim: run.aim })
+    return outcome
   } catch (error) {
     if (signal.aborted) return { kind: 'aborted' }
     if (error instanceof InputError) return { kind: 'failed', code: 'MODEL_ERROR', detail: error.message }
     worker.log.error({ err: error, prediction: claim.id }, 'a run could not be prepared')
     return { kind: 'unavailable', reason: 'The worker could not prepare the run' }
   } finally {
+    if (!run.asked && run.aim === 'probe' && model.host !== undefined) await worker.hosts.spare(model.host)
     deadline.clear()
   }
 }

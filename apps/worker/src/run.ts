@@ -1,6 +1,8 @@
 import { faultOf } from '@millrace/database/faults'
+import type { KeptJob } from '@millrace/database/tables'
 import type { Claim } from '@millrace/lifecycle/claim'
 import type { RunEvents } from './event-buffer.ts'
+import type { Aim } from './host-watch.ts'
 import type { Hold } from './lease.ts'
 import { outlast } from './outlast.ts'
 import type { ServedModel, Worker } from './worker.ts'
@@ -14,6 +16,11 @@ export interface Run {
   /** Removed with everything in it when the run is over. */
   workDir: string
   begun: Promise<void> | undefined
+  /** What the host of this model has under way for it. */
+  job: KeptJob | undefined
+  aim: Aim
+  /** Its provider was asked. */
+  asked: boolean
 }
 
 /** The model is ready: starting becomes processing. Once per attempt, however often it is called. */

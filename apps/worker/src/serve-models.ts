@@ -1,3 +1,4 @@
+import type { Place } from '@millrace/lifecycle/places'
 import { missingVariables } from '@millrace/models/config'
 import type { ModelDescription } from '@millrace/models/description'
 import { takesFiles } from '@millrace/models/file-fields'
@@ -6,6 +7,7 @@ import { variablesOf } from '@millrace/models/variables'
 import type { Guard } from '@millrace/outbound/guard'
 import type { Log } from '@millrace/process/log'
 import { openProvider } from '@millrace/providers/open-provider'
+import { hostOf } from '@millrace/providers/remote/host-of'
 import type { Config } from './config.ts'
 import type { ServedModel, ServedModels } from './worker.ts'
 
@@ -32,6 +34,9 @@ export async function serveModels(config: Config, guard: Guard, log: Log): Promi
 
   /** Answers the models that are new, or other ones than before. */
   function update(): string[] {
+    const hosts = new Map(
+      [...catalogue.models.values()].map((model) => [model, hostOf(model, config.hostSettings)]),
+    )
     const wanted = new Map([...catalogue.models].filter(([, model]) => isServed(model)))
     for (const [name, model] of served) {
       if (isSame(model.description, wanted.get(name))) continue
@@ -40,6 +45,8 @@ export async function serveModels(config: Config, guard: Guard, log: Log): Promi
     }
     const fresh = [...wanted].filter(([name]) => !served.has(name))
     for (const [name, description] of fresh) served.set(name, openModel(description))
+    // A limit of their host may have changed in the file of another model.
+    for (const model of served.values()) model.places = placesOf(model.description, hosts)
     return fresh.map(([name]) => name)
   }
 
@@ -50,6 +57,7 @@ export async function serveModels(config: Config, guard: Guard, log: Log): Promi
     for (const hear of hearers) hear(names)
   })
   return Object.assign(served, {
+    describe: (slug: string) => catalogue.find(slug),
     listen: (hear: (names: string[]) => void) => void hearers.add(hear),
     close: () => closeAll(catalogue, open),
   })
@@ -92,6 +100,8 @@ function createOpenModel(
     description,
     takesFiles: takesFiles(description.input_schema),
     provider,
+    host: hostOf(description, config.hostSettings),
+    places: [],
     enter() {
       inside += 1
       return () => {
@@ -109,6 +119,23 @@ function createOpenModel(
 /** The same state at the same place: a provider that was opened for one serves the other. */
 function isSame(open: ModelDescription, wanted: ModelDescription | undefined): boolean {
   return open.versionId === wanted?.versionId && open.file === wanted.file
+}
+
+/** A host's limit is what any model states that runs there, the least of them, and counts for all. */
+function placesOf(
+  model: ModelDescription,
+  hosts: ReadonlyMap<ModelDescription, string | undefined>,
+): Place[] {
+  const host = [...hosts].find(([{ namespace }]) => namespace === model.namespace)?.[1]
+  const stated = [...hosts].flatMap(([{ provider }, name]) =>
+    host !== undefined && name === host && 'max_running' in provider ? (provider.max_running ?? []) : [],
+  )
+  return [
+    ...(model.maxRunning === undefined
+      ? []
+      : [{ name: `model ${model.namespace}`, limit: model.maxRunning }]),
+    ...(stated.length === 0 ? [] : [{ name: `host ${host}`, limit: Math.min(...stated) }]),
+  ]
 }
 
 async function closeAll(catalogue: LiveCatalogue, open: ReadonlySet<OpenModel>): Promise<void> {

@@ -1,17 +1,13 @@
-import type { PredictionErrorId } from '@millrace/contract/errors'
-import type { Status } from '@millrace/contract/statuses'
 import { faultOf } from '@millrace/database/faults'
 import { toTypeId } from '@millrace/database/ids'
-import { sanitiseText } from '@millrace/database/sanitise'
-import { maxAttempts } from '@millrace/lifecycle/lifecycle'
+import { maxAttempts, unknownOutcome } from '@millrace/lifecycle/lifecycle'
 import { expiredText } from '@millrace/lifecycle/overdue'
-import { type HandBack, handBack } from '@millrace/lifecycle/release'
-import type { Ending } from '@millrace/lifecycle/settle'
 import type { Outcome } from '@millrace/providers/provider'
 import { isLost } from './lease.ts'
-import { outlast } from './outlast.ts'
 import { keepOutput, OutputError, StorageError } from './outputs.ts'
-import { begin, insist, type Run } from './run.ts'
+import { end, fail, giveBack, type Settlement } from './part-with-run.ts'
+import { begin, type Run } from './run.ts'
+import { settleUnavailable } from './settle-unavailable.ts'
 import type { Worker } from './worker.ts'
 
 /** Spends an outcome: ends the prediction, gives the run back, or leaves it to whoever holds it now. */
@@ -23,10 +19,15 @@ export async function settleRun(worker: Worker, run: Run, outcome: Outcome): Pro
     case 'failed':
       return fail(worker, run, outcome.code, outcome.detail)
     case 'unavailable':
-      return tryLater(worker, run, outcome.reason, outcome.retryAfterSeconds)
+      return settleUnavailable(worker, run, outcome)
     case 'crashed':
+      if (mayHaveBeenDone(run)) return fail(worker, run, 'WORKER_LOST', unknownOutcome)
       if (crashes + 1 < maxAttempts) {
-        return giveBack(worker, run, { crashed: true, delaySeconds: crashDelaySeconds * 4 ** crashes })
+        return giveBack(worker, run, {
+          crashed: true,
+          untouched: true,
+          delaySeconds: crashDelaySeconds * 4 ** crashes,
+        })
       }
       return fail(
         worker,
@@ -41,10 +42,12 @@ export async function settleRun(worker: Worker, run: Run, outcome: Outcome): Pro
   }
 }
 
-function tryLater(worker: Worker, run: Run, reason: string, afterSeconds?: number): Promise<Settlement> {
-  const { attempt } = run.claim
-  if (attempt >= maxAttempts) return fail(worker, run, 'PROVIDER_UNAVAILABLE', reason)
-  return giveBack(worker, run, { delaySeconds: afterSeconds ?? Math.min(60, 2 ** attempt) })
+/**
+ * The run of a model with effects outside, from its begin on. A host may have been told before it says that it begins.
+ */
+function mayHaveBeenDone({ model, begun, asked }: Run): boolean {
+  const mayHaveBegun = begun !== undefined || (asked && model.host !== undefined)
+  return model.description.rerun === 'never' && mayHaveBegun
 }
 
 async function settleAborted(worker: Worker, run: Run): Promise<Settlement> {
@@ -66,7 +69,10 @@ async function settleAborted(worker: Worker, run: Run): Promise<Settlement> {
       return { result: 'superseded' }
     case 'drain':
     case undefined:
-      return giveBack(worker, run, {})
+      // Where a job was kept its host is still at work, and whoever has the run next takes it up.
+      if (run.job === undefined && mayHaveBeenDone(run))
+        return fail(worker, run, 'WORKER_LOST', unknownOutcome)
+      return giveBack(worker, run, { untouched: run.job === undefined })
     default:
       return reason satisfies never
   }
@@ -82,7 +88,12 @@ async function succeed(worker: Worker, run: Run, raw: unknown): Promise<Settleme
     if (isLost(run.hold)) return { result: 'superseded' }
     if (error instanceof StorageError) {
       worker.log.error({ err: error, prediction: toTypeId('pred', id) }, 'an output could not be stored')
-      return tryLater(worker, run, error.message)
+      return settleUnavailable(worker, run, {
+        kind: 'unavailable',
+        reason: error.message,
+        uncertain: true,
+        isOurs: true,
+      })
     }
     if (error instanceof OutputError) return fail(worker, run, 'INVALID_OUTPUT', error.message)
     if (faultOf(error) !== 'bad-row') throw error
@@ -90,43 +101,5 @@ async function succeed(worker: Worker, run: Run, raw: unknown): Promise<Settleme
   }
 }
 
-function fail(worker: Worker, run: Run, errorId: PredictionErrorId, text: string): Promise<Settlement> {
-  const { id, attempt } = run.claim
-  const error = sanitiseText(text.slice(0, maxErrorLength)) || 'The model failed and did not say why.'
-  return end(worker, run, { verb: 'fail', id, attempt, error, errorId })
-}
-
-async function end(worker: Worker, run: Run, ending: Ending): Promise<Settlement> {
-  const row = await insist(worker, run, () => worker.settling.add(ending))
-  // Also when the fence no longer held: after a cut connection that may be this very ending.
-  worker.queue.signal('changed', [ending.id])
-  if (row?.owes ?? true) worker.queue.signal('due', [ending.id])
-  if (!row) return { result: 'superseded' }
-  return { result: row.status, ...(row.error_id === null ? {} : { errorId: row.error_id }) }
-}
-
-async function giveBack(worker: Worker, { claim, hold, model }: Run, how: HandBack): Promise<Settlement> {
-  const { id, attempt } = claim
-  await hold.end()
-  const given = await outlast(worker.log, () =>
-    handBack(worker.lifecycle.db, worker.config.name, [{ id, attempt }], how),
-  )
-  const { pool, namespace } = model.description
-  const ring = () => worker.queue.ring(pool, namespace)
-  if (how.delaySeconds === undefined) ring()
-  // Should this process be gone by then, the sweeper rings.
-  else setTimeout(ring, how.delaySeconds * 1000 + 10).unref()
-  // Rung also when it was not ours to give: after a cut connection that may be this very hand-back.
-  return { result: given === 0 ? 'superseded' : 'handed back' }
-}
-
-const maxErrorLength = 4_000
-
 /** What killed the process may pass, such as a shortage of memory; each crash waits four times as long. */
 const crashDelaySeconds = 0.5
-
-/** What became of a run: the prediction's status, or where the run went. */
-export interface Settlement {
-  result: Status | 'handed back' | 'superseded'
-  errorId?: string
-}

@@ -2,22 +2,25 @@ import { rm } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createBatcher } from '@millrace/database/batch'
 import { keepClock, measureClock } from '@millrace/database/clock'
-import { connect, plannedOnce } from '@millrace/database/connect'
+import { connect, type Database, plannedOnce } from '@millrace/database/connect'
 import { assertMigrated } from '@millrace/database/migrations'
-import { deriveKeys } from '@millrace/keys/derive'
+import { deriveKey, deriveKeys } from '@millrace/keys/derive'
 import { begin } from '@millrace/lifecycle/begin'
 import { appendEvents } from '@millrace/lifecycle/events'
+import { keepJobs } from '@millrace/lifecycle/keep-jobs'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import { settle } from '@millrace/lifecycle/settle'
 import { createGuard } from '@millrace/outbound/guard'
 import type { Log } from '@millrace/process/log'
-import { type Bell, openQueue } from '@millrace/queue/open-queue'
+import { type Bell, openQueue, type Queue } from '@millrace/queue/open-queue'
 import { createFileUrls } from '@millrace/storage/file-urls'
 import { openStore } from '@millrace/storage/store'
 import { announce } from './announce.ts'
 import { type Claimer, claimRuns } from './claim-runs.ts'
 import type { Config } from './config.ts'
 import { createEventBuffer } from './event-buffer.ts'
+import { hearHosts } from './host-callbacks.ts'
+import { watchHosts } from './host-watch.ts'
 import { createLease } from './lease.ts'
 import { outlast } from './outlast.ts'
 import { performAndReport } from './report-run.ts'
@@ -34,7 +37,7 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
   const { db } = lifecycle
   await outlast(log, () => assertMigrated(db.pool))
   await outlast(log, () => measureClock(db.pool))
-  const claimer = claimRuns(worker, (claim, model) => performAndReport(worker, claim, model))
+  const claimer = claimRuns(worker, (claim, model, aim) => performAndReport(worker, claim, model, aim))
   const wakeAll = () => claimer.wake(...models.keys())
 
   /** Who has no slot left keeps the bell that filled the last one, and so leaves the next ones to other workers. */
@@ -124,6 +127,8 @@ async function openWorker(config: Config, log: Log): Promise<Worker> {
     fileUrls,
     sealingKeys: deriveKeys(config.masterKey, config.previousMasterKey, 'sealing'),
     models: await serveModels(config, guard, log),
+    hosts: watchHosts(db, log),
+    callbacks: openHearing(config, log, db, queue),
     lease: createLease({
       databaseUrl: config.databaseUrl,
       worker: config.name,
@@ -136,12 +141,22 @@ async function openWorker(config: Config, log: Log): Promise<Worker> {
       onDropped: (err) => log.error({ err }, 'events of a run could not be stored'),
     }),
     runTimes: createRunTimes(),
-    ...moves(lifecycle, log),
+    ...moves(lifecycle, config.name, log),
   }
 }
 
+function openHearing(config: Config, log: Log, db: Database, queue: Queue): Worker['callbacks'] {
+  if (!config.callbacks) return undefined
+  const { name: worker, publicUrl, masterKey } = config
+  return hearHosts({ db, queue, log, worker, publicUrl, key: deriveKey(masterKey, 'callbacks') })
+}
+
 /** What the database refuses once it answers is one run's, not its neighbours'. */
-function moves(lifecycle: Lifecycle, log: Log): Pick<Worker, 'beginning' | 'settling'> {
+function moves(
+  lifecycle: Lifecycle,
+  worker: string,
+  log: Log,
+): Pick<Worker, 'beginning' | 'settling' | 'keeping'> {
   return {
     beginning: createBatcher({
       flush: (fences) => outlast(log, () => begin(lifecycle, fences)),
@@ -152,13 +167,21 @@ function moves(lifecycle: Lifecycle, log: Log): Pick<Worker, 'beginning' | 'sett
       weigh: (ending) => (ending.verb === 'succeed' ? ending.output.length : 0),
       isPoison: () => true,
     }),
+    keeping: createBatcher({
+      flush: (jobs) => outlast(log, () => keepJobs(lifecycle.db, worker, jobs)),
+      isPoison: () => true,
+    }),
   }
 }
 
-/** Runs get their time to end; then they are stopped and handed back, so that another worker goes on with them. */
+/**
+ * Runs get their time to end; then they are stopped and handed back, so that another worker goes on with them. Those
+ * whose host can be left at work are handed back at once.
+ */
 async function finish({ config, lease, log }: Worker, claimer: Claimer): Promise<void> {
   const inTime = async (seconds: number) =>
     Promise.race([claimer.idle().then(() => true), delay(seconds * 1000, false, { ref: false })])
+  lease.leaveJobs()
   if (await inTime(config.drainSeconds)) return
   log.info({ runs: claimer.busy() }, 'stopping what still runs')
   lease.stopAll('drain')
@@ -166,7 +189,8 @@ async function finish({ config, lease, log }: Worker, claimer: Claimer): Promise
     log.warn({ runs: claimer.busy() }, 'runs are left to their lease')
 }
 
-async function close({ lease, models, queue, lifecycle, workFolder }: Worker): Promise<void> {
+async function close({ lease, models, queue, lifecycle, workFolder, callbacks }: Worker): Promise<void> {
+  callbacks?.close()
   await models.close()
   await rm(workFolder, { recursive: true, force: true, maxRetries: 3 })
   await queue.close()

@@ -1,7 +1,9 @@
 import type { Batcher } from '@millrace/database/batch'
 import type { Beginning } from '@millrace/lifecycle/begin'
+import type { NewJob } from '@millrace/lifecycle/keep-jobs'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import type { MovedRow } from '@millrace/lifecycle/outbox'
+import type { Place } from '@millrace/lifecycle/places'
 import type { Ending } from '@millrace/lifecycle/settle'
 import type { ModelDescription } from '@millrace/models/description'
 import type { Guard } from '@millrace/outbound/guard'
@@ -12,6 +14,8 @@ import type { FileUrls } from '@millrace/storage/file-urls'
 import type { FileStore } from '@millrace/storage/store'
 import type { Config } from './config.ts'
 import type { EventBuffer } from './event-buffer.ts'
+import type { Hearing } from './host-callbacks.ts'
+import type { HostWatch } from './host-watch.ts'
 import type { Lease } from './lease.ts'
 import type { RunTimes } from './run-times.ts'
 
@@ -29,16 +33,22 @@ export interface Worker {
   sealingKeys: readonly Buffer[]
   /** By namespace, as the files are now. */
   models: ServedModels
+  hosts: HostWatch
+  /** Undefined where no host could reach this installation. */
+  callbacks: Hearing | undefined
   lease: Lease
   events: EventBuffer
   runTimes: RunTimes
   /** Moves of concurrent runs share statements; each waits out an outage of the database. */
   beginning: Batcher<Beginning, MovedRow | undefined>
   settling: Batcher<Ending, MovedRow | undefined>
+  keeping: Batcher<NewJob, boolean>
 }
 
 /** The models of this worker; they change with their files. */
 export interface ServedModels extends ReadonlyMap<string, ServedModel> {
+  /** Any model of the catalogue, also one that is not served here: a run may have to be given to it. */
+  describe(slug: string): ModelDescription | undefined
   /** Hears which models there is something new to claim for. */
   listen(hear: (names: string[]) => void): void
   /** Serves no other models from now on, and ends every process, of former states as well. */
@@ -53,4 +63,8 @@ export interface ServedModel {
   provider: Provider
   /** Until what it answers is called, the provider stays open, though the model be replaced or removed. */
   enter(): () => void
+  /** Where it runs, if not in a process of this worker. */
+  host: string | undefined
+  /** What limits how many of its runs are under way in all workers together. */
+  places: Place[]
 }

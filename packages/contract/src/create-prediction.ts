@@ -64,6 +64,10 @@ export const createPrediction = z
       .describe(
         'Refuse unless this is the current version of the model: its id, the label its file gives it, or `latest`',
       ),
+    auto_fallback: z
+      .boolean()
+      .optional()
+      .describe('Whether a fallback may serve while the model is unavailable; true unless told otherwise'),
     privacy: z.literal('private').optional(),
   })
   .meta({ id: 'CreatePrediction' })
@@ -75,7 +79,7 @@ export const run = z
     inputs: z.record(z.string(), z.unknown()).optional(),
     input: z.record(z.string(), z.unknown()).optional().describe('Taken for `inputs`'),
     stream: z.boolean().optional(),
-    auto_fallback: z.boolean().optional(),
+    auto_fallback: createPrediction.shape.auto_fallback,
     async: z.boolean().optional().describe('Answer 202 with a job id at once'),
     webhook: webhookRequest.nullable().optional(),
     tags: createPrediction.shape.tags,

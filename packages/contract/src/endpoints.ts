@@ -334,6 +334,17 @@ export const endpoints = {
       206: { description: 'A range of them', binary: true },
     },
   },
+  takeCallback: {
+    method: 'post',
+    path: '/v1/callbacks/{token}',
+    tag: 'Service',
+    summary: 'Where a host reports of the job it does for a prediction',
+    open: true,
+    anyBody: true,
+    params: z.object({ token: z.string().describe('Signed; part of the address the host was given') }),
+    errors: ['PREDICTION_NOT_FOUND', 'PAYLOAD_TOO_LARGE'],
+    replies: { 200: { description: 'Taken', schema: z.object({ received: z.literal(true) }) } },
+  },
   createWebhook: {
     method: 'post',
     path: '/v1/webhooks',
@@ -466,6 +477,8 @@ export interface EndpointDefinition {
   summary: string
   open?: true
   upload?: true
+  /** The body is taken as it comes. */
+  anyBody?: true
   aliases?: readonly { method: Method; path: string; dialect?: string }[]
   params?: z.ZodObject
   query?: z.ZodObject

@@ -93,6 +93,7 @@ function requestBodyOf(endpoint: EndpointDefinition, schemas: Schemas): object {
       },
     }
   }
+  if (endpoint.anyBody) return { requestBody: { content: { 'application/json': { schema: {} } } } }
   if (!endpoint.body) return {}
   return {
     requestBody: {

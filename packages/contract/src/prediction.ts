@@ -51,6 +51,7 @@ export const prediction = z
       data_available: z.boolean(),
       expires_at: time.nullable(),
       attempts: z.int(),
+      served_by: z.string().optional().describe('The fallback that serves it in place of its model'),
       cancel_requested_at: time.nullable(),
       tags: z.record(z.string(), z.string()),
       priority: z.enum(priorities),

@@ -68,6 +68,22 @@ export interface Tables {
   run_times: { model: string; seconds: number[]; updated_at: Date }
   /** Who is up, and what it serves. */
   workers: { name: string; models: string[]; seen_at: Date }
+  callbacks: {
+    id: Generated<string>
+    prediction_id: string
+    attempt: number
+    body: string
+    created_at: Generated<Date>
+  }
+  hosts: {
+    name: string
+    failures: number
+    failed_at: Date
+    open_until: Date | null
+    probed_until: Date | null
+    reason: string
+  }
+  places: { name: string; prediction_id: string; attempt: number }
   migrations: { name: string; applied_at: Generated<Date> }
 }
 
@@ -102,6 +118,7 @@ export interface PredictionTable {
   run_at: Date | null
   expires_in: number | null
   cold_boot: boolean | null
+  served_by: string | null
 }
 
 export interface RunTable {
@@ -125,6 +142,21 @@ export interface RunTable {
   turn: Generated<Date>
   parked_until: Date | null
   expires_at: Date | null
+  job: JSONColumnType<KeptJob | null, string | null, string | null>
+  tries: Generated<number>
+  rerun: Generated<boolean>
+  auto_fallback: Generated<boolean>
+  asked: string | null
+}
+
+/** What a host calls a job of its own, and where that means something. */
+export interface KeptJob {
+  model: string
+  /** Undefined where the model has no host. */
+  host?: string | undefined
+  /** The one that kept it, whose address its host may report to. */
+  attempt: number
+  job: Record<string, unknown>
 }
 
 export interface FileTable {

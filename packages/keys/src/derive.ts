@@ -16,4 +16,4 @@ export function deriveKeys(current: string, previous: string | undefined, purpos
 }
 
 /** Every purpose in use. A purpose, once released, keeps its name: the derived key depends on it. */
-export type KeyPurpose = 'api-key-pepper' | 'file-urls' | 'sealing'
+export type KeyPurpose = 'api-key-pepper' | 'file-urls' | 'sealing' | 'callbacks'

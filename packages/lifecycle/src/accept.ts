@@ -70,6 +70,7 @@ export function rowOf(draft: Draft): PredictionRow {
     run_at: draft.runAt,
     expires_in: draft.expiresIn,
     cold_boot: null,
+    served_by: null,
   }
 }
 
@@ -109,6 +110,7 @@ function parameterOf(draft: Draft): Record<string, unknown> {
     lane: priorities.indexOf(draft.priority),
     run_at: draft.runAt?.toISOString() ?? null,
     expires_in: draft.expiresIn,
+    auto_fallback: draft.autoFallback,
     created_at: draft.createdAt.toISOString(),
     key: draft.idempotency?.key ?? null,
     fingerprint: draft.idempotency && `\\x${draft.idempotency.fingerprint.toString('hex')}`,
@@ -126,7 +128,7 @@ const statement = `
     select * from json_to_recordset($1) as i(
       id uuid, account_id uuid, model text, model_type text, namespace text, version text, pool text, stream boolean, source text, input text,
       sealed_input bytea, webhook text, tags text, files text, timeouts text, start_seconds integer,
-      priority text, lane smallint, run_at timestamptz, expires_in integer,
+      priority text, lane smallint, run_at timestamptz, expires_in integer, auto_fallback boolean,
       created_at timestamptz, key text, fingerprint bytea, status_code smallint)
   ), keys as (
     insert into idempotency_keys as k (account_id, key, fingerprint, prediction_id, status_code, created_at)
@@ -152,9 +154,9 @@ const statement = `
     select a.* from accepted a join stored using (id)
   ), started as (
     -- what may not begin yet is parked; its time counts from when it may
-    insert into runs (prediction_id, account_id, model, pool, priority, turn, run_at, parked_until, start_by, expires_at)
+    insert into runs (prediction_id, account_id, model, pool, priority, turn, run_at, parked_until, start_by, expires_at, auto_fallback)
     select id, account_id, namespace, pool, lane, t.moment, t.moment, case when t.moment = run_at then t.moment end,
-           t.moment + make_interval(secs => least(start_seconds, expires_in)), t.moment + make_interval(secs => expires_in)
+           t.moment + make_interval(secs => least(start_seconds, expires_in)), t.moment + make_interval(secs => expires_in), auto_fallback
     from fresh, lateral (select greatest(clock_timestamp(), run_at) as moment) t
   ), tagged as (
     insert into prediction_tags (account_id, name, value, prediction_id)
@@ -198,6 +200,8 @@ export interface Draft {
   runAt: Date | null
   /** Seconds, from when it may begin, by which it must have. */
   expiresIn: number | null
+  /** Its model's fallbacks may serve it. */
+  autoFallback: boolean
   createdAt: Date
   idempotency: { key: string; fingerprint: Buffer; statusCode: number } | null
 }

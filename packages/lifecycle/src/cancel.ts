@@ -3,8 +3,9 @@ import { settle } from './settle.ts'
 
 /**
  * Asks that a prediction stop. What no worker holds is cancelled here and now (`settled`); for the rest a durable flag
- * is set that its worker sees at the next renewal at the latest (`asked`; the caller broadcasts as well). `ended` when
- * there was nothing left to stop.
+ * is set that its worker sees at the next renewal at the latest (`asked`; the caller broadcasts as well). So it is for
+ * one whose host may still be at work for it: the next worker takes the job up and has it stopped. `ended` when there
+ * was nothing left to stop.
  */
 export async function requestCancel(
   lifecycle: Lifecycle,
@@ -27,8 +28,13 @@ export async function requestCancel(
 
 const statement = `
   with flagged as (
-    update runs set cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())
-    where prediction_id = $1 returning prediction_id, attempt, worker is not null as held, cancel_requested_at
+    update runs
+    set cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()),
+        -- Late enough for the sweep to ring for it at once.
+        run_at = case when worker is null and job is not null
+                      then least(run_at, clock_timestamp() - interval '1 second') else run_at end
+    where prediction_id = $1
+    returning prediction_id, attempt, worker is not null or job is not null as held, cancel_requested_at
   ), shown as (
     update predictions p set cancel_requested_at = flagged.cancel_requested_at,
                              updated_at = greatest(clock_timestamp(), p.updated_at)

@@ -1,10 +1,12 @@
 import { type Database, transaction } from '@millrace/database/connect'
 import { isUnreachable, retryConflicts, untilReachable } from '@millrace/database/faults'
+import type { KeptJob } from '@millrace/database/tables'
 import { columnsOf } from './columns.ts'
 import { isFree } from './free-runs.ts'
 import { rangeOf } from './id-range.ts'
 import { type Lifecycle, maxAttempts } from './lifecycle.ts'
 import { endpointsOf, type Moved, postEvents, type SubscribedEndpoint } from './outbox.ts'
+import { type Place, roomIn, takePlaces } from './places.ts'
 import type { PredictionRow } from './present.ts'
 import { renew } from './renew.ts'
 import { transitions } from './transitions.ts'
@@ -17,22 +19,34 @@ import { turnsOf } from './turns.ts'
  * claims nothing the second time.
  */
 export async function claim(lifecycle: Lifecycle, request: ClaimRequest): Promise<Claim[]> {
-  const { model, limit, worker, leaseSeconds, warm = false, draw } = request
+  return (await claimWithin(lifecycle, request)).claims
+}
+
+/** The same, and whether it stayed short of `limit` because too many runs are under way in all workers together. */
+export async function claimWithin(
+  lifecycle: Lifecycle,
+  request: ClaimRequest,
+): Promise<{ claims: Claim[]; full: boolean }> {
+  const { model, limit, worker, leaseSeconds, warm = false, once = false, places = [], draw } = request
   let taken: ClaimedRow[] = []
   let answeredAt = 0
+  let room = limit
   const rows = await retryConflicts(() =>
     transaction(lifecycle.db, async (client) => {
       taken = []
+      room = await roomIn(client, places, limit)
+      if (room === 0) return []
       const picked = await client.query<{ prediction_id: string }>({
         name: 'pick',
         text: pickStatement,
-        values: [model, limit, maxAttempts, ...turnsOf(limit, draw)],
+        values: [model, room, maxAttempts, ...turnsOf(room, draw)],
       })
       const ids = picked.rows.map((row) => row.prediction_id)
       if (ids.length === 0) return []
-      const values = [ids, ...rangeOf(ids), worker, leaseSeconds, warm]
+      const values = [ids, ...rangeOf(ids), worker, leaseSeconds, warm, once]
       const { rows } = await client.query<ClaimedRow>({ name: 'claim', text: claimStatement, values })
       answeredAt = performance.now()
+      await takePlaces(client, places, rows)
       const owing = await postEvents(client, lifecycle.links, rows.flatMap(movesOf))
       for (const row of rows) row.owes = owing.has(row.id)
       taken = rows
@@ -42,16 +56,20 @@ export async function claim(lifecycle: Lifecycle, request: ClaimRequest): Promis
     if (taken.length === 0 || !isUnreachable(error)) throw error
     return findOurs(lifecycle.db, taken, request)
   })
-  return rows.map((row) => ({
+  const claims = rows.map((row) => ({
     row,
     id: row.id,
     attempt: row.attempt,
     startBy: answeredAt + row.start_seconds * 1000,
     crashes: row.crashes,
+    tries: row.tries,
+    job: row.job ?? undefined,
+    autoFallback: row.auto_fallback,
     begun: row.begun,
     expires: row.expires,
     owes: row.owes ?? false,
   }))
+  return { claims, full: room < limit && claims.length === room }
 }
 
 /**
@@ -109,13 +127,13 @@ const claimStatement = `
   ), held as (
     update runs r
     set attempt = r.attempt + 1, worker = $4, lease_until = clock_timestamp() + make_interval(secs => $5),
-        event_seq = r.event_seq + 1 + (found.begins and found.waits)::integer, progress = null,
+        event_seq = r.event_seq + 1 + (found.begins and found.waits)::integer, progress = null, rerun = not $7::boolean,
         run_by = case when found.begins then clock_timestamp() + make_interval(secs => found.run_seconds)
                       -- it has begun before, and gets a new deadline when it begins again
                       when not found.waits then 'infinity'::timestamptz end
     from found
     where r.prediction_id = any($1::uuid[]) and r.prediction_id = found.prediction_id
-    returning r.prediction_id, r.attempt, r.event_seq, r.crashes, found.begins, found.waits,
+    returning r.prediction_id, r.attempt, r.event_seq, r.crashes, r.tries, r.job, r.auto_fallback, found.begins, found.waits,
       extract(epoch from least(r.start_by, r.expires_at) - clock_timestamp())::float8 as start_seconds,
       coalesce(r.expires_at <= r.start_by, false) as expires
   ), moved as (
@@ -126,7 +144,7 @@ const claimStatement = `
         attempt = held.attempt, updated_at = greatest(clock_timestamp(), p.updated_at)
     from held
     where p.id = held.prediction_id and p.id between $2 and $3
-    returning ${columnsOf('p')}, held.event_seq, held.start_seconds, held.expires, held.crashes, held.attempt = 1 as first,
+    returning ${columnsOf('p')}, held.event_seq, held.start_seconds, held.expires, held.crashes, held.tries, held.job, held.auto_fallback, held.attempt = 1 as first,
       held.begins as begun, held.begins and held.waits as starts
   ), told as (
     insert into prediction_events (prediction_id, seq, kind, attempt, data, created_at)
@@ -143,6 +161,10 @@ export interface ClaimRequest {
   warm?: boolean
   /** Which turn this is, from 0 to 1: by chance, unless it is given. */
   draw?: number
+  /** The model has effects outside: what is claimed now is never claimed again, unless it is handed back untouched. */
+  once?: boolean
+  /** Where only so many runs may be under way at a time. */
+  places?: Place[]
 }
 
 /** A run that this worker holds. Every later write names `id` and `attempt`: that is the fence. */
@@ -153,6 +175,11 @@ export interface Claim extends Fence {
   /** Then it has expired, rather than run out of its time to start. */
   expires: boolean
   crashes: number
+  /** How often its host was found unavailable. */
+  tries: number
+  /** What an earlier attempt left at work. */
+  job: KeptJob | undefined
+  autoFallback: boolean
   /** It is processing, with a new deadline: nobody need `begin` it. */
   begun: boolean
   /** Webhooks wait to be sent. */
@@ -169,6 +196,9 @@ type ClaimedRow = PredictionRow & {
   start_seconds: number
   expires: boolean
   crashes: number
+  tries: number
+  job: KeptJob | null
+  auto_fallback: boolean
   /** Its first attempt. */
   first: boolean
   begun: boolean

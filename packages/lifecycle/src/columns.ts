@@ -39,4 +39,5 @@ const columns: Record<keyof PredictionTable, true> = {
   run_at: true,
   expires_in: true,
   cold_boot: true,
+  served_by: true,
 }

@@ -12,3 +12,7 @@ export interface Lifecycle {
 
 /** Workers that may die under a prediction before it fails with WORKER_LOST. */
 export const maxAttempts = 3
+
+/** Says of a prediction of a model with effects outside that it is not run again. */
+export const unknownOutcome =
+  'The worker was lost under this prediction. Whether its effects took place is not known, and its model is never run twice: look before you create it again.'

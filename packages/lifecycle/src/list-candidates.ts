@@ -16,7 +16,7 @@ export function candidates(filter: ListFilter): RawBuilder<unknown> {
 
   if (statuses && !ended) {
     const states = sql.join(statuses.map(unfinished), sql` or `)
-    const runs = sql`select prediction_id as id from runs r where ${account} ${andModel(model)} and (${states}) and ${notDeleted}`
+    const runs = sql`select prediction_id as id from runs r where ${account} ${andAsked(model)} and (${states}) and ${notDeleted}`
     return joined(runs, named.map(tagged))
   }
   if (firstTag) {
@@ -71,6 +71,11 @@ function ofModel(model: string): RawBuilder<unknown> {
 
 function andModel(model: string | undefined): RawBuilder<unknown> {
   return model === undefined ? sql`` : sql`and model = ${model}`
+}
+
+/** A run that a fallback serves stands in the fallback's line; its prediction is of the model that was asked for. */
+function andAsked(model: string | undefined): RawBuilder<unknown> {
+  return model === undefined ? sql`` : sql`and (asked = ${model} or asked is null and model = ${model})`
 }
 
 /** How a run tells the status of its prediction. */

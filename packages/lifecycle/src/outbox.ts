@@ -122,6 +122,7 @@ const smallColumns = [
   'run_at',
   'expires_in',
   'cold_boot',
+  'served_by',
 ] as const satisfies (keyof PredictionRow)[]
 
 /** One committed-to-be move: the row after it, its event's seq, and the account's endpoints. */

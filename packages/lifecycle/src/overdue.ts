@@ -1,15 +1,16 @@
 import { createBatcher } from '@millrace/database/batch'
 import type { Database } from '@millrace/database/connect'
 import { faultOf } from '@millrace/database/faults'
-import { type Lifecycle, maxAttempts } from './lifecycle.ts'
+import { type Lifecycle, maxAttempts, unknownOutcome } from './lifecycle.ts'
 import type { MovedRow } from './outbox.ts'
 import { alwaysThere, isPresent, type Presence } from './presence.ts'
 import { type Ending, settle } from './settle.ts'
 
 /**
- * Ends what nobody else will: runs past their time to start or to run, those that expired before they began, runs whose cancellation the worker did not
- * carry out within the grace, runs that lost too many workers, and cancelled runs that nobody holds. Returns the ids
- * it ended.
+ * Ends what nobody else will: runs past their time to start or to run, those that expired before they began, runs whose
+ * cancellation the worker did not carry out within the grace, runs that lost too many workers or that nobody may run
+ * again, runs that waited for their host past all their time, and cancelled runs that nobody holds and no host works for.
+ * Returns the ids it ended.
  *
  * A run's own time counts while a worker holds it: one that waits for another worker begins anew. No time limit ends
  * anything before the database has been there for a lease, in which a worker saves what it finished meanwhile; only
@@ -40,17 +41,24 @@ export async function endOverdue(
 
 const present = isPresent({ lease: '$3', since: '$4', asked: '$5' })
 
+/** Twice as long as a host that fails is left alone before somebody looks again. */
+const awaySeconds = 120
+
 const statement = `
   select * from (
     select r.prediction_id as id, r.attempt,
       case
         when r.cancel_requested_at is not null
-         and (r.worker is null or r.cancel_requested_at + make_interval(secs => $1) < clock_timestamp()) then 'cancel'
+         and (r.worker is null and (r.job is null or r.crashes >= $2) or r.cancel_requested_at + make_interval(secs => $1) < clock_timestamp()) then 'cancel'
         when r.crashes >= $2 and r.worker is null then 'lost'
         when r.run_by is null and r.expires_at <= clock_timestamp() and (r.worker is null or (${present})) then 'expired'
+        when r.worker is null and not r.rerun and r.job is null then 'unknown'
         when not (${present}) then null
         when r.worker is not null and r.run_by + make_interval(secs => $1) < clock_timestamp() then 'run'
-        when r.run_by is null and r.start_by < clock_timestamp() then 'start'
+        when r.run_by is null and r.cancel_requested_at is null and r.start_by < clock_timestamp() then 'start'
+        -- It has begun, so that nobody waits for its start, and the tries that are left to it are not taken.
+        when r.worker is null and r.tries > 0 and r.start_by < clock_timestamp()
+         and r.run_at < clock_timestamp() - interval '${awaySeconds} seconds' then 'away'
       end as why
     from runs r
   ) judged
@@ -95,6 +103,14 @@ const reasons = {
   lost: {
     errorId: 'WORKER_LOST',
     error: `The process that ran this prediction died ${maxAttempts} times. Check the model for crashes and memory use, then create it again.`,
+  },
+  unknown: {
+    errorId: 'WORKER_LOST',
+    error: unknownOutcome,
+  },
+  away: {
+    errorId: 'PROVIDER_UNAVAILABLE',
+    error: 'The host of the model did not come back in time. Create the prediction again later.',
   },
   run: {
     errorId: 'RUN_TIMEOUT',

@@ -70,6 +70,7 @@ function metadataOf(
     data_available: row.expired_at === null,
     expires_at: expiresAt?.toISOString() ?? null,
     attempts: row.attempt,
+    ...(row.served_by === null ? {} : { served_by: row.served_by }),
     cancel_requested_at: row.cancel_requested_at?.toISOString() ?? null,
     tags: row.tags,
     priority: row.priority,

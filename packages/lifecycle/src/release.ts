@@ -3,9 +3,9 @@ import type { Fence } from './claim.ts'
 import { alwaysThere, isPresent, type Presence } from './presence.ts'
 
 /**
- * A worker gives runs back: while it drains, or (with `crashed`) because the model's process died under them, which
- * costs each an attempt towards WORKER_LOST. `delaySeconds` holds the next try back. Returns how many were its own: none
- * when it is repeated because the answer was lost.
+ * A worker gives runs back: while it drains, because their host was unavailable (`tried`), or because the model's process
+ * died under them (`crashed`), which costs each an attempt towards WORKER_LOST. `delaySeconds` holds the next try back.
+ * Returns how many were its own: none when it is repeated because the answer was lost.
  */
 export async function handBack(
   db: Database,
@@ -15,11 +15,20 @@ export async function handBack(
 ): Promise<number> {
   const { rowCount } = await db.pool.query(
     `update runs r
-     set worker = null, lease_until = null, crashes = r.crashes + $2,
+     set worker = null, lease_until = null, crashes = r.crashes + $2, tries = r.tries + $5, rerun = r.rerun or $6,
+         job = case when not $7 then r.job end,
          run_at = case when $3::float8 > 0 then clock_timestamp() + make_interval(secs => $3::float8) else r.run_at end
      from json_to_recordset($1) as i(id uuid, attempt integer)
      where r.prediction_id = i.id and r.attempt = i.attempt and r.worker = $4`,
-    [JSON.stringify(fences), options.crashed ? 1 : 0, options.delaySeconds ?? 0, worker],
+    [
+      JSON.stringify(fences),
+      options.crashed ? 1 : 0,
+      options.delaySeconds ?? 0,
+      worker,
+      options.tried ? 1 : 0,
+      options.untouched ?? false,
+      options.jobIsOver ?? false,
+    ],
   )
   return rowCount ?? 0
 }
@@ -62,4 +71,10 @@ export async function releaseExpired(
 export interface HandBack {
   crashed?: boolean
   delaySeconds?: number
+  /** Its host was found unavailable, which counts towards the tries of its model. */
+  tried?: boolean
+  /** It is certain that nothing was done outside, so that it may run although it must not run twice. */
+  untouched?: boolean
+  /** The next attempt begins a job of its own. */
+  jobIsOver?: boolean
 }

@@ -115,8 +115,11 @@ export interface Bell {
   model: string
 }
 
-/** `changed`: look at these predictions again. `cancel`: stop them. `due`: webhooks wait to be sent. */
-export type Topic = 'changed' | 'cancel' | 'due'
+/**
+ * `changed`: look at these predictions again. `cancel`: stop them. `due`: webhooks wait to be sent. `callback`: the host of
+ * their runs reported.
+ */
+export type Topic = 'changed' | 'cancel' | 'due' | 'callback'
 
 export interface Queue {
   kind: 'redis' | 'postgres'

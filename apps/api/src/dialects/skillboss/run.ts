@@ -16,10 +16,10 @@ export const run = route(endpoints.run, async (incoming) => {
   const { context, request, response, body, caller } = incoming
   const waitSeconds =
     isAsync(context, body, request.get('prefer')) || body.stream ? 0 : context.config.AWAIT_SECONDS
-  const { model, stream, webhook, tags, version } = body
+  const { model, stream, webhook, tags, version, auto_fallback } = body
   const { row } = await create({
     ...incoming,
-    body: { model, input: inputOf(body), stream, webhook, tags, version },
+    body: { model, input: inputOf(body), stream, webhook, tags, version, auto_fallback },
     anyApi: true,
     waitSeconds,
   })
