@@ -3,6 +3,7 @@ import { accept } from '@millrace/lifecycle/accept'
 import { createLog } from '@millrace/process/log'
 import { openQueue } from '@millrace/queue/open-queue'
 import { claimRuns } from '@millrace/worker/claim-runs'
+import { watchHosts } from '@millrace/worker/host-watch'
 import type { Worker } from '@millrace/worker/worker'
 import { expect, onTestFinished, test } from 'vitest'
 import { startProxy } from './faults/tcp-proxy.ts'
@@ -64,15 +65,24 @@ async function given() {
     await drop()
   })
   const begun = new Map<string, Begun>()
+  const log = createLog({ name: 'test', level: 'silent' })
   // All that claiming needs of a worker.
   const worker = {
     config: { name: 'a-worker', concurrency: 2, leaseSeconds: 60 },
     lifecycle: lifecycleOn(far),
     models: new Map([
-      [model, { description: { concurrency: 2, pool: 'default' }, provider: { warm: () => false } }],
+      [
+        model,
+        {
+          description: { namespace: model, concurrency: 2, pool: 'default', fallbacks: [] },
+          provider: { warm: () => false },
+          places: [],
+        },
+      ],
     ]),
     queue,
-    log: createLog({ name: 'test', level: 'silent' }),
+    log,
+    hosts: watchHosts(far, log),
   } as unknown as Worker
   const claimer = claimRuns(worker, async ({ id }) => {
     const { promise, resolve } = Promise.withResolvers<void>()

@@ -53,7 +53,7 @@ function bodyOf(name: string, { requestBody }: DescribedOperation): DocumentedOp
 }
 
 const owned = ['pred', 'file', 'whe', 'batch'] as const
-const shared: Readonly<Record<string, string>> = { slug: 'echo', name: 'a.txt' }
+const shared: Readonly<Record<string, string>> = { slug: 'echo', name: 'a.txt', token: 'nobodys' }
 
 export interface DocumentedOperation {
   /** As in `GET /v1/predictions/{id}`. */

@@ -341,6 +341,7 @@ export const endpoints = {
     summary: 'Where a host reports of the job it does for a prediction',
     open: true,
     anyBody: true,
+    example: { status: 'done' },
     params: z.object({ token: z.string().describe('Signed; part of the address the host was given') }),
     errors: ['PREDICTION_NOT_FOUND', 'PAYLOAD_TOO_LARGE'],
     replies: { 200: { description: 'Taken', schema: z.object({ received: z.literal(true) }) } },

@@ -93,7 +93,10 @@ function requestBodyOf(endpoint: EndpointDefinition, schemas: Schemas): object {
       },
     }
   }
-  if (endpoint.anyBody) return { requestBody: { content: { 'application/json': { schema: {} } } } }
+  if (endpoint.anyBody) {
+    const { example } = endpoint
+    return { requestBody: { content: { 'application/json': { schema: {}, ...(example && { example }) } } } }
+  }
   if (!endpoint.body) return {}
   return {
     requestBody: {
