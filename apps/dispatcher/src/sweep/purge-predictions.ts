@@ -20,7 +20,7 @@ export async function purgePredictions(
     'select id from files where prediction_id = any($1::uuid[])',
     [ids],
   )
-  for (const { id } of files.rows) await store.remove(toTypeId('file', id))
+  await store.removeMany(files.rows.map(({ id }) => toTypeId('file', id)))
 
   const [low, high] = rangeOf(ids)
   await transaction(db, async (client) => {
