@@ -1,6 +1,14 @@
 declare module '@20minutes/s3rver' {
   import type { Server } from 'node:http'
 
+  interface Context {
+    method: string
+    query: Record<string, string | undefined>
+    status: number
+    type: string
+    body: string
+  }
+
   /** Only what the tests use; the package has no types of its own. */
   export default class S3rver {
     constructor(options: {
@@ -12,6 +20,7 @@ declare module '@20minutes/s3rver' {
       configureBuckets: { name: string }[]
     })
     httpServer: Server
+    middleware: ((context: Context, next: () => Promise<void>) => Promise<void>)[]
     store: {
       getObject(
         bucket: string,

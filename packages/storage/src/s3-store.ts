@@ -27,7 +27,7 @@ export function openBucket(url: URL): FileStore {
       const bytes = source instanceof Readable ? source : Readable.from([Buffer.from(source)])
       bytes.on('error', () => {}) // it may fail before the first part is read; the upload finds out
       const { client, Upload } = await open()
-      const counted = { bytes: 0 }
+      const counted: Counted = { bytes: 0 }
       const upload = new Upload({
         client,
         params: { Bucket: bucket, Key, Body: Readable.from(counting(bytes, counted)) },
@@ -35,7 +35,10 @@ export function openBucket(url: URL): FileStore {
         queueSize: partsAtOnce,
       })
       // Not a name before every byte is there: an upload that fails leaves no object, and its parts are removed.
-      await upload.done()
+      await upload.done().catch((error: unknown) => {
+        // What broke the source, rather than what became of the parts then.
+        throw counted.error ?? error
+      })
       return counted.bytes
     },
 
@@ -126,11 +129,16 @@ async function connect({ endpoint, region, pathStyle }: BucketPlace): Promise<Op
   return { sdk, Upload, client }
 }
 
-async function* counting(source: Readable, counted: { bytes: number }): AsyncGenerator<Buffer> {
-  for await (const chunk of source) {
-    const bytes = Buffer.from(chunk)
-    counted.bytes += bytes.length
-    yield bytes
+async function* counting(source: Readable, counted: Counted): AsyncGenerator<Buffer> {
+  try {
+    for await (const chunk of source) {
+      const bytes = Buffer.from(chunk)
+      counted.bytes += bytes.length
+      yield bytes
+    }
+  } catch (error) {
+    counted.error = error
+    throw error
   }
 }
 
@@ -185,4 +193,10 @@ interface Opened {
   sdk: typeof import('@aws-sdk/client-s3')
   Upload: typeof import('@aws-sdk/lib-storage').Upload
   client: S3Client
+}
+
+/** What was read of a source, and why no more. */
+interface Counted {
+  bytes: number
+  error?: unknown
 }
