@@ -56,6 +56,7 @@ async function problemOf({ db, fileUrls, guard }: Context, url: string): Promise
   if (isDataUrl(url)) return parseDataUrl(url) ? undefined : 'The data URL cannot be decoded'
   const ours = fileUrls.ours(url)
   if (ours) return (await findFile(db, { id: ours })) ? undefined : fileGone
+  if (fileUrls.wasOurs(url)) return urlOver
   return (await guard.check(url))?.message
 }
 
@@ -113,6 +114,7 @@ async function ownFile(
 const isDataUrl = (url: string): boolean => /^data:/i.test(url)
 const inputEnd = (): Date => new Date(databaseNow() + inputDays * 86_400_000)
 
+const urlOver = 'The time of this file URL is over; get the prediction or the file again for a new one'
 const fileGone = 'The file was deleted or has expired'
 
 /** Data URLs up to this many characters stay in the input. */

@@ -87,6 +87,13 @@ export const errors = {
     message: 'There is no such file.',
     advice: 'Check the id; signed file URLs expire, so read the prediction or file again for a fresh one.',
   },
+  FILE_URL_EXPIRED: {
+    status: 410,
+    retryable: false,
+    message: 'The time of this file URL is over. Get the prediction or the file again for a new one.',
+    advice:
+      'Get the prediction, or the file, again: every answer has URLs that are good for another 24 hours.',
+  },
   WEBHOOK_NOT_FOUND: {
     status: 404,
     retryable: false,

@@ -12,7 +12,10 @@ import { answered, route } from '../route.ts'
 export const downloadFile = route(
   endpoints.downloadFile,
   async ({ context, params, query, request, response }) => {
-    const signed = context.fileUrls.verify(params.id, query.expires ?? '', query.signature ?? '')
+    const { fileUrls } = context
+    const { expires = '', signature = '' } = query
+    if (fileUrls.hasExpired(params.id, expires, signature)) throw new ApiError('FILE_URL_EXPIRED')
+    const signed = fileUrls.verify(params.id, expires, signature)
     const file = signed ? await findFile(context.db, { id: params.id }) : undefined
     if (!file) throw new ApiError('FILE_NOT_FOUND')
     const range = rangeOf(request, file)
