@@ -32,6 +32,7 @@ export function draft(given: Partial<Draft> = {}): Draft {
     tags: {},
     files: [],
     timeouts: { start: 600, run: 600 },
+    retention: null,
     createdAt: new Date(),
     idempotency: null,
     ...given,

@@ -39,6 +39,7 @@ export async function givenPrediction(db: Database, accountId: string, given: Gi
     tags: { team: 'red' },
     files: [],
     timeouts: { start: 3600, run: 3600 },
+    retention: null,
     createdAt: new Date(),
     idempotency: null,
   }

@@ -65,6 +65,7 @@ const draftOf = (accountId: string, model: string): Draft => ({
   tags: {},
   files: [],
   timeouts: { start: 600, run: 600 },
+  retention: null,
   createdAt: new Date(),
   idempotency: null,
 })

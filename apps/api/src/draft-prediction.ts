@@ -8,6 +8,7 @@ import { ApiError } from './api-error.ts'
 import { checkWebhook } from './check-webhook.ts'
 import type { Context } from './context.ts'
 import { nearest } from './nearest.ts'
+import { inputEnd, shortestRetention } from './shortest-retention.ts'
 import { takeFiles } from './take-files.ts'
 
 /**
@@ -24,8 +25,15 @@ export async function draftPrediction(
   const webhook = await checkWebhook(context.guard, request.webhook)
   const input = validInput(context, model, request.input)
   const { shown, sealedInput } = sealSecrets(context, model, input)
-  const { input: stored, files } = await takeFiles(context, caller.accountId, model, shown)
+  const timeouts = timeoutsOf(model, request.timeouts)
+  const retention = shortestRetention(
+    request.retention ?? {},
+    { files_days: model.retention.files, data_days: model.retention.data },
+    caller.retention,
+  )
   const id = newId()
+  const owner = { accountId: caller.accountId, predictionId: id, until: inputEnd(retention, timeouts) }
+  const { input: stored, files } = await takeFiles(context, owner, model, shown)
   return {
     id,
     accountId: caller.accountId,
@@ -39,7 +47,8 @@ export async function draftPrediction(
     webhook,
     tags: request.tags ?? {},
     files,
-    timeouts: timeoutsOf(model, request.timeouts),
+    timeouts,
+    retention,
     createdAt: new Date(timeOfId(id)),
     idempotency: null,
   }

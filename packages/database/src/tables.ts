@@ -6,7 +6,14 @@ import type { ColumnType, Generated, JSONColumnType } from 'kysely'
  * the migrated schema. `json` columns are read parsed and written as text.
  */
 export interface Tables {
-  accounts: { id: string; name: string; created_at: Generated<Date>; suspended_at: Date | null }
+  accounts: {
+    id: string
+    name: string
+    created_at: Generated<Date>
+    suspended_at: Date | null
+    retention_files_days: number | null
+    retention_data_days: number | null
+  }
   api_keys: {
     id: string
     account_id: string
@@ -39,6 +46,7 @@ export interface Tables {
     created_at: Date
   }
   files: FileTable
+  expiries: { prediction_id: string; due_at: Date }
   webhook_endpoints: EndpointTable
   signing_secrets: {
     id: string
@@ -88,6 +96,7 @@ export interface PredictionTable {
   cancel_requested_at: Date | null
   deleted_at: Date | null
   expired_at: Date | null
+  retention: Json<Retention | null>
 }
 
 export interface RunTable {
@@ -183,6 +192,12 @@ export interface PredictionWebhook {
 export interface PredictionTimeouts {
   start: number
   run: number
+}
+
+/** Days, fractions included, that files and values are kept; the service's own time where there is none. */
+export interface Retention {
+  files_days?: number | undefined
+  data_days?: number | undefined
 }
 
 export type EventKind = 'status' | 'output' | 'log' | 'progress'

@@ -1,7 +1,7 @@
 import type { Status } from '@millrace/contract/statuses'
 import { faultOf } from '@millrace/database/faults'
 import { ensurePartitions } from '@millrace/database/partitions'
-import type { PredictionFile } from '@millrace/database/tables'
+import type { PredictionFile, Retention } from '@millrace/database/tables'
 import type { Lifecycle } from './lifecycle.ts'
 import { type OutboxRows, outboxRows, type SubscribedEndpoint } from './outbox.ts'
 import type { PredictionRow } from './present.ts'
@@ -64,6 +64,7 @@ export function rowOf(draft: Draft): PredictionRow {
     cancel_requested_at: null,
     deleted_at: null,
     expired_at: null,
+    retention: draft.retention,
   }
 }
 
@@ -96,6 +97,7 @@ function parameterOf(draft: Draft): Record<string, unknown> {
     tags: JSON.stringify(draft.tags),
     files: JSON.stringify(draft.files),
     timeouts: JSON.stringify(draft.timeouts),
+    retention: draft.retention && JSON.stringify(draft.retention),
     start_seconds: draft.timeouts.start,
     created_at: draft.createdAt.toISOString(),
     key: draft.idempotency?.key ?? null,
@@ -113,7 +115,7 @@ const statement = `
   with incoming as materialized (
     select * from json_to_recordset($1) as i(
       id uuid, account_id uuid, model text, model_type text, pool text, stream boolean, source text, input text,
-      sealed_input bytea, webhook text, tags text, files text, timeouts text, start_seconds integer,
+      sealed_input bytea, webhook text, tags text, files text, timeouts text, retention text, start_seconds integer,
       created_at timestamptz, key text, fingerprint bytea, status_code smallint)
   ), keys as (
     insert into idempotency_keys as k (account_id, key, fingerprint, prediction_id, status_code, created_at)
@@ -129,9 +131,9 @@ const statement = `
     select * from incoming where key is null or id in (select prediction_id from keys)
   ), stored as (
     insert into predictions (id, account_id, model, model_type, status, stream, source, input, sealed_input, webhook,
-                             tags, files, timeouts, created_at, updated_at)
+                             tags, files, timeouts, retention, created_at, updated_at)
     select id, account_id, model, model_type, 'pending', stream, source, input::json, sealed_input, webhook::json,
-           tags::json, files::json, timeouts::json, created_at, created_at
+           tags::json, files::json, timeouts::json, retention::json, created_at, created_at
     from accepted
     on conflict (id) do nothing
     returning id
@@ -141,6 +143,11 @@ const statement = `
     insert into runs (prediction_id, account_id, model, pool, run_at, start_by)
     select id, account_id, model, pool, clock_timestamp(), clock_timestamp() + make_interval(secs => start_seconds)
     from fresh
+  ), expiring as (
+    insert into expiries (prediction_id, due_at)
+    select id, created_at + least((retention::json ->> 'files_days')::float8, (retention::json ->> 'data_days')::float8)
+                            * interval '1 day'
+    from fresh where retention is not null
   ), tagged as (
     insert into prediction_tags (account_id, name, value, prediction_id)
     select account_id, t.key, t.value, id from fresh, json_each_text(tags::json) t
@@ -173,6 +180,8 @@ export interface Draft {
   tags: Record<string, string>
   files: PredictionFile[]
   timeouts: { start: number; run: number }
+  /** Null: as long as the service keeps things. */
+  retention: Retention | null
   createdAt: Date
   idempotency: { key: string; fingerprint: Buffer; statusCode: number } | null
 }

@@ -34,4 +34,5 @@ const columns: Record<keyof PredictionTable, true> = {
   cancel_requested_at: true,
   deleted_at: true,
   expired_at: true,
+  retention: true,
 }

@@ -117,6 +117,7 @@ const smallColumns = [
   'cancel_requested_at',
   'deleted_at',
   'expired_at',
+  'retention',
 ] as const satisfies (keyof PredictionRow)[]
 
 /** One committed-to-be move: the row after it, its event's seq, and the account's endpoints. */

@@ -88,7 +88,7 @@ export async function copyFile(
   db: Database,
   store: FileStore,
   { id, name, contentType }: StoredFile,
-  copy: Pick<NewFile, 'accountId' | 'maxBytes' | 'expiresAt'>,
+  copy: Pick<NewFile, 'accountId' | 'predictionId' | 'maxBytes' | 'expiresAt'>,
 ): Promise<StoredFile | undefined> {
   const source = await store.open(id)
   if (!source) return undefined

@@ -5,6 +5,7 @@ import type { FileStore } from '@millrace/storage/store'
 import type { Retention } from '../config.ts'
 import { createPartitionDrop } from './drop-partitions.ts'
 import { expireFiles, expireValues, filesAtOnce, floorOfAge, startOfWalk } from './expire.ts'
+import { expiredAtOnce, expireEarly } from './expire-early.ts'
 import { purgePredictions } from './purge-predictions.ts'
 import type { SweepReport } from './sweep.ts'
 
@@ -20,6 +21,7 @@ export function createPurge(context: PurgeContext): () => Promise<SweepReport | 
     values: valueWalk(context),
     deleted: batches(atOnce, () => purgePredictions(context, deletedStatement, [])),
     aged: batches(atOnce, () => purgePredictions(context, agedStatement, [retention.rowDays])),
+    early: batches(expiredAtOnce, () => expireEarly(context)),
     files: batches(filesAtOnce, () => expireFiles(context)),
     keys: batches(keysAtOnce, () => count(db, keysStatement)),
     secrets: batches(Number.POSITIVE_INFINITY, () => count(db, secretsStatement)),
