@@ -6,11 +6,12 @@ import { TooLargeError } from '@millrace/outbound/byte-limit'
 import { parseDataUrl } from '@millrace/storage/data-url'
 import { copyFile, findFile, keepFile, type StoredFile, saveFile } from '@millrace/storage/files'
 import { ApiError } from './api-error.ts'
+import { checkInputFiles } from './check-input-files.ts'
 import type { Context } from './context.ts'
 
 /**
  * Takes the files of an input: in file fields our own signed URLs and data URLs over 16 KB become markers of stored
- * files, other URLs must be reachable. Throws INVALID_FILE_URL and names the field.
+ * files, other URLs must be reachable. Throws INVALID_FILE_URL or, where the model takes no such file, INVALID_INPUT, and names the field.
  *
  * Only file fields: the worker turns a marker back into a file there and nowhere else. A data URL in a field that the
  * schema calls a string, or does not describe, is the model's text and reaches it as it was sent.
@@ -24,6 +25,7 @@ export async function takeFiles(
   const fields = fileFields(model.input_schema, input)
   // Nothing is stored for an input that is refused.
   for (const field of fields) refuse(field, await problemOf(context, field.url))
+  await checkInputFiles(context, model, fields)
   const taken = await Promise.all(
     fields.map(async (field) => ({ path: field.path, file: await take(context, owner, field) })),
   )

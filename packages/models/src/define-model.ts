@@ -48,6 +48,10 @@ export interface ModelTraits {
   /** How many runs share one process at a time. */
   concurrency?: number
   timeouts?: ModelTimeouts
+  /** What the files of an input may be. A type is what a file's bytes say, such as `image/png`, or `image/*`. */
+  inputFiles?: { maxBytes?: number; maxCount?: number; contentTypes?: string[] }
+  /** Days: for how long files and values of its predictions are kept, where that is shorter than the service's own. */
+  retention?: { files?: number; data?: number }
   /** How long a process without runs is kept warm. */
   idleSeconds?: number
   /** Names of environment variables it may see. A model's process gets PATH, HOME, LANG and TMPDIR, and no secret of the service. */

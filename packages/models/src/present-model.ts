@@ -1,4 +1,5 @@
 import type { ModelDescription } from './description.ts'
+import { withFileLimits } from './file-limits.ts'
 import type { JsonSchema } from './schema.ts'
 
 /** A model as `/v1/models` shows it, with every key always. A schema that was not asked for is `{}`, as lists have it. */
@@ -21,7 +22,9 @@ export function presentModel(
     metadata: { edge_compatible: false, openai_compatible: false, cold_boot: true },
     status: 'operational',
     service: { type: 'native', inference_party: 'millrace' },
-    input_schema: schemas.includes('input_schema') ? model.input_schema : {},
+    input_schema: schemas.includes('input_schema')
+      ? withFileLimits(model.input_schema, model.inputFiles)
+      : {},
     output_schema: schemas.includes('output_schema') ? model.output_schema : {},
   }
 }
