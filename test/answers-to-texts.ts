@@ -34,6 +34,8 @@ export const answers: Record<string, string[]> = {
   '400 INVALID_PARAMETER': [
     'createPrediction body await',
     'createPrediction body privacy',
+    'createPrediction body retention.data_days',
+    'createPrediction body retention.files_days',
     'createPrediction body stream',
     'createPrediction body tags.NAME',
     'createPrediction body timeouts.run',
