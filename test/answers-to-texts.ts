@@ -57,6 +57,8 @@ export const answers: Record<string, string[]> = {
     'createPrediction body expires_in',
     'createPrediction body priority',
     'createPrediction body privacy',
+    'createPrediction body retention.data_days',
+    'createPrediction body retention.files_days',
     'createPrediction body run_at',
     'createPrediction body stream',
     'createPrediction body tags.NAME',

@@ -36,6 +36,7 @@ export function draft(given: Partial<Draft> = {}): Draft {
     runAt: null,
     expiresIn: null,
     autoFallback: true,
+    retention: null,
     createdAt: new Date(),
     idempotency: null,
     ...given,

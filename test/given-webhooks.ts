@@ -43,6 +43,7 @@ export async function givenPrediction(db: Database, accountId: string, given: Gi
     runAt: null,
     expiresIn: null,
     autoFallback: true,
+    retention: null,
     createdAt: new Date(),
     idempotency: null,
   }

@@ -69,6 +69,7 @@ const draftOf = (accountId: string, model: string): Draft => ({
   runAt: null,
   expiresIn: null,
   autoFallback: true,
+  retention: null,
   createdAt: new Date(),
   idempotency: null,
 })

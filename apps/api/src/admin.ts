@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { createAccount, listAccounts } from '@millrace/accounts/accounts'
+import { type AccountRow, createAccount, listAccounts, setRetention } from '@millrace/accounts/accounts'
 import { createKey, createKeyRing, listKeys, revokeKey } from '@millrace/accounts/api-keys'
 import { connect, type Database } from '@millrace/database/connect'
 import { fromTypeId, toTypeId } from '@millrace/database/ids'
@@ -13,11 +13,14 @@ const { values: flags, positionals } = parseArgs({
     name: { type: 'string' },
     expires: { type: 'string' },
     admin: { type: 'boolean' },
+    'retention-files-days': { type: 'string' },
+    'retention-data-days': { type: 'string' },
   },
 })
 
 const usage = `npm run admin -- accounts create NAME
 npm run admin -- accounts list
+npm run admin -- accounts set NAME [--retention-files-days N|none] [--retention-data-days N|none]
 npm run admin -- keys create --account NAME [--name NAME] [--expires 2027-01-31] [--admin]
 npm run admin -- keys list --account NAME
 npm run admin -- keys revoke key_…
@@ -32,7 +35,20 @@ const commands: Record<string, (db: Database, argument: string | undefined) => P
     return `${toTypeId('acct', id)}  ${name}`
   },
   'accounts list': async (db) => {
-    return (await listAccounts(db)).map(({ id, name }) => `${toTypeId('acct', id)}  ${name}`).join('\n')
+    return (await listAccounts(db)).map(describeAccount).join('\n')
+  },
+  'accounts set': async (db, name) => {
+    const files = days('retention-files-days')
+    const data = days('retention-data-days')
+    if (!name || (files === undefined && data === undefined)) throw new Error(`Name what to set.\n${usage}`)
+    await setRetention(db, await accountId(db, name), {
+      ...(files === undefined ? {} : { retention_files_days: files }),
+      ...(data === undefined ? {} : { retention_data_days: data }),
+    })
+    const account = (await listAccounts(db)).find(
+      (one) => one.name === name || toTypeId('acct', one.id) === name,
+    )
+    return account ? describeAccount(account) : ''
   },
   'keys create': async (db) => {
     const { key, id } = await createKey(db, createKeyRing(config.MASTER_KEY), {
@@ -86,13 +102,29 @@ try {
   await db.close()
 }
 
-async function accountId(database: Database): Promise<string> {
-  const wanted = flags.account ?? 'default'
+async function accountId(database: Database, wanted = flags.account ?? 'default'): Promise<string> {
   const account = (await listAccounts(database)).find(
     ({ id, name }) => name === wanted || toTypeId('acct', id) === wanted,
   )
   if (!account) throw new Error(`There is no account "${wanted}". See: npm run admin -- accounts list`)
   return account.id
+}
+
+function describeAccount({ id, name, retention_files_days, retention_data_days }: AccountRow): string {
+  const kept = [
+    retention_files_days === null ? '' : `files ${retention_files_days} d`,
+    retention_data_days === null ? '' : `data ${retention_data_days} d`,
+  ]
+  return [toTypeId('acct', id), name, ...kept].filter(Boolean).join('  ')
+}
+
+/** A number of days, null for `none`, undefined where the flag is not there. */
+function days(flag: 'retention-files-days' | 'retention-data-days'): number | null | undefined {
+  const text = flags[flag]
+  if (text === undefined || text === 'none') return text && null
+  const number = Number(text)
+  if (number >= 0.01 && number <= 365_000) return number
+  throw new Error(`--${flag} takes a number of days, 0.01 to 365000, or none.`)
 }
 
 function expiry(text: string | undefined): Date | undefined {

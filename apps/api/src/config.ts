@@ -72,7 +72,8 @@ const schema = z.object({
     .string('is required: 32 characters or more, the same for every process on that database')
     .min(32, 'must have at least 32 characters'),
   MASTER_KEY_PREVIOUS: z.string().min(32, 'must have at least 32 characters').optional(),
-  STORAGE_URL: z.url({ protocol: /^(file|s3)$/, error: 'is required: a file:// URL' }),
+  // The keys of a bucket are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, which its client reads itself.
+  STORAGE_URL: z.url({ protocol: /^(file|s3)$/, error: 'is required: a file:// or s3:// URL' }),
   MODELS_DIR: z.string().optional(),
   TEST_MODELS: flag.default(false),
   OUTBOUND_ALLOW: list.default([]),

@@ -27,7 +27,9 @@ export async function create(incoming: Create): Promise<{ row: PredictionRow; st
 
   const model = findModel(context, body.model)
   if (!incoming.anyApi) refuseOtherApis(model)
-  const draft = await draftPrediction(context, caller, body, request.get('user-agent'))
+  const draft = await draftPrediction(context, caller, body, {
+    userAgent: request.get('user-agent'),
+  })
   const statusCode = 201
   const keyed = { ...draft, idempotency: idempotency ? { ...idempotency, statusCode } : null }
   const accepted = await context.acceptance.add(keyed).catch((error: unknown) => {

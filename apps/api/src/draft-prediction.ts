@@ -9,6 +9,7 @@ import { ApiError } from './api-error.ts'
 import { checkWebhook } from './check-webhook.ts'
 import type { Context } from './context.ts'
 import { nearest } from './nearest.ts'
+import { inputEnd, shortestRetention } from './shortest-retention.ts'
 import { takeFiles } from './take-files.ts'
 
 /**
@@ -17,9 +18,9 @@ import { takeFiles } from './take-files.ts'
  */
 export async function draftPrediction(
   context: Context,
-  caller: Pick<Caller, 'accountId'>,
+  caller: Pick<Caller, 'accountId' | 'retention'>,
   request: Omit<CreatePrediction, 'await'>,
-  userAgent = '',
+  { userAgent = '', id = newId() }: { userAgent?: string | undefined; id?: string } = {},
 ): Promise<Draft> {
   const model = findModel(context, request.model)
   const runAt = startOf(request.run_at)
@@ -27,8 +28,15 @@ export async function draftPrediction(
   const webhook = await checkWebhook(context.guard, request.webhook)
   const input = validInput(context, model, request.input)
   const { shown, sealedInput } = sealSecrets(context, model, input)
-  const { input: stored, files } = await takeFiles(context, caller.accountId, model, shown)
-  const id = newId()
+  const timeouts = timeoutsOf(model, request.timeouts)
+  const retention = shortestRetention(
+    request.retention ?? {},
+    { files_days: model.retention.files, data_days: model.retention.data },
+    caller.retention,
+  )
+  const until = inputEnd(retention, { timeouts, runAt })
+  const owner = { accountId: caller.accountId, predictionId: id, until }
+  const { input: stored, files } = await takeFiles(context, owner, model, shown)
   return {
     id,
     accountId: caller.accountId,
@@ -44,7 +52,8 @@ export async function draftPrediction(
     webhook,
     tags: request.tags ?? {},
     files,
-    timeouts: timeoutsOf(model, request.timeouts),
+    timeouts,
+    retention,
     priority: request.priority ?? 'normal',
     runAt,
     expiresIn: request.expires_in ?? null,

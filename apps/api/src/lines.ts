@@ -2,7 +2,6 @@ import { databaseNow } from '@millrace/database/clock'
 import type { Database } from '@millrace/database/connect'
 import { type ModelLine, placeIn, readLine } from '@millrace/lifecycle/line'
 import { type PredictionRow, present } from '@millrace/lifecycle/present'
-import type { Log } from '@millrace/process/log'
 import type { Context } from './context.ts'
 
 /**
@@ -42,14 +41,15 @@ export async function presentPlaced(context: Context, row: PredictionRow): Promi
   return queue ? { ...shown, metadata: { ...shown.metadata, queue } } : shown
 }
 
-async function placeOf({ lines, log }: Placing, row: PredictionRow): Promise<Place | undefined> {
+async function placeOf({ catalogue, lines, log }: Placing, row: PredictionRow): Promise<Place | undefined> {
   const now = databaseNow()
   // What was created just now has not been read back: it is in line since then, unless it starts later.
   const waits = row.waits ?? (row.run_at === null || row.run_at.getTime() <= now)
   if (row.status !== 'pending' || !waits) return undefined
   const turn = row.turn ?? row.created_at.getTime() / 1000
   try {
-    return placeIn(await lines.of(row.model), { priority: row.priority, turn }, now)
+    const line = row.line ?? catalogue.find(row.model)?.namespace ?? row.model
+    return placeIn(await lines.of(line), { priority: row.priority, turn }, now)
   } catch (error) {
     // Nobody's prediction is lost because its place is not known.
     log.debug({ err: error }, 'the place in line could not be told')
@@ -57,10 +57,7 @@ async function placeOf({ lines, log }: Placing, row: PredictionRow): Promise<Pla
   }
 }
 
-interface Placing {
-  lines: Lines
-  log: Log
-}
+type Placing = Pick<Context, 'catalogue' | 'lines' | 'log'>
 
 interface Kept {
   line: Promise<ModelLine>

@@ -17,8 +17,9 @@ import { isReady } from './readiness.ts'
 
 const config = orExit(readConfig)
 const log = createLog({ name: 'api', level: config.LOG_LEVEL })
-const context = await openContext(config, log)
+const context = await openContext(config, log).catch(sayAndExit)
 await assertMigrated(context.db.pool).catch(sayAndExit)
+await context.store.check().catch(sayAndExit)
 await ensurePartitions(context.db.pool, config.PARTITIONS)
 await measureClock(context.db.pool)
 const clock = keepClock(context.db.pool)

@@ -90,17 +90,16 @@ function save(
     accountId: target.accountId,
     purpose: target.purpose,
     maxBytes: config.MAX_FILE_BYTES,
-    expiresAt: new Date(databaseNow() + uploadDays * 86_400_000),
+    expiresAt: new Date(databaseNow() + Math.min(config.RETENTION_FILES_DAYS, target.days) * 86_400_000),
   })
 }
 
 const defaultType = 'application/octet-stream'
 
-/** Uploads live this long. */
-const uploadDays = 7
-
 export interface UploadTarget {
   accountId: string
   purpose: string
   filename?: string | undefined
+  /** Kept for so many days, and no longer than the service keeps files. */
+  days: number
 }

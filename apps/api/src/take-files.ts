@@ -1,5 +1,4 @@
 import { fileMarker } from '@millrace/contract/file-marker'
-import { databaseNow } from '@millrace/database/clock'
 import type { PredictionFile } from '@millrace/database/tables'
 import type { ModelDescription } from '@millrace/models/description'
 import { type FileField, fileFields, replaceFiles } from '@millrace/models/file-fields'
@@ -7,26 +6,28 @@ import { TooLargeError } from '@millrace/outbound/byte-limit'
 import { parseDataUrl } from '@millrace/storage/data-url'
 import { copyFile, findFile, keepFile, type StoredFile, saveFile } from '@millrace/storage/files'
 import { ApiError } from './api-error.ts'
+import { checkInputFiles } from './check-input-files.ts'
 import type { Context } from './context.ts'
 
 /**
  * Takes the files of an input: in file fields our own signed URLs and data URLs over 16 KB become markers of stored
- * files, other URLs must be reachable. Throws INVALID_FILE_URL and names the field.
+ * files, other URLs must be reachable. Throws INVALID_FILE_URL or, where the model takes no such file, INVALID_INPUT, and names the field.
  *
  * Only file fields: the worker turns a marker back into a file there and nowhere else. A data URL in a field that the
  * schema calls a string, or does not describe, is the model's text and reaches it as it was sent.
  */
 export async function takeFiles(
   context: Context,
-  accountId: string,
+  owner: FileOwner,
   model: ModelDescription,
   input: Record<string, unknown>,
 ): Promise<{ input: Record<string, unknown>; files: PredictionFile[] }> {
   const fields = fileFields(model.input_schema, input)
   // Nothing is stored for an input that is refused.
   for (const field of fields) refuse(field, await problemOf(context, field.url))
+  await checkInputFiles(context, model, fields)
   const taken = await Promise.all(
-    fields.map(async (field) => ({ path: field.path, file: await take(context, accountId, field) })),
+    fields.map(async (field) => ({ path: field.path, file: await take(context, owner, field) })),
   )
   const stored = taken.flatMap(({ path, file }) => (file ? [{ path, file }] : []))
   return {
@@ -56,16 +57,17 @@ async function problemOf({ db, fileUrls, guard }: Context, url: string): Promise
   if (isDataUrl(url)) return parseDataUrl(url) ? undefined : 'The data URL cannot be decoded'
   const ours = fileUrls.ours(url)
   if (ours) return (await findFile(db, { id: ours })) ? undefined : fileGone
+  if (fileUrls.wasOurs(url)) return urlOver
   return (await guard.check(url))?.message
 }
 
 /** The stored file that a file field stands for; undefined when the worker is to fetch or decode it. */
-async function take(context: Context, accountId: string, field: FileField): Promise<StoredFile | undefined> {
+async function take(context: Context, owner: FileOwner, field: FileField): Promise<StoredFile | undefined> {
   try {
-    if (isDataUrl(field.url)) return await storeDataUrl(context, accountId, field.url)
+    if (isDataUrl(field.url)) return await storeDataUrl(context, owner, field.url)
     const ours = context.fileUrls.ours(field.url)
     if (ours === undefined) return undefined
-    const file = await ownFile(context, accountId, ours)
+    const file = await ownFile(context, owner, ours)
     if (!file) refuse(field, fileGone)
     return file
   } catch (error) {
@@ -76,47 +78,56 @@ async function take(context: Context, accountId: string, field: FileField): Prom
 
 async function storeDataUrl(
   { db, store, config }: Context,
-  accountId: string,
+  { accountId, predictionId, until }: FileOwner,
   url: string,
 ): Promise<StoredFile | undefined> {
   const data = url.length > inlineDataUrl ? parseDataUrl(url) : undefined
   if (!data) return undefined
   return saveFile(db, store, {
     accountId,
+    predictionId,
     purpose: 'input',
     name: `input.${/\/([a-z0-9]+)/.exec(data.contentType)?.[1] ?? 'bin'}`,
     contentType: data.contentType,
     source: data.bytes,
     maxBytes: config.MAX_FILE_BYTES,
-    expiresAt: inputEnd(),
+    expiresAt: until,
   })
 }
 
 /**
- * The account's own file behind a signed URL. An upload stays where it is, for as long as an input lives. What may go
- * before this prediction has run is copied: a file of another account, whose URL was enough to read it, and the output
- * of another prediction, which is deleted with it.
+ * The account's own file behind a signed URL. An upload stays where it is, until `until` at least. What may go before
+ * this prediction has run is copied: a file of another account, whose URL was enough to read it, and one of another
+ * prediction, which is deleted with it.
  */
 async function ownFile(
   { db, store, config }: Context,
-  accountId: string,
+  { accountId, predictionId, until }: FileOwner,
   id: string,
 ): Promise<StoredFile | undefined> {
   const file = await findFile(db, { id })
   if (!file) return undefined
-  const until = inputEnd()
   if (file.accountId === accountId && file.predictionId === null)
     return keepFile(db, { id, accountId }, until)
-  return copyFile(db, store, file, { accountId, maxBytes: config.MAX_FILE_BYTES, expiresAt: until })
+  return copyFile(db, store, file, {
+    accountId,
+    predictionId,
+    maxBytes: config.MAX_FILE_BYTES,
+    expiresAt: until,
+  })
 }
 
 const isDataUrl = (url: string): boolean => /^data:/i.test(url)
-const inputEnd = (): Date => new Date(databaseNow() + inputDays * 86_400_000)
 
+const urlOver = 'The time of this file URL is over; get the prediction or the file again for a new one'
 const fileGone = 'The file was deleted or has expired'
 
 /** Data URLs up to this many characters stay in the input. */
 const inlineDataUrl = 16 * 1024
 
-/** Files of an input live this long after it came. */
-const inputDays = 30
+/** Whose the files of an input become, and how long they are needed. */
+interface FileOwner {
+  accountId: string
+  predictionId: string
+  until: Date
+}

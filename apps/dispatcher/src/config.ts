@@ -74,7 +74,8 @@ const schema = z
       .min(32, 'must have at least 32 characters'),
     MASTER_KEY_PREVIOUS: z.string().min(32, 'must have at least 32 characters').optional(),
     PUBLIC_URL: z.url({ protocol: /^https?$/, error: 'is required: the http or https URL of the api' }),
-    STORAGE_URL: z.url({ protocol: /^(file|s3)$/, error: 'is required: a file:// URL' }),
+    // The keys of a bucket are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, which its client reads itself.
+    STORAGE_URL: z.url({ protocol: /^(file|s3)$/, error: 'is required: a file:// or s3:// URL' }),
     OUTBOUND_ALLOW: list.default([]),
     // PUBLIC_URL tells nothing about this machine: behind a tunnel or a proxy a public service has a local one.
     OUTBOUND_LOOPBACK: flag.default(false),

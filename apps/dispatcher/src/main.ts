@@ -12,7 +12,7 @@ import { orExit, sayAndExit } from '@millrace/process/or-exit'
 import { untilSignal } from '@millrace/process/until-signal'
 import { openQueue, type Queue } from '@millrace/queue/open-queue'
 import { createFileUrls } from '@millrace/storage/file-urls'
-import { openStore } from '@millrace/storage/store'
+import { type FileStore, openStore } from '@millrace/storage/store'
 import { claimSettings } from './claim-due.ts'
 import { type Config, readConfig } from './config.ts'
 import { type Dispatch, startDispatch } from './dispatch.ts'
@@ -50,6 +50,8 @@ const health =
     : await serveHealth({ port: config.metricsPort, host: config.host, ready, log })
 
 await assertMigrated(db.pool).catch(sayAndExit)
+const store = orExit(() => openStore(config.storageUrl))
+await store.check().catch(sayAndExit)
 await measureClock(db.pool)
 const clock = keepClock(db.pool)
 
@@ -65,7 +67,7 @@ const dispatch = startDispatch({
 queue.listen('due', () => dispatch.wake())
 const sweeping = startSweeps(
   { db, log, leaseSeconds: config.leaseSeconds },
-  sweepsOf(config, queue, dispatch),
+  sweepsOf(config, store, queue, dispatch),
 )
 state = 'dispatching'
 log.info({ queue: queue.kind, slots: config.slots }, 'dispatching')
@@ -91,9 +93,8 @@ async function ready(): Promise<boolean> {
   return true
 }
 
-function sweepsOf(settings: Config, bells: Queue, dispatcher: Dispatch): Sweep[] {
+function sweepsOf(settings: Config, store: FileStore, bells: Queue, dispatcher: Dispatch): Sweep[] {
   const { sweepSeconds, leaseSeconds, cancelGraceSeconds, publicUrl, retention } = settings
-  const store = openStore(settings.storageUrl)
   const [key = Buffer.of()] = deriveKeys(settings.masterKey, undefined, 'file-urls')
   const urls = createFileUrls({ publicUrl, key })
   const lifecycle: Lifecycle = {

@@ -101,7 +101,8 @@ const schema = z.object({
   MASTER_KEY_PREVIOUS: z.string().min(32, 'must have at least 32 characters').optional(),
   PUBLIC_URL: z.url({ protocol: /^https?$/, error: 'must be the http or https URL of the api' }),
   CALLBACKS: z.stringbool('must be true or false').optional(),
-  STORAGE_URL: z.url({ protocol: /^file$/, error: 'must be a file:/// URL' }),
+  // The keys of a bucket are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, which its client reads itself.
+  STORAGE_URL: z.url({ protocol: /^(file|s3)$/, error: 'must be a file:/// or s3:// URL' }),
   WORK_DIR: z.string().optional(),
   MODELS_DIR: z.string().optional(),
   TEST_MODELS: z.stringbool().default(false),

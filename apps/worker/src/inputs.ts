@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, open, writeFile } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { markedFile } from '@millrace/contract/file-marker'
@@ -7,7 +7,9 @@ import type { Claim } from '@millrace/lifecycle/claim'
 import { fileFields, replaceFiles } from '@millrace/models/file-fields'
 import { FetchFileError, fetchFile } from '@millrace/outbound/fetch-file'
 import { parseDataUrl } from '@millrace/storage/data-url'
+import { brokenFileLimit, limitsFiles } from '@millrace/storage/file-limits'
 import { findFile } from '@millrace/storage/files'
+import { headBytes, typeOfBytes } from '@millrace/storage/type-of-bytes'
 import { checkInput, withSecrets } from './input-values.ts'
 import { outlast } from './outlast.ts'
 import type { ServedModel, Worker } from './worker.ts'
@@ -42,6 +44,33 @@ export async function prepareInput(worker: Worker, request: InputRequest): Promi
 export class InputError extends Error {}
 
 async function bringFile(worker: Worker, request: InputRequest, url: string, place: Place): Promise<string> {
+  const { inputFiles } = request.model.description
+  // What is to be measured has to be here.
+  if (staysAddress(worker, request, url) && !limitsFiles(inputFiles)) return allowed(worker, url, place)
+  const { path, contentType } = await bring(worker, request, url, place)
+  if (!limitsFiles(inputFiles)) return path
+  const { bytes, head } = await beginningOf(path)
+  const type = inputFiles.contentTypes ? await typeOfBytes(head, contentType) : contentType
+  const problem = brokenFileLimit(inputFiles, { bytes, type })
+  if (problem !== undefined) throw new InputError(`input.${place.field}: ${problem}`)
+  return path
+}
+
+function staysAddress({ fileUrls }: Worker, { model }: InputRequest, url: string): boolean {
+  return model.provider.wants === 'addresses' && /^https?:/i.test(url) && fileUrls.ours(url) === undefined
+}
+
+async function beginningOf(path: string): Promise<{ bytes: number; head: Buffer }> {
+  const file = await open(path)
+  try {
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(headBytes), 0, headBytes, 0)
+    return { bytes: (await file.stat()).size, head: buffer.subarray(0, bytesRead) }
+  } finally {
+    await file.close()
+  }
+}
+
+async function bring(worker: Worker, request: InputRequest, url: string, place: Place): Promise<Brought> {
   const accountId = request.claim.row.account_id
   const marked = markedFile(url)
   if (marked !== undefined) return copyStored(worker, request, { id: marked, accountId }, place)
@@ -50,7 +79,6 @@ async function bringFile(worker: Worker, request: InputRequest, url: string, pla
   if (signed !== undefined) return copyStored(worker, request, { id: signed }, place)
 
   if (/^data:/i.test(url)) return writeDataUrl(url, place)
-  if (request.model.provider.wants === 'addresses') return allowed(worker, url, place)
   return download(worker, request, url, place)
 }
 
@@ -66,34 +94,37 @@ async function copyStored(
   { isLost }: InputRequest,
   key: { id: string; accountId?: string },
   place: Place,
-): Promise<string> {
+): Promise<Brought> {
   const file = await outlast(log, () => findFile(lifecycle.db, key), isLost)
   const bytes = file && (await store.open(file.id))
   if (!bytes) throw new InputError(`input.${place.field}: The file does not exist any more; upload it again`)
   const path = pathFor(place, extname(file.name))
   await pipeline(bytes, createWriteStream(path))
-  return path
+  return { path, contentType: file.contentType }
 }
 
-async function writeDataUrl(url: string, place: Place): Promise<string> {
+async function writeDataUrl(url: string, place: Place): Promise<Brought> {
   const data = parseDataUrl(url)
   if (!data) throw new InputError(`input.${place.field}: The data URL cannot be read`)
   const subtype = /^[a-z]+\/([a-z0-9]+)/.exec(data.contentType)?.[1]
   const path = pathFor(place, subtype === undefined ? '' : `.${subtype}`)
   await writeFile(path, data.bytes)
-  return path
+  return { path, contentType: data.contentType }
 }
 
 async function download(
   { guard, config }: Worker,
-  { signal }: InputRequest,
+  { signal, model }: InputRequest,
   url: string,
   place: Place,
-): Promise<string> {
+): Promise<Brought> {
   const path = pathFor(place, extname(URL.parse(url)?.pathname ?? ''))
+  const most = model.description.inputFiles.maxBytes ?? config.maxFileBytes
+  const maxBytes = Math.min(config.maxFileBytes, most)
   try {
-    await fetchFile(guard, url, { maxBytes: config.maxFileBytes, timeoutMs: fetchTimeoutMs, signal }, path)
-    return path
+    const limits = { maxBytes, timeoutMs: fetchTimeoutMs, signal }
+    const { contentType } = await fetchFile(guard, url, limits, path)
+    return { path, contentType }
   } catch (error) {
     if (!(error instanceof FetchFileError)) throw error
     throw new InputError(`input.${place.field}: ${error.message}`, { cause: error })
@@ -114,6 +145,12 @@ interface InputRequest {
   workDir: string
   signal: AbortSignal
   isLost: () => boolean
+}
+
+/** A file in the run's folder, and what whoever sent it says it is. */
+interface Brought {
+  path: string
+  contentType: string
 }
 
 interface Place {

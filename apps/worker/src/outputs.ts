@@ -75,6 +75,7 @@ async function saveOutput(
   { source, name, contentType }: OutputFile,
 ): Promise<PredictionFile> {
   const id = newId()
+  const ownDays = claim.row.retention?.files_days ?? config.fileDays
   try {
     const save = () =>
       saveFile(lifecycle.db, tellingStore(store), {
@@ -86,7 +87,7 @@ async function saveOutput(
         contentType,
         source: typeof source === 'string' ? createReadStream(source) : source,
         maxBytes: config.maxFileBytes,
-        expiresAt: new Date(databaseNow() + config.fileDays * 86_400_000),
+        expiresAt: new Date(databaseNow() + Math.min(config.fileDays, ownDays) * 86_400_000),
       })
     const saved = await outlast(log, save, () => isLost(hold))
     return { id: saved.id, name: saved.name, type: saved.contentType, size: saved.bytes, role: 'output' }

@@ -36,6 +36,7 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
   const { lifecycle, queue, lease, models } = worker
   const { db } = lifecycle
   await outlast(log, () => assertMigrated(db.pool))
+  await worker.store.check()
   await outlast(log, () => measureClock(db.pool))
   const claimer = claimRuns(worker, (claim, model, aim) => performAndReport(worker, claim, model, aim))
   const wakeAll = () => claimer.wake(...models.keys())

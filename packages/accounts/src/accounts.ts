@@ -10,8 +10,21 @@ export async function createAccount(db: Database, ring: KeyRing, name: string): 
 }
 
 /** The accounts, oldest first. */
-export async function listAccounts(db: Database): Promise<{ id: string; name: string; created_at: Date }[]> {
-  return db.kysely.selectFrom('accounts').select(['id', 'name', 'created_at']).orderBy('id').execute()
+export async function listAccounts(db: Database): Promise<AccountRow[]> {
+  return db.kysely
+    .selectFrom('accounts')
+    .select(['id', 'name', 'created_at', 'retention_files_days', 'retention_data_days'])
+    .orderBy('id')
+    .execute()
+}
+
+/** Sets for how many days what the account makes from now on is kept at most; null: as long as the service does. */
+export async function setRetention(
+  db: Database,
+  accountId: string,
+  retention: Partial<Pick<AccountRow, 'retention_files_days' | 'retention_data_days'>>,
+): Promise<void> {
+  await db.kysely.updateTable('accounts').set(retention).where('id', '=', accountId).execute()
 }
 
 /**
@@ -67,4 +80,12 @@ async function insertAccount(connection: Connection, ring: KeyRing, name: string
   await connection.query('insert into accounts (id, name) values ($1, $2)', [id, name])
   await storeSecret(connection, ring, { accountId: id, endpointId: null })
   return id
+}
+
+export interface AccountRow {
+  id: string
+  name: string
+  created_at: Date
+  retention_files_days: number | null
+  retention_data_days: number | null
 }

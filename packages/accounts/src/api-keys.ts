@@ -1,5 +1,6 @@
 import type { Connection, Database } from '@millrace/database/connect'
 import { newId } from '@millrace/database/ids'
+import type { Retention } from '@millrace/database/tables'
 import { digest, newApiKey } from '@millrace/keys/api-key'
 import { deriveKey } from '@millrace/keys/derive'
 
@@ -45,7 +46,9 @@ export async function storeKey(
 export async function findCaller(db: Database, keyDigests: Buffer[]): Promise<Caller | undefined> {
   const { rows } = await db.pool.query<Caller>({
     name: 'find-caller',
-    text: `select k.account_id as "accountId", k.id as "keyId", k.admin, a.suspended_at is not null as suspended
+    text: `select k.account_id as "accountId", k.id as "keyId", k.admin, a.suspended_at is not null as suspended,
+                  json_strip_nulls(json_build_object('files_days', a.retention_files_days,
+                                                     'data_days', a.retention_data_days)) as retention
            from api_keys k join accounts a on a.id = k.account_id
            where k.digest = any($1::bytea[]) and k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp())`,
     values: [keyDigests],
@@ -92,6 +95,8 @@ export interface Caller {
   keyId: string
   admin: boolean
   suspended: boolean
+  /** What the account's files and values are kept for at most. */
+  retention: Retention
 }
 
 export interface KeyRow {

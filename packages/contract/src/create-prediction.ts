@@ -7,6 +7,9 @@ export const webhookRequest = z.union([
   z.object({ url: z.string(), events: z.array(z.string()).optional() }),
 ])
 
+/** From a quarter of an hour on: what is kept shorter might go before its owner comes for it. */
+const days = z.number().min(0.01).max(365_000)
+
 /** The body of `POST /v1/predictions`. */
 export const createPrediction = z
   .object({
@@ -68,6 +71,13 @@ export const createPrediction = z
       .boolean()
       .optional()
       .describe('Whether a fallback may serve while the model is unavailable; true unless told otherwise'),
+    retention: z
+      .object({
+        files_days: days.optional().describe('Days until the files of input and output go'),
+        data_days: days.optional().describe('Days until all that it was given and answered goes'),
+      })
+      .optional()
+      .describe('Counted from its end; fractions are allowed. The model and the service may keep less'),
     privacy: z.literal('private').optional(),
   })
   .meta({ id: 'CreatePrediction' })

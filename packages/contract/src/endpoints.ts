@@ -328,7 +328,7 @@ export const endpoints = {
     params: fileId.extend({ name: z.string() }),
     query: z.object({ expires: z.string().optional(), signature: z.string().optional() }),
     headers: ['Range'],
-    errors: ['FILE_NOT_FOUND', 'RANGE_NOT_SATISFIABLE'],
+    errors: ['FILE_NOT_FOUND', 'FILE_URL_EXPIRED', 'RANGE_NOT_SATISFIABLE'],
     replies: {
       200: { description: 'The bytes', binary: true },
       206: { description: 'A range of them', binary: true },

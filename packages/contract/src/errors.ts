@@ -93,6 +93,13 @@ export const errors = {
     message: 'There is no such batch.',
     advice: 'Check the id; batches of other accounts answer like this too.',
   },
+  FILE_URL_EXPIRED: {
+    status: 410,
+    retryable: false,
+    message: 'The time of this file URL is over. Get the prediction or the file again for a new one.',
+    advice:
+      'Get the prediction, or the file, again: every answer has URLs that are good for another 24 hours.',
+  },
   WEBHOOK_NOT_FOUND: {
     status: 404,
     retryable: false,

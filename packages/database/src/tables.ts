@@ -8,7 +8,14 @@ import type { ColumnType, Generated, JSONColumnType } from 'kysely'
  * the migrated schema. `json` columns are read parsed and written as text.
  */
 export interface Tables {
-  accounts: { id: string; name: string; created_at: Generated<Date>; suspended_at: Date | null }
+  accounts: {
+    id: string
+    name: string
+    created_at: Generated<Date>
+    suspended_at: Date | null
+    retention_files_days: number | null
+    retention_data_days: number | null
+  }
   api_keys: {
     id: string
     account_id: string
@@ -43,6 +50,7 @@ export interface Tables {
   files: FileTable
   batches: BatchTable
   batch_lines: BatchLineTable
+  expiries: { prediction_id: string; due_at: Date }
   webhook_endpoints: EndpointTable
   signing_secrets: {
     id: string
@@ -119,6 +127,7 @@ export interface PredictionTable {
   expires_in: number | null
   cold_boot: boolean | null
   served_by: string | null
+  retention: Json<Retention | null>
 }
 
 export interface RunTable {
@@ -285,6 +294,12 @@ export interface PredictionWebhook {
 export interface PredictionTimeouts {
   start: number
   run: number
+}
+
+/** Days, fractions included, that files and values are kept; the service's own time where there is none. */
+export interface Retention {
+  files_days?: number | undefined
+  data_days?: number | undefined
 }
 
 export type EventKind = 'status' | 'output' | 'log' | 'progress'

@@ -2,7 +2,7 @@ import { type Priority, priorities } from '@millrace/contract/priorities'
 import type { Status } from '@millrace/contract/statuses'
 import { faultOf } from '@millrace/database/faults'
 import { ensurePartitions } from '@millrace/database/partitions'
-import type { PredictionFile } from '@millrace/database/tables'
+import type { PredictionFile, Retention } from '@millrace/database/tables'
 import type { Lifecycle } from './lifecycle.ts'
 import { type OutboxRows, outboxRows, type SubscribedEndpoint } from './outbox.ts'
 import type { PredictionRow } from './present.ts'
@@ -71,6 +71,7 @@ export function rowOf(draft: Draft): PredictionRow {
     expires_in: draft.expiresIn,
     cold_boot: null,
     served_by: null,
+    retention: draft.retention,
   }
 }
 
@@ -105,6 +106,7 @@ function parameterOf(draft: Draft): Record<string, unknown> {
     tags: JSON.stringify(draft.tags),
     files: JSON.stringify(draft.files),
     timeouts: JSON.stringify(draft.timeouts),
+    retention: draft.retention && JSON.stringify(draft.retention),
     start_seconds: draft.timeouts.start,
     priority: draft.priority,
     lane: priorities.indexOf(draft.priority),
@@ -127,7 +129,7 @@ const statement = `
   with incoming as materialized (
     select * from json_to_recordset($1) as i(
       id uuid, account_id uuid, model text, model_type text, namespace text, version text, pool text, stream boolean, source text, input text,
-      sealed_input bytea, webhook text, tags text, files text, timeouts text, start_seconds integer,
+      sealed_input bytea, webhook text, tags text, files text, timeouts text, retention text, start_seconds integer,
       priority text, lane smallint, run_at timestamptz, expires_in integer, auto_fallback boolean,
       created_at timestamptz, key text, fingerprint bytea, status_code smallint)
   ), keys as (
@@ -144,9 +146,9 @@ const statement = `
     select * from incoming where key is null or id in (select prediction_id from keys)
   ), stored as (
     insert into predictions (id, account_id, model, model_type, version, status, stream, source, input, sealed_input, webhook,
-                             tags, files, timeouts, priority, run_at, expires_in, created_at, updated_at)
+                             tags, files, timeouts, retention, priority, run_at, expires_in, created_at, updated_at)
     select id, account_id, model, model_type, version, 'pending', stream, source, input::json, sealed_input, webhook::json,
-           tags::json, files::json, timeouts::json, priority, run_at, expires_in, created_at, created_at
+           tags::json, files::json, timeouts::json, retention::json, priority, run_at, expires_in, created_at, created_at
     from accepted
     on conflict (id) do nothing
     returning id
@@ -158,6 +160,11 @@ const statement = `
     select id, account_id, namespace, pool, lane, t.moment, t.moment, case when t.moment = run_at then t.moment end,
            t.moment + make_interval(secs => least(start_seconds, expires_in)), t.moment + make_interval(secs => expires_in), auto_fallback
     from fresh, lateral (select greatest(clock_timestamp(), run_at) as moment) t
+  ), expiring as (
+    insert into expiries (prediction_id, due_at)
+    select id, created_at + least((retention::json ->> 'files_days')::float8, (retention::json ->> 'data_days')::float8)
+                            * interval '1 day'
+    from fresh where retention is not null
   ), tagged as (
     insert into prediction_tags (account_id, name, value, prediction_id)
     select account_id, t.key, t.value, id from fresh, json_each_text(tags::json) t
@@ -202,6 +209,8 @@ export interface Draft {
   expiresIn: number | null
   /** Its model's fallbacks may serve it. */
   autoFallback: boolean
+  /** Null: as long as the service keeps things. */
+  retention: Retention | null
   createdAt: Date
   idempotency: { key: string; fingerprint: Buffer; statusCode: number } | null
 }

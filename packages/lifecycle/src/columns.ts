@@ -40,4 +40,5 @@ const columns: Record<keyof PredictionTable, true> = {
   expires_in: true,
   cold_boot: true,
   served_by: true,
+  retention: true,
 }

@@ -123,6 +123,7 @@ const smallColumns = [
   'expires_in',
   'cold_boot',
   'served_by',
+  'retention',
 ] as const satisfies (keyof PredictionRow)[]
 
 /** One committed-to-be move: the row after it, its event's seq, and the account's endpoints. */

@@ -2,7 +2,7 @@ import { markedFile } from '@millrace/contract/file-marker'
 import type { Prediction } from '@millrace/contract/prediction'
 import { isTerminal } from '@millrace/contract/statuses'
 import { toTypeId } from '@millrace/database/ids'
-import type { PredictionFile, PredictionTable } from '@millrace/database/tables'
+import type { PredictionFile, PredictionTable, Retention } from '@millrace/database/tables'
 import type { Selectable } from 'kysely'
 
 /** The prediction as the contract shows it: ids spelled out, file markers turned into signed URLs, times in ISO 8601. */
@@ -29,7 +29,7 @@ export function present(row: Omit<PredictionRow, 'sealed_input'>, links: Links):
     model: { name: row.model, type: row.model_type },
     webhook: row.webhook ?? { url: null, events: [] },
     metrics: metricsOf(row),
-    metadata: metadataOf(row, urls, links.fileDays ?? fileRetentionDays),
+    metadata: metadataOf(row, urls, shortest(links.fileDays ?? fileRetentionDays, row.retention)),
     urls: predictionUrls(links.publicUrl, id),
   }
 }
@@ -81,6 +81,12 @@ function metadataOf(
   }
 }
 
+/** Days until something of it goes. */
+function shortest(fileDays: number, retention: Retention | null): number {
+  const { files_days = fileDays, data_days = fileDays } = retention ?? {}
+  return Math.min(fileDays, files_days, data_days)
+}
+
 function withUrls(value: unknown, urls: Map<string, string>): unknown {
   if (urls.size === 0) return value
   if (typeof value === 'string') return urls.get(markedFile(value) ?? '') ?? value
@@ -108,6 +114,8 @@ export type PredictionRow = Selectable<PredictionTable> & {
   progress?: number | null
   /** Its run is in line, and nobody holds it. */
   waits?: boolean | null
+  /** The model whose line it is in. */
+  line?: string | null
   /** Where in line, in seconds since 1970. */
   turn?: number | null
 }

@@ -1,5 +1,6 @@
 import { missingVariables } from './config.ts'
 import type { ModelDescription } from './description.ts'
+import { withFileLimits } from './file-limits.ts'
 import type { JsonSchema } from './schema.ts'
 import { variablesOf } from './variables.ts'
 
@@ -30,7 +31,9 @@ export function presentModel(
     aliases: model.aliases,
     version: model.versionId,
     version_label: model.version ?? null,
-    input_schema: schemas.includes('input_schema') ? model.input_schema : {},
+    input_schema: schemas.includes('input_schema')
+      ? withFileLimits(model.input_schema, model.inputFiles)
+      : {},
     output_schema: schemas.includes('output_schema') ? model.output_schema : {},
   }
 }

@@ -19,7 +19,15 @@ export function createFileUrls({ publicUrl, key, previousKeys = [] }: FileUrlOpt
   }
 
   function verify(fileId: string, expires: string, signature: string): boolean {
-    if (!/^\d{1,12}$/.test(expires) || Number(expires) <= databaseNow() / 1000) return false
+    return !isOver(expires) && isSigned(fileId, expires, signature)
+  }
+
+  function hasExpired(fileId: string, expires: string, signature: string): boolean {
+    return isOver(expires) && isSigned(fileId, expires, signature)
+  }
+
+  function isSigned(fileId: string, expires: string, signature: string): boolean {
+    if (!/^\d{1,12}$/.test(expires)) return false
     const given = Buffer.from(signature, 'base64url')
     return [key, ...previousKeys].some((by) => {
       const wanted = signatureOf(fileId, expires, by)
@@ -28,15 +36,29 @@ export function createFileUrls({ publicUrl, key, previousKeys = [] }: FileUrlOpt
   }
 
   function ours(text: string): string | undefined {
+    const parts = partsOf(text)
+    return parts && verify(...parts) ? parts[0] : undefined
+  }
+
+  function wasOurs(text: string): boolean {
+    const parts = partsOf(text)
+    return parts !== undefined && hasExpired(...parts)
+  }
+
+  function partsOf(text: string): [fileId: string, expires: string, signature: string] | undefined {
     const url = URL.parse(text)
     const root = new URL(base)
     if (!url || url.origin !== root.origin || !url.pathname.startsWith(root.pathname)) return undefined
     const [fileId = ''] = url.pathname.slice(root.pathname.length).split('/')
     const { expires = '', signature = '' } = Object.fromEntries(url.searchParams)
-    return verify(fileId, expires, signature) ? fileId : undefined
+    return [fileId, expires, signature]
   }
 
-  return { sign, verify, ours }
+  return { sign, verify, hasExpired, ours, wasOurs }
+}
+
+function isOver(expires: string): boolean {
+  return Number(expires) <= databaseNow() / 1000
 }
 
 /** `key` signs; what `previousKeys` signed is still good. */
@@ -46,6 +68,10 @@ export type FileUrls = {
   sign(fileId: string, name: string, ttlSeconds: number): string
   /** `expires` and `signature` as they stand in the query. */
   verify(fileId: string, expires: string, signature: string): boolean
+  /** Whether it was signed here, and its time is over. */
+  hasExpired(fileId: string, expires: string, signature: string): boolean
   /** The file that a URL of ours opens, so that it is read from storage instead of being fetched. */
   ours(url: string): string | undefined
+  /** Whether a URL of ours opened a file until its time was over. */
+  wasOurs(url: string): boolean
 }

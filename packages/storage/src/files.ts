@@ -88,7 +88,7 @@ export async function copyFile(
   db: Database,
   store: FileStore,
   { id, name, contentType }: StoredFile,
-  copy: Pick<NewFile, 'accountId' | 'maxBytes' | 'expiresAt'>,
+  copy: Pick<NewFile, 'accountId' | 'predictionId' | 'maxBytes' | 'expiresAt'>,
 ): Promise<StoredFile | undefined> {
   const source = await store.open(id)
   if (!source) return undefined
@@ -155,7 +155,7 @@ export async function removeExpiredFiles(db: Database, store: FileStore, limit: 
     .limit(limit)
     .execute()
   if (expired.length === 0) return 0
-  for (const { id } of expired) await store.remove(toTypeId('file', id))
+  await store.removeMany(expired.map(({ id }) => toTypeId('file', id)))
   const ids = expired.map(({ id }) => id)
   const { numDeletedRows } = await db.kysely.deleteFrom('files').where('id', 'in', ids).executeTakeFirst()
   return Number(numDeletedRows)
@@ -181,7 +181,7 @@ export async function removeStrays(
         ),
   )
   const strays = uuids.filter((id) => !owned.has(id))
-  for (const id of strays) await store.remove(toTypeId('file', id))
+  await store.removeMany(strays.map((id) => toTypeId('file', id)))
   return { removed: strays.length, next }
 }
 

@@ -1,20 +1,23 @@
 import { randomUUID } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { access, constants, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
+import { openBucket } from './s3-store.ts'
 
-/** Opens the place where bytes live. Today that is a folder (`file:///var/lib/millrace/files`) that all processes share. */
+/**
+ * Opens the place where bytes live: a folder (`file:///var/lib/millrace/files`) or a bucket (`s3://bucket/prefix`) that
+ * all processes share. Nothing is asked of it before its first use, or `check`.
+ */
 export function openStore(storageUrl: string): FileStore {
   const url = URL.parse(storageUrl)
-  if (url?.protocol !== 'file:') {
-    throw new Error(
-      `STORAGE_URL "${url ? `${url.protocol}…` : storageUrl}" is not supported; use file:///an/absolute/folder`,
-    )
-  }
-  return openFolder(fileURLToPath(url))
+  if (url?.protocol === 'file:') return openFolder(fileURLToPath(url))
+  if (url?.protocol === 's3:') return openBucket(url)
+  throw new Error(
+    `STORAGE_URL "${url ? `${url.protocol}…` : storageUrl}" is not supported; use file:///an/absolute/folder or s3://bucket/prefix`,
+  )
 }
 
 function openFolder(root: string): FileStore {
@@ -54,6 +57,10 @@ function openFolder(root: string): FileStore {
       await rm(pathOf(root, id), { force: true })
     },
 
+    async removeMany(ids) {
+      for (const id of ids) await rm(pathOf(root, id), { force: true })
+    },
+
     async walk(part = '', before) {
       if (part === '') await removeOld(incoming, before)
       const parts = (await namesIn(root)).filter((name) => name.length === 2).toSorted()
@@ -61,6 +68,16 @@ function openFolder(root: string): FileStore {
       if (here === undefined) return { ids: [], next: undefined }
       const folder = join(root, here)
       return { ids: await oldIn(folder, before), next: parts.find((name) => name > here) }
+    },
+
+    async check() {
+      try {
+        await mkdir(incoming, { recursive: true })
+        await access(incoming, constants.W_OK)
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error)
+        throw new Error(`STORAGE_URL: the folder ${root} cannot be used: ${why}`, { cause: error })
+      }
     },
   }
 }
@@ -110,11 +127,15 @@ export type FileStore = {
   size(id: string): Promise<number | undefined>
   /** Removes the file; one that is already gone is no error. */
   remove(id: string): Promise<void>
+  /** Removes all of them, in as few steps as the store can; when it throws, some may be gone. */
+  removeMany(ids: string[]): Promise<void>
   /**
    * The ids in one part of the store that were written before `before`, for who walks over all of it: from no `part` on,
    * then from each answer's `next`, until there is none.
    */
   walk(part: string | undefined, before: Date): Promise<{ ids: string[]; next: string | undefined }>
+  /** For a start: whether the store is there and may be used. Throws what its owner is to change. */
+  check(): Promise<void>
 }
 
 /** First and last byte, both included, as in HTTP. */

@@ -9,11 +9,13 @@ import {
 import type { HeldBatch } from '@millrace/batches/hold-batches'
 import type { BatchRequest } from '@millrace/contract/batch'
 import { createPrediction } from '@millrace/contract/create-prediction'
-import { newId, timeOfId, toTypeId } from '@millrace/database/ids'
+import { newId, toTypeId } from '@millrace/database/ids'
+import type { Retention } from '@millrace/database/tables'
 import { ApiError, errorEnvelope } from '../api-error.ts'
 import { checkShape } from '../check-shape.ts'
 import type { Context } from '../context.ts'
 import { draftPrediction } from '../draft-prediction.ts'
+import { accountOf } from './account-of.ts'
 import { checkLine } from './check-line.ts'
 import { type FileLine, readLines } from './read-lines.ts'
 
@@ -96,6 +98,7 @@ async function acceptLines(
   batch: HeldBatch,
   lines: (NewLine & { text: string | undefined })[],
 ): Promise<void> {
+  const owner = { accountId: batch.account_id, ...(await accountOf(context, batch)) }
   const running: number[] = []
   const ends: LineEnd[] = []
   await Promise.all(
@@ -110,7 +113,7 @@ async function acceptLines(
         return
       }
       try {
-        await perform(context, batch, line.prediction_id, checked.request)
+        await perform(context, { ...owner, id: line.prediction_id }, checked.request)
         running.push(line.line)
       } catch (error) {
         // Whatever passes is tried again: the line stays taken.
@@ -128,16 +131,17 @@ async function acceptLines(
 /** Creates the prediction that a line asks for. Its id is the line's, so that it is created once. */
 async function perform(
   context: Context,
-  batch: HeldBatch,
-  id: string,
+  { id, ...owner }: { id: string; accountId: string; retention: Retention },
   { body }: BatchRequest,
 ): Promise<void> {
   const { await: _, ...asked } = checkShape(createPrediction, body, {
     model: 'INVALID_INPUT',
     input: 'INVALID_INPUT',
   }) as ReturnType<typeof createPrediction.parse>
-  const draft = await draftPrediction(context, { accountId: batch.account_id }, asked)
-  await context.acceptance.add({ ...draft, id, createdAt: new Date(timeOfId(id)) })
+  // Nobody waits for a batch, unless its lines say so.
+  const request = { ...asked, priority: asked.priority ?? 'low' }
+  const draft = await draftPrediction(context, owner, request, { id })
+  await context.acceptance.add(draft)
 }
 
 interface Next {

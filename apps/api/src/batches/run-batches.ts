@@ -13,6 +13,7 @@ import { isTerminal, type Status } from '@millrace/contract/statuses'
 import { isPassing } from '@millrace/database/faults'
 import { requestCancel } from '@millrace/lifecycle/cancel'
 import type { Context } from '../context.ts'
+import { accountOf } from './account-of.ts'
 import { acceptTaken, endRest, feedBatch, notRun } from './feed-batch.ts'
 import { validateBatch } from './validate-batch.ts'
 import { writeResults } from './write-results.ts'
@@ -146,15 +147,13 @@ async function finish(context: Context, batch: HeldBatch): Promise<boolean> {
 }
 
 /** Nothing more is run for an account that may not ask for it. */
-async function isSuspended({ db }: Context, batch: HeldBatch): Promise<boolean> {
-  const { rows } = await db.pool.query<{ suspended: boolean }>({
-    name: 'batch-account',
-    text: 'select suspended_at is not null as suspended from accounts where id = $1',
-    values: [batch.account_id],
-  })
-  if (!rows[0]?.suspended) return false
-  await changeBatch(db, batch, { status: 'cancelling', cancelling_at: now }, ['in_progress'])
-  return true
+async function isSuspended(context: Context, batch: HeldBatch): Promise<boolean> {
+  const { suspended } = await accountOf(context, batch)
+  if (suspended) {
+    const change = { status: 'cancelling' as const, cancelling_at: now }
+    await changeBatch(context.db, batch, change, ['in_progress'])
+  }
+  return suspended
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

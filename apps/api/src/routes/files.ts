@@ -7,9 +7,16 @@ import type { Context } from '../context.ts'
 import { pageOf, paginationOf } from '../paging.ts'
 import { receiveUpload } from '../receive-upload.ts'
 import { route } from '../route.ts'
+import { shortestRetention } from '../shortest-retention.ts'
 
 export const uploadFile = route(endpoints.uploadFile, async ({ context, caller, query, request }) => {
-  const target = { accountId: caller.accountId, purpose: query.purpose ?? 'input', filename: query.filename }
+  const { files_days, data_days } = shortestRetention(caller.retention) ?? {}
+  const target = {
+    accountId: caller.accountId,
+    purpose: query.purpose ?? 'input',
+    filename: query.filename,
+    days: files_days ?? data_days ?? context.config.RETENTION_FILES_DAYS,
+  }
   return fileOf(context, await receiveUpload(context, request, target))
 })
 

@@ -1,6 +1,7 @@
 import type { Database } from '@millrace/database/connect'
 import { rangeOf } from '@millrace/lifecycle/id-range'
 import { removeExpiredFiles } from '@millrace/storage/files'
+import { emptyValues } from './empty-values.ts'
 import type { PurgeContext } from './purge.ts'
 
 /**
@@ -37,9 +38,7 @@ export async function expireValues(
   ])
   const next = rows.at(-1)?.id ?? startOfWalk
   const ids = rows.flatMap(({ id, stale }) => (stale ? [id] : []))
-  if (ids.length === 0) return { emptied: 0, next }
-  const { rowCount } = await db.pool.query(emptyStatement, [ids, ...rangeOf(ids)])
-  return { emptied: rowCount ?? 0, next }
+  return { emptied: await emptyValues(db, ids), next }
 }
 
 /**
@@ -80,15 +79,3 @@ const windowStatement = `
   from predictions p
   where p.id > $1::uuid and p.id < ${floorOfAge('$2')}
   order by p.id limit 200`
-
-const emptyStatement = `
-  with emptied as (
-    update predictions
-    set input = '{}', sealed_input = null, output = null, expired_at = coalesce(expired_at, clock_timestamp())
-    where id = any($1::uuid[]) and id between $2 and $3
-    returning id
-  ), quieted as (
-    delete from prediction_events e using emptied
-    where e.prediction_id = emptied.id and e.prediction_id between $2 and $3 and e.kind <> 'status'
-  )
-  select id from emptied`

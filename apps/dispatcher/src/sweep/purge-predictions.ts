@@ -20,7 +20,7 @@ export async function purgePredictions(
     'select id from files where prediction_id = any($1::uuid[])',
     [ids],
   )
-  for (const { id } of files.rows) await store.remove(toTypeId('file', id))
+  await store.removeMany(files.rows.map(({ id }) => toTypeId('file', id)))
 
   const [low, high] = rangeOf(ids)
   await transaction(db, async (client) => {
@@ -50,6 +50,8 @@ const rowsStatement = `
     delete from prediction_events where prediction_id = any($1::uuid[]) and prediction_id between $2 and $3
   ), listed as (
     delete from outcomes where prediction_id = any($1::uuid[])
+  ), expiring as (
+    delete from expiries where prediction_id = any($1::uuid[])
   ), tagged as (
     delete from prediction_tags where prediction_id = any($1::uuid[])
   )

@@ -6,6 +6,7 @@ import type { FileStore } from '@millrace/storage/store'
 import type { Retention } from '../config.ts'
 import { createPartitionDrop } from './drop-partitions.ts'
 import { expireFiles, expireValues, filesAtOnce, floorOfAge, startOfWalk } from './expire.ts'
+import { expiredAtOnce, expireEarly } from './expire-early.ts'
 import { purgePredictions } from './purge-predictions.ts'
 import type { SweepReport } from './sweep.ts'
 
@@ -22,6 +23,7 @@ export function createPurge(context: PurgeContext): () => Promise<SweepReport | 
     deleted: batches(atOnce, () => purgePredictions(context, deletedStatement, [])),
     aged: batches(atOnce, () => purgePredictions(context, agedStatement, [retention.rowDays])),
     batches: batches(batchesAtOnce, () => removeOldBatches(db, retention.rowDays, batchesAtOnce)),
+    early: batches(expiredAtOnce, () => expireEarly(context)),
     files: batches(filesAtOnce, () => expireFiles(context)),
     keys: batches(keysAtOnce, () => count(db, keysStatement)),
     secrets: batches(Number.POSITIVE_INFINITY, () => count(db, secretsStatement)),
