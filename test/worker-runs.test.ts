@@ -1,9 +1,9 @@
 import { once } from 'node:events'
+import { rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath } from 'node:url'
 import { fileMarker, markedFile } from '@millrace/contract/file-marker'
 import { newId } from '@millrace/database/ids'
 import { deriveKey } from '@millrace/keys/derive'
@@ -217,8 +217,10 @@ describe('a file of the input', () => {
 })
 
 test('a run whose output the storage does not take is tried again later, and then fails and says so', async () => {
-  const storageUrl = pathToFileURL(join(import.meta.filename, 'no-folder')).href
-  const service = await startTestWorker('redis', { STORAGE_URL: storageUrl })
+  const service = await startTestWorker('redis')
+  const folder = fileURLToPath(service.storageUrl)
+  await rm(folder, { recursive: true })
+  await writeFile(folder, 'no folder any more')
   const made = await service.create('one-picture', {})
   const { error, error_id, attempt } = await made.reaches('failed')
   expect({ error_id, attempt }).toEqual({ error_id: 'PROVIDER_UNAVAILABLE', attempt: 3 })

@@ -72,8 +72,8 @@ function openFolder(root: string): FileStore {
 
     async check() {
       try {
-        await mkdir(incoming, { recursive: true })
-        await access(incoming, constants.W_OK)
+        await mkdir(root, { recursive: true })
+        await access(root, constants.W_OK)
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error)
         throw new Error(`STORAGE_URL: the folder ${root} cannot be used: ${why}`, { cause: error })
