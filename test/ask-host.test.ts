@@ -204,6 +204,11 @@ test('a redirect is followed at home and nowhere else, and never by what changes
   expect(elsewhere.asked()).toBe(0)
 })
 
+test.each(['POST', 'PUT', 'PATCH', 'DELETE'] as const)('a %s needs no body', async (method) => {
+  const host = await givenRawHost((socket, _, first) => socket.end(jsonAnswer(200, first.split(' ')[0])))
+  expect((await asking()({ url: host.url, method })).body).toBe(method)
+})
+
 test('parts of an answer are there as they come', async () => {
   let finish = () => undefined as unknown
   const host = await givenRawHost((socket) => {

@@ -57,7 +57,7 @@ export function createAskHost(options: AskHostOptions): AskHost {
 function send(question: Question, signal: AbortSignal, { timeoutMs = 60_000 }: AskHostOptions): Request {
   const { url, method = 'GET', headers, json, body, patient } = question
   const home = new URL(url).origin
-  return got.stream(url, {
+  const request = got.stream(url, {
     method,
     headers: { 'user-agent': 'Millrace', accept: 'application/json', ...headers },
     ...(json === undefined ? {} : { json }),
@@ -77,6 +77,9 @@ function send(question: Question, signal: AbortSignal, { timeoutMs = 60_000 }: A
     },
     signal,
   })
+  // A stream that may have a body waits for it.
+  if (changes(method) && json === undefined && body === undefined) request.end()
+  return request
 }
 
 function answered(request: Request): Promise<PlainResponse> {

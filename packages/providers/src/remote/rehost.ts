@@ -15,7 +15,8 @@ import { homeGuard, homesOf } from './home-guard.ts'
  */
 export function createRehost(options: RehostOptions): Rehost {
   const { workDir, signal, settings, maxFileBytes = 256 * 1024 * 1024 } = options
-  const guard = homeGuard(homesOf(settings), options.guard ?? createGuard({ allow: [], loopback: false }))
+  const others = options.guard ?? createGuard({ allow: [], loopback: false })
+  const guard = homeGuard(homesOf(settings), others)
   const headers = headersOf(settings)
   let files = 0
 
@@ -42,6 +43,18 @@ export function createRehost(options: RehostOptions): Rehost {
       const reason = `A file of the output could not be fetched: ${error.message}.`
       // The work is done, only its fruit is out of reach.
       throw new Unavailable(reason, { uncertain: true }, error)
+    }
+  }
+
+  async function inputFile(url: string): Promise<string> {
+    await mkdir(workDir, { recursive: true })
+    const path = join(workDir, `${randomUUID()}${safeExtension(URL.parse(url)?.pathname ?? '')}`)
+    try {
+      await fetchFile(others, url, { maxBytes: maxFileBytes, timeoutMs: fetchMs, signal }, path)
+      return path
+    } catch (error) {
+      if (!(error instanceof FetchFileError)) throw error
+      throw new Failed(`A file of the input could not be fetched: ${error.message}.`)
     }
   }
 
@@ -73,7 +86,7 @@ export function createRehost(options: RehostOptions): Rehost {
     return Object.fromEntries(entries)
   }
 
-  return { file, all: (value) => all(value), save }
+  return { file, all: (value) => all(value), save, inputFile }
 }
 
 function dataOf(address: string, most: number): { bytes: Uint8Array; type: string } {
@@ -125,7 +138,8 @@ function safeExtension(name: string): string {
   return /^\.\w{1,10}$/.test(extension) ? extension.toLowerCase() : ''
 }
 
-function extensionFor(type: string): string {
+/** The usual ending of a name for a content type, with its dot; nothing for one that is not known. */
+export function extensionFor(type: string): string {
   const known = Object.entries(contentTypes).find(([, one]) => one === type.toLowerCase())
   return known?.[0] ?? ''
 }
@@ -160,6 +174,8 @@ export interface Rehost {
   file(address: string, name?: string): Promise<FileValue>
   /** A value in which each string that is an address of a file is that file. */
   all(value: unknown): Promise<unknown>
+  /** The path of a file that a client named, for hosts that take bytes. The host's own addresses are not trusted here. */
+  inputFile(url: string): Promise<string>
   /** A file from bytes. */
   save(bytes: Uint8Array, name: string, contentType?: string): Promise<FileValue>
 }
