@@ -76,7 +76,11 @@ export const httpParts = {
       url: address,
       every_seconds: z.number().min(0.01).max(3600).default(1),
       cancel: z
-        .strictObject({ url: address, method: z.enum(['POST', 'PUT', 'DELETE', 'GET']).default('POST') })
+        .strictObject({
+          url: address,
+          method: z.enum(['POST', 'PUT', 'DELETE', 'GET']).default('POST'),
+          request: template('job', 'run').optional(),
+        })
         .optional(),
     })
     .optional(),

@@ -6,18 +6,20 @@ import { isPolicy, textIn } from './host-words.ts'
 
 /** How far a job is, by an answer of its host. */
 export function stateOf(reading: JobReading, scope: Scope): State {
-  const status = reading.status === undefined ? undefined : fillTemplate(reading.status, scope)
-  const said = firstOf(status)
-  if (reading.status !== undefined) {
-    if (isIn(said, reading.failed, failedWords)) throw failureOf(reading, scope) ?? failedWith(scope.body)
-    if (isIn(said, reading.succeeded, succeededWords))
-      return { kind: 'succeeded', output: outputOf(reading, scope) }
-    if (said === '' && (typeof scope.body !== 'object' || scope.body === null))
-      throw new Failed("The host's answer about its job cannot be read.", 'INVALID_OUTPUT')
-    return { kind: said !== '' && !isIn(said, reading.waiting, waitingWords) ? 'running' : 'waiting' }
-  }
-  const failure = failureOf(reading, scope)
-  if (failure) throw failure
+  if (reading.status === undefined) return stateByFruit(reading, scope)
+  const said = firstOf(fillTemplate(reading.status, scope))
+  if (isIn(said, reading.failed, failedWords))
+    return { kind: 'failed', fault: failureOf(reading, scope) ?? failedWith(scope.body) }
+  if (isIn(said, reading.succeeded, succeededWords))
+    return { kind: 'succeeded', output: outputOf(reading, scope) }
+  if (said === '' && (typeof scope.body !== 'object' || scope.body === null))
+    throw new Failed("The host's answer about its job cannot be read.", 'INVALID_OUTPUT')
+  return { kind: isIn(said, reading.waiting, waitingWords) ? 'waiting' : 'running' }
+}
+
+function stateByFruit(reading: JobReading, scope: Scope): State {
+  const fault = failureOf(reading, scope)
+  if (fault) return { kind: 'failed', fault }
   const output = reading.output === undefined ? undefined : fillTemplate(reading.output, scope)
   return isThere(output) ? { kind: 'succeeded', output } : { kind: 'running' }
 }
@@ -110,8 +112,11 @@ const failedWords = new Set([
   'timed_out',
 ])
 
-export type State = { kind: 'waiting' | 'running' } | { kind: 'succeeded'; output: unknown }
+export type State =
+  | { kind: 'waiting' | 'running' }
+  | { kind: 'succeeded'; output: unknown }
+  | { kind: 'failed'; fault: Failed }
 
-type JobReading = NonNullable<SettingsOf<'http'>['callback']>
+export type JobReading = NonNullable<SettingsOf<'http'>['callback']>
 
 type Reading = Pick<JobReading, 'output' | 'error' | 'progress' | 'progress_of' | 'logs'>

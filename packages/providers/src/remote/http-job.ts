@@ -1,8 +1,8 @@
-import type { Scope } from '@millrace/models/template'
+import { fillTemplate, type Scope } from '@millrace/models/template'
 import { type Job, leavesJob } from '../provider.ts'
-import { type Question, retryAfter } from './ask-host.ts'
+import { retryAfter } from './ask-host.ts'
 import { Unavailable } from './faults.ts'
-import { createTeller, failureOf, type State, stateOf } from './http-answer.ts'
+import { createTeller, failureOf, type JobReading, type State, stateOf } from './http-answer.ts'
 import { createInbox, type Inbox } from './http-inbox.ts'
 import { jobUrl, questionOf } from './http-request.ts'
 import type { Call } from './open-remote.ts'
@@ -57,47 +57,51 @@ async function follow(call: Call<'http'>, scope: Scope, { inbox, isTaken }: Foll
 
 /** Asks more and more slowly; where the host reports by itself, only in case that its report is lost. */
 async function outcomeOf(call: Call<'http'>, scope: Scope, { inbox, isTaken }: Following): Promise<unknown> {
-  const { settings, signal, emit } = call
-  const { poll, callback } = settings
-  const every = inbox.isOpen
-    ? Math.max(poll?.every_seconds ?? 0, reportedSeconds)
-    : (poll?.every_seconds ?? 0)
-  const tellPolled = poll && createTeller(poll, emit)
-  const tellPosted = callback && createTeller(callback, emit)
+  const { poll, callback } = call.settings
   let begun = false
+  const begin = () => {
+    if (!begun) call.emit({ kind: 'ready' })
+    begun = true
+  }
+  const polled = poll && createReading(call, poll, scope, begin)
+  const posted = callback && createReading(call, callback, scope, begin)
+  const stated = poll?.every_seconds ?? 0
+  const every = inbox.isOpen ? Math.max(stated, reportedSeconds) : stated
   let faults = 0
   // What ended while nobody listened is asked for at once.
   let wait = isTaken ? 0 : every
 
-  function heard(state: State, tell: (scope: Scope) => void, at: Scope): State {
-    if (!begun && state.kind !== 'waiting') {
-      begun = true
-      emit({ kind: 'ready' })
-    }
-    tell(at)
-    return state
-  }
-
   for (;;) {
-    const posted = await inbox.next(poll ? wait : undefined, signal)
-    if (posted && callback && tellPosted) {
-      const at = { ...scope, body: posted.body }
-      const state = heard(stateOf(callback, at), tellPosted, at)
+    const report = await inbox.next(poll ? wait : undefined, call.signal)
+    if (report && posted) {
+      const state = posted(report.body)
       if (state.kind === 'succeeded') return state.output
-    } else if (poll && tellPolled) {
-      const answer = await pollOnce(call, scope, isTaken && !begun).catch((error: unknown) => {
-        faults += 1
-        if (!(error instanceof Unavailable) || faults > patience) throw error
-        return { after: error.about.retryAfterSeconds }
-      })
-      if ('body' in answer) {
-        faults = 0
-        const at = { ...scope, body: answer.body }
-        const state = heard(stateOf(poll, at), tellPolled, at)
-        if (state.kind === 'succeeded') return state.output
-      }
-      wait = answer.after ?? Math.min(Math.max(wait, every) * growth, every * slowest)
+      continue
     }
+    const answer = await pollOnce(call, scope, isTaken && !begun).catch((error: unknown) => {
+      faults += 1
+      if (!(error instanceof Unavailable) || faults > patience) throw error
+      return { after: error.about.retryAfterSeconds }
+    })
+    if ('body' in answer && polled) {
+      faults = 0
+      const state = polled(answer.body)
+      if (state.kind === 'succeeded') return state.output
+    }
+    wait = answer.after ?? Math.min(Math.max(wait, every) * growth, every * slowest)
+  }
+}
+
+/** Reads one answer after the other, and tells what each says of the run. Throws the failure of the job. */
+function createReading({ emit }: Call<'http'>, reading: JobReading, scope: Scope, begin: () => void) {
+  const tell = createTeller(reading, emit)
+  return (body: unknown): State => {
+    const at = { ...scope, body }
+    const state = stateOf(reading, at)
+    if (state.kind !== 'waiting') begin()
+    tell(at)
+    if (state.kind === 'failed') throw state.fault
+    return state
   }
 }
 
@@ -117,9 +121,10 @@ async function pollOnce(
 async function cancel({ settings, lasting }: Call<'http'>, scope: Scope): Promise<void> {
   const how = settings.poll?.cancel
   if (!how) return
-  const question: Question = { url: '', method: how.method, headers: settings.headers }
+  const body = how.request === undefined ? {} : { json: fillTemplate(how.request, scope) }
   try {
-    await lasting({ ...question, url: jobUrl(how.url, scope, settings.url) })
+    const url = jobUrl(how.url, scope, settings.url)
+    await lasting({ url, method: how.method, headers: settings.headers, ...body })
   } catch {
     // There is nobody left to tell.
   }

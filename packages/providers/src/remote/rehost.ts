@@ -34,7 +34,9 @@ export function createRehost(options: RehostOptions): Rehost {
     try {
       const limits = { maxBytes: maxFileBytes, timeoutMs: fetchMs, signal, headersFor }
       const got = await fetchFile(guard, url, limits, path)
-      return { $file: path, name: name ?? got.name, contentType: got.contentType.split(';')[0] ?? '' }
+      const [contentType = ''] = got.contentType.split(';')
+      const ending = extname(got.name) === '' ? extensionFor(contentType) : ''
+      return { $file: path, name: name ?? `${got.name}${ending}`, contentType }
     } catch (error) {
       if (!(error instanceof FetchFileError)) throw error
       if (error.reason === 'refused' || error.reason === 'too-large') {
