@@ -141,6 +141,15 @@ test('an answer that is neither JSON nor text is a file', async () => {
   expect(isFileValue(file) && (await readFile(file.$file, 'utf8'))).toBe('picture')
 })
 
+test('an output that is too large to be shown is refused, and as a file it is kept', async () => {
+  const large = 'x'.repeat(9 << 20)
+  const host = await givenServer(({ path }) => (path === '/file' ? `data:text/plain,${large}` : large))
+  const shown = await runHttp({ url: host.url }, {})
+  expect(await shown.outcome).toMatchObject({ kind: 'failed', code: 'INVALID_OUTPUT' })
+  const kept = await runHttp({ url: `${host.url}/file` }, {})
+  expect(await kept.outcome).toMatchObject({ kind: 'succeeded', output: { name: 'output.txt' } })
+})
+
 test('a schema of the output says which addresses are files', async () => {
   const host = await givenServer(({ path, method }, response) =>
     method === 'GET' ? void response.end(path) : { image: `${host.url}/a.png`, source: `${host.url}/page` },
