@@ -11,10 +11,10 @@ export function takesFiles(schema: unknown): boolean {
   return schema.format === 'uri' || Object.values(schema).some(takesFiles)
 }
 
-/** A copy of the input with other strings at the places of some of its files. */
+/** A copy of the input with something else at the places of some of its files. */
 export function replaceFiles(
   input: Record<string, unknown>,
-  replacements: { path: FileField['path']; value: string }[],
+  replacements: { path: FileField['path']; value: unknown }[],
 ): Record<string, unknown> {
   const copy = structuredClone(input)
   for (const { path, value } of replacements) {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { httpParts } from './http-settings.ts'
 
 /** Parts of every kind that is reached over HTTP. Strings may hold `${NAME}`: a variable of the worker's environment. */
 const host = {
@@ -19,13 +20,7 @@ const command = z.strictObject({
   memory_mb: z.int().min(16).optional(),
 })
 
-const http = z.strictObject({
-  kind: z.literal('http'),
-  url: address,
-  method: z.enum(['GET', 'POST', 'PUT', 'PATCH']).default('POST'),
-  headers: z.record(z.string(), z.string()).default({}),
-  ...host,
-})
+const http = z.strictObject({ kind: z.literal('http'), ...httpParts, ...host })
 
 const cog = z.strictObject({
   kind: z.literal('cog'),

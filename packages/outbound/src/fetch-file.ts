@@ -21,7 +21,7 @@ export async function fetchFile(
   const timeout = AbortSignal.timeout(limits.timeoutMs)
   const signal = limits.signal ? AbortSignal.any([limits.signal, timeout]) : timeout
   try {
-    return await download(guard, url, { maxBytes: limits.maxBytes, signal }, into)
+    return await download(guard, url, { ...limits, signal }, into)
   } catch (error) {
     await rm(into, { force: true })
     limits.signal?.throwIfAborted()
@@ -29,8 +29,9 @@ export async function fetchFile(
   }
 }
 
-async function download(guard: Guard, url: string, { maxBytes, signal }: Download, into: string) {
+async function download(guard: Guard, url: string, { maxBytes, signal, headersFor }: Download, into: string) {
   await untilAborted(signal, refuseClosed(guard, url))
+  const own = headersFor?.(new URL(url)) ?? {}
   const request = got.stream(url, {
     dnsLookup: guard.lookup,
     agent: directAgents,
@@ -38,8 +39,17 @@ async function download(guard: Guard, url: string, { maxBytes, signal }: Downloa
     maxRedirects: 5,
     retry: { limit: 0 },
     signal,
-    headers: { 'user-agent': 'Millrace' },
-    hooks: { beforeRedirect: [(next) => refuseClosed(guard, String(next.url))] },
+    headers: { 'user-agent': 'Millrace', ...own },
+    hooks: {
+      beforeRedirect: [
+        async (next) => {
+          await refuseClosed(guard, String(next.url))
+          // What one address is told is not for the next.
+          for (const name of Object.keys(own)) delete next.headers[name.toLowerCase()]
+          Object.assign(next.headers, headersFor?.(new URL(String(next.url))))
+        },
+      ],
+    },
   })
   let response: PlainResponse | undefined
   request.once('response', (answer: PlainResponse) => {
@@ -111,9 +121,15 @@ export class FetchFileError extends Error {
 
 export type FetchFailure = 'refused' | 'too-large' | 'timeout' | 'status' | 'unreachable'
 
-export type FetchLimits = { maxBytes: number; timeoutMs: number; signal?: AbortSignal | undefined }
+export type FetchLimits = {
+  maxBytes: number
+  timeoutMs: number
+  signal?: AbortSignal | undefined
+  /** What each address on the way is told beside the usual, such as a key. */
+  headersFor?: ((url: URL) => Record<string, string>) | undefined
+}
 
 /** `url` is where it was, after redirects. */
 export type FetchedFile = { contentType: string; bytes: number; name: string; url: string }
 
-type Download = { maxBytes: number; signal: AbortSignal }
+type Download = Pick<FetchLimits, 'maxBytes' | 'headersFor'> & { signal: AbortSignal }

@@ -4,7 +4,7 @@ import { StringDecoder } from 'node:string_decoder'
  * Splits a stream into lines and never holds more than `maxLength` characters. A longer line comes in pieces with
  * `whole: false`. Reading is the back-pressure: while the consumer is busy, the writer at the other end waits.
  */
-export async function* lines(stream: AsyncIterable<Buffer>, maxLength: number): AsyncGenerator<Line> {
+export async function* lines(stream: AsyncIterable<Uint8Array>, maxLength: number): AsyncGenerator<Line> {
   const decoder = new StringDecoder('utf8')
   let parts: string[] = []
   let held = 0

@@ -1,80 +1,88 @@
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
-import got, { type PlainResponse, type Request } from 'got'
+import got, { type PlainResponse, type Request, RequestError } from 'got'
 import { Failed, Unavailable } from './faults.ts'
+import { isPolicy, textIn } from './host-words.ts'
 
 /**
  * Asks hosts over HTTP for one run. What a host's silence, its connection or its status says of it is read the same way
  * for every kind: it throws Unavailable or Failed, unless the kind `takes` that status itself. An abort throws the
- * signal's reason. Nothing is repeated here: whether to try again is for the run to say.
+ * signal's reason. Nothing is repeated here: whether to try again is for the run to say. A redirect is followed where a
+ * question changes nothing and only within its origin, since the headers may hold a key.
  */
-export function createAskHost({ signal, timeoutMs = 60_000 }: AskHostOptions): AskHost {
+export function createAskHost(options: AskHostOptions): AskHost {
+  const { signal, maxAnswerBytes = 256 * 1024 * 1024 } = options
+
   async function open(question: Question): Promise<Opened> {
     const own = AbortSignal.any([signal, ...(question.signal ? [question.signal] : [])])
     own.throwIfAborted()
-    const request = got.stream(question.url, {
-      method: question.method ?? 'GET',
-      headers: { 'user-agent': 'Millrace', accept: 'application/json', ...question.headers },
-      ...(question.json === undefined ? {} : { json: question.json }),
-      ...(question.body === undefined ? {} : { body: question.body }),
-      // A stream of got's that may have a body waits for one.
-      ...(hasNoBody(question) && changes(question.method) ? { body: '' } : {}),
-      agent: directAgents,
-      followRedirect: question.method === undefined || question.method === 'GET',
-      throwHttpErrors: false,
-      retry: { limit: 0 },
-      timeout: {
-        lookup: connectMs,
-        connect: connectMs,
-        secureConnect: connectMs,
-        ...(question.patient ? {} : { response: timeoutMs }),
-      },
-      signal: own,
-    })
+    const request = send(question, own, options)
     const response = await answered(request).catch((error: unknown) => {
       own.throwIfAborted()
       throw unreachable(error, question)
     })
-    question.answered?.({ status: response.statusCode, headers: response.headers })
-    return { request, response, signal: own }
+    const { statusCode: status, headers } = response
+
+    async function* chunks(): AsyncGenerator<Uint8Array, void> {
+      try {
+        for await (const chunk of request) yield chunk
+      } catch (error) {
+        own.throwIfAborted()
+        throw unreachable(error, question)
+      } finally {
+        request.destroy()
+      }
+    }
+
+    async function whole(): Promise<Answer> {
+      const bytes = await gather(chunks(), maxAnswerBytes)
+      return { status, headers, bytes, body: parsed(bytes, headers, isTaken(question, status)) }
+    }
+
+    if (!isTaken(question, status)) {
+      const answer = await whole()
+      throw question.fault?.(answer) ?? faultOf(answer, question)
+    }
+    return { status, headers, chunks, whole }
   }
 
   async function ask(question: Question): Promise<Answer> {
-    const { request, response, signal: own } = await open(question)
-    const bytes = await gather(request).catch((error: unknown) => {
-      request.destroy()
-      own.throwIfAborted()
-      throw error instanceof Unavailable || error instanceof Failed ? error : unreachable(error, question)
-    })
-    const answer = {
-      status: response.statusCode,
-      headers: response.headers,
-      bytes,
-      body: parsed(bytes, response),
-    }
-    if (!isTaken(question, answer.status)) throw question.fault?.(answer) ?? faultOf(answer, question)
-    return answer
+    return (await open(question)).whole()
   }
 
   async function* stream(question: Question): AsyncGenerator<Uint8Array, void> {
-    const { request, response, signal: own } = await open(question)
-    try {
-      if (!isTaken(question, response.statusCode)) {
-        const bytes = await gather(request)
-        const body = parsed(bytes, response)
-        const answer = { status: response.statusCode, headers: response.headers, bytes, body }
-        throw question.fault?.(answer) ?? faultOf(answer, question)
-      }
-      for await (const chunk of request) yield chunk
-    } catch (error) {
-      own.throwIfAborted()
-      throw error instanceof Unavailable || error instanceof Failed ? error : unreachable(error, question)
-    } finally {
-      request.destroy()
-    }
+    yield* (await open(question)).chunks()
   }
 
-  return Object.assign(ask, { stream })
+  return Object.assign(ask, { stream, open })
+}
+
+function send(question: Question, signal: AbortSignal, { timeoutMs = 60_000 }: AskHostOptions): Request {
+  const { url, method = 'GET', headers, json, body, patient } = question
+  const home = new URL(url).origin
+  const request = got.stream(url, {
+    method,
+    headers: { 'user-agent': 'Millrace', accept: 'application/json', ...headers },
+    ...(json === undefined ? {} : { json }),
+    ...(body === undefined ? {} : { body }),
+    agent: changes(method) ? freshAgents : keptAgents,
+    followRedirect: changes(method)
+      ? false
+      : (response) => URL.parse(response.headers.location ?? '', response.url)?.origin === home,
+    maxRedirects: 5,
+    throwHttpErrors: false,
+    retry: { limit: 0 },
+    timeout: {
+      lookup: connectMs,
+      connect: connectMs,
+      secureConnect: connectMs,
+      ...(patient ? {} : { response: timeoutMs, socket: timeoutMs }),
+    },
+    signal,
+  })
+  // A stream that may have a body waits for it.
+  if (changes(method) && json === undefined && body === undefined) request.end()
+  return request
 }
 
 function answered(request: Request): Promise<PlainResponse> {
@@ -85,25 +93,27 @@ function answered(request: Request): Promise<PlainResponse> {
   })
 }
 
-async function gather(request: Request): Promise<Buffer> {
-  const chunks: Buffer[] = []
+async function gather(chunks: AsyncIterable<Uint8Array>, most: number): Promise<Buffer> {
+  const gathered: Uint8Array[] = []
   let size = 0
-  for await (const chunk of request) {
+  for await (const chunk of chunks) {
     size += chunk.length
-    if (size > maxAnswerBytes)
-      throw new Failed(`The host's answer is larger than ${maxAnswerBytes >> 20} MB.`)
-    chunks.push(chunk)
+    if (size > most)
+      throw new Failed(`The host's answer is larger than ${most / 1024 / 1024} MB.`, 'INVALID_OUTPUT')
+    gathered.push(chunk)
   }
-  return Buffer.concat(chunks)
+  return Buffer.concat(gathered)
 }
 
-function parsed(bytes: Buffer, { headers }: PlainResponse): unknown {
+function parsed(bytes: Buffer, headers: PlainResponse['headers'], strict: boolean): unknown {
   const type = headers['content-type'] ?? ''
   if (!/json|text|xml/.test(type) && type !== '') return undefined
-  const text = bytes.toString('utf8')
+  const text = bytes.toString('utf8').replace(/^\uFEFF/, '')
   try {
     return JSON.parse(text)
   } catch {
+    if (strict && text !== '' && /\bjson\b/.test(type))
+      throw new Failed('The host said that its answer is JSON, and it is none.', 'INVALID_OUTPUT')
     return text
   }
 }
@@ -112,59 +122,55 @@ function isTaken({ takes = [] }: Question, status: number): boolean {
   return (status >= 200 && status < 300) || takes.includes(status)
 }
 
-/** A connection that never came about did nothing; one that broke may have brought the question there. */
-function unreachable(error: unknown, { method }: Question): Unavailable {
+/** A question that was never sent did nothing; one that was may have been heard. */
+function unreachable(error: unknown, { url, method }: Question): Unavailable {
   const code = codeOf(error)
-  const never = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)$/.test(code)
   const reason = code === 'ETIMEDOUT' ? 'The host did not answer in time' : 'The host could not be reached'
   return new Unavailable(
     `${reason}${code ? ` (${code})` : ''}.`,
-    { down: true, uncertain: !never && changes(method) },
+    { down: true, ...(changes(method) && wasSent(error, url) ? { uncertain: true } : {}) },
     error,
   )
+}
+
+/** Whatever changes something has a connection of its own, so that its connection began with it. */
+function wasSent(error: unknown, url: string): boolean {
+  if (!(error instanceof RequestError) || !error.timings) return true
+  const { connect, secureConnect } = error.timings
+  return (url.startsWith('https:') ? secureConnect : connect) !== undefined
 }
 
 /** What a status that nobody takes says of the host, or of what it was sent. */
 export function faultOf({ status, headers, body }: Answer, { method }: Pick<Question, 'method'> = {}): Error {
   const said = textIn(body)
   const detail = `The host answered HTTP ${status}${said ? `: ${said}` : ''}`
+  if (status >= 300 && status < 400) return new Failed(`${detail}, and leads elsewhere.`)
+  if (status < 500 && isPolicy(body)) return new Failed(detail, 'CONTENT_POLICY_VIOLATION')
   const after = retryAfter(headers)
   const later = after === undefined ? {} : { retryAfterSeconds: after }
-  if (status === 429) return new Unavailable(detail, { ...later, busy: true })
+  if (status === 429 || status === 529) return new Unavailable(detail, { ...later, busy: true })
   // Whoever runs the service can mend that, and its caller cannot.
   if (status === 401 || status === 402 || status === 403) return new Unavailable(detail, later)
   if (status === 503) return new Unavailable(detail, { ...later, down: true })
   if (status === 408 || status >= 500)
-    return new Unavailable(detail, { ...later, down: true, uncertain: changes(method) })
+    return new Unavailable(detail, { ...later, down: true, ...(changes(method) ? { uncertain: true } : {}) })
   return new Failed(detail)
 }
 
 /** Seconds that an answer asks for: `retry-after-ms`, or `retry-after` in seconds or as a date (RFC 9110 §10.2.3). */
 export function retryAfter(headers: PlainResponse['headers']): number | undefined {
-  const ms = Number(headers['retry-after-ms'])
-  if (ms > 0) return ms / 1000
-  const stated = headers['retry-after']
-  if (stated === undefined) return undefined
-  const seconds = Number.isFinite(Number(stated)) ? Number(stated) : (Date.parse(stated) - Date.now()) / 1000
+  const { 'retry-after-ms': ms, 'retry-after': stated } = headers
+  const seconds =
+    typeof ms === 'string' && Number(ms) > 0
+      ? Number(ms) / 1000
+      : /^\s*\d+(\.\d+)?\s*$/.test(stated ?? '')
+        ? Number(stated)
+        : (Date.parse(stated ?? '') - Date.now()) / 1000
   return Number.isFinite(seconds) ? Math.min(Math.max(seconds, 0), 3600) : undefined
-}
-
-/** What an error body says to people, whichever of the usual shapes it has; at most 500 characters. */
-export function textIn(body: unknown): string {
-  if (typeof body === 'string') return body.trim().slice(0, 500)
-  if (Array.isArray(body)) return body.map(textIn).filter(Boolean).join('; ').slice(0, 500)
-  if (typeof body !== 'object' || body === null) return ''
-  const { error, detail, message, msg, title } = body as Record<string, unknown>
-  const said = [message, msg, detail, error, title].map(textIn).find((text) => text !== '')
-  return said ?? ''
 }
 
 function changes(method: Question['method']): boolean {
   return method !== undefined && method !== 'GET'
-}
-
-function hasNoBody({ json, body }: Question): boolean {
-  return json === undefined && body === undefined
 }
 
 function codeOf(error: unknown): string {
@@ -174,21 +180,18 @@ function codeOf(error: unknown): string {
   return ''
 }
 
-// Agents of our own, as Node's global ones may take a proxy from the environment; kept alive, since hosts are polled.
-const directAgents = {
-  http: new HttpAgent({ keepAlive: true }),
-  https: new HttpsAgent({ keepAlive: true }),
-}
+// Agents of our own, as Node's global ones may take a proxy from the environment. Polls keep their connection; it may be
+// closed from the other side just as the next question is sent, and then nobody knows whether that was heard.
+const keptAgents = { http: new HttpAgent({ keepAlive: true }), https: new HttpsAgent({ keepAlive: true }) }
+const freshAgents = { http: new HttpAgent({ keepAlive: false }), https: new HttpsAgent({ keepAlive: false }) }
 
 const connectMs = 10_000
 
-/** Pictures may come inline, as base64. */
-const maxAnswerBytes = 256 * 1024 * 1024
-
-/** Asks once; `stream` answers the bytes as they come. */
+/** Asks once; `stream` answers the bytes as they come, and `open` lets its caller look at the headers first. */
 export interface AskHost {
   (question: Question): Promise<Answer>
   stream(question: Question): AsyncGenerator<Uint8Array, void>
+  open(question: Question): Promise<Opened>
 }
 
 export interface Question {
@@ -203,8 +206,6 @@ export interface Question {
   patient?: boolean
   /** Beside the run's own. */
   signal?: AbortSignal
-  /** Hears how the answer begins, before its bytes. */
-  answered?(head: Pick<Answer, 'status' | 'headers'>): void
   /** What a refusal means, where the kind knows more of it than its status says. */
   fault?(answer: Answer): Error | undefined
 }
@@ -217,15 +218,20 @@ export interface Answer {
   body: unknown
 }
 
-interface Opened {
-  request: Request
-  response: PlainResponse
-  signal: AbortSignal
+/** An answer that has begun. Its body is read in one of the two ways, once. */
+export interface Opened {
+  status: number
+  headers: PlainResponse['headers']
+  chunks(): AsyncGenerator<Uint8Array, void>
+  whole(): Promise<Answer>
 }
 
 interface AskHostOptions {
   /** Of the run. */
   signal: AbortSignal
-  /** How long an answer may take to begin. */
+  /** How long a host may be silent. */
   timeoutMs?: number
+  maxAnswerBytes?: number
 }
+
+export { textIn } from './host-words.ts'

@@ -5,12 +5,13 @@ import type { Guard } from '@millrace/outbound/guard'
 import { calmEvents } from '../calm-events.ts'
 import { checkOutput } from '../check-output.ts'
 import { errorText } from '../error-text.ts'
-import type { Outcome, Provider, RunRequest } from '../provider.ts'
+import { type Job, leavesJob, type Outcome, type Provider, type RunRequest } from '../provider.ts'
 import { createSlots } from '../slots.ts'
 import { type AskHost, createAskHost } from './ask-host.ts'
 import { Failed, Unavailable } from './faults.ts'
 import { kinds } from './kinds.ts'
 import { createRehost, type Rehost } from './rehost.ts'
+import { secretsOf } from './secrets.ts'
 import { withVariables } from './variables.ts'
 
 /**
@@ -23,30 +24,43 @@ export function openRemote(description: RemoteModel, options: RemoteOptions = {}
   const kind = kinds[description.provider.kind] as Kind<RemoteKind>
   const slots = createSlots(description.concurrency)
   const closing = new AbortController()
+  const inside = new Set<Promise<Outcome>>()
 
   async function perform(request: RunRequest): Promise<Outcome> {
     const started = performance.now()
-    const calm = calmEvents((event) => request.emit(event))
+    const { environment = {}, timeoutMs } = options
+    const secrets = secretsOf(description.provider, environment)
+    const calm = calmEvents((event) => request.emit(secrets.hide(event)))
     const signal = AbortSignal.any([request.signal, closing.signal])
+    const late = lateSignal(signal, lateMs)
+    const silence = timeoutMs ? { timeoutMs } : {}
     try {
-      const settings = withVariables(description.provider, options.environment ?? {})
-      const ask = createAskHost({ signal, ...(options.timeoutMs ? { timeoutMs: options.timeoutMs } : {}) })
-      const rehost = createRehost({ ...options, workDir: request.workDir, signal, settings })
+      const settings = withVariables(description.provider, environment)
       const raw = await kind.perform({
         ...request,
+        ...(request.keep
+          ? { keep: (job: Job) => request.keep?.(secrets.hide(job)) ?? Promise.resolve() }
+          : {}),
         signal,
         emit: calm.emit,
         description,
         settings,
-        ask,
-        rehost,
+        ask: createAskHost({ signal, ...silence }),
+        lasting: createAskHost({ signal: late.signal, ...silence }),
+        rehost: createRehost({ ...options, workDir: request.workDir, signal, settings }),
       })
+      // What is done in time is kept when the worker goes, and dropped when nobody wants it any more.
+      if (request.signal.aborted && (raw === undefined || !leavesJob(request.signal)))
+        return { kind: 'aborted' }
       const seconds = (performance.now() - started) / 1000
-      return await checkOutput(raw, { workDir: request.workDir, validate, seconds })
+      return await checkOutput(secrets.hide(raw), { workDir: request.workDir, validate, seconds })
     } catch (error) {
-      if (signal.aborted) return { kind: 'aborted' }
-      return outcomeOf(error)
+      if (request.signal.aborted) return { kind: 'aborted' }
+      if (closing.signal.aborted)
+        return { kind: 'unavailable', reason: 'The model was closed at this worker.' }
+      return secrets.hide(outcomeOf(error))
     } finally {
+      late.clear()
       calm.end()
     }
   }
@@ -56,18 +70,43 @@ export function openRemote(description: RemoteModel, options: RemoteOptions = {}
     wants: kind.wants,
     warm: () => false,
     async run(request) {
-      if (!(await slots.take(request.signal))) return { kind: 'aborted' }
+      if (request.signal.aborted || !(await slots.take(request.signal))) return { kind: 'aborted' }
+      const running = perform(request)
+      inside.add(running)
       try {
-        return await perform(request)
+        return await running
       } finally {
+        inside.delete(running)
         slots.leave()
       }
     },
     async close() {
       closing.abort('drain')
+      await Promise.all(inside)
     },
   }
 }
+
+/** Fires some time after another signal. */
+function lateSignal(signal: AbortSignal, ms: number) {
+  const late = new AbortController()
+  let timer: NodeJS.Timeout | undefined
+  const wait = () => {
+    timer = setTimeout(() => late.abort(signal.reason), ms)
+  }
+  if (signal.aborted) wait()
+  else signal.addEventListener('abort', wait, { once: true })
+  return {
+    signal: late.signal,
+    clear() {
+      signal.removeEventListener('abort', wait)
+      clearTimeout(timer)
+    },
+  }
+}
+
+/** For a host to say what it called a job, or to take a cancel: short of what a draining worker waits for. */
+const lateMs = 5_000
 
 function outcomeOf(error: unknown): Outcome {
   if (error instanceof Unavailable) return { kind: 'unavailable', reason: error.message, ...error.about }
@@ -89,6 +128,8 @@ export interface Call<Name extends RemoteKind = RemoteKind> extends RunRequest {
   /** With the values of its variables. */
   settings: Extract<ModelProvider, { kind: Name }>
   ask: AskHost
+  /** Goes on for five seconds after the signal: for what must not be left half done, and to cancel a job. */
+  lasting: AskHost
   rehost: Rehost
 }
 
@@ -96,7 +137,7 @@ export interface Call<Name extends RemoteKind = RemoteKind> extends RunRequest {
 export type RemoteModel = ModelDescription & { provider: Extract<ModelProvider, { kind: RemoteKind }> }
 
 export interface RemoteOptions {
-  /** Checks addresses that a host names in its output; none outside of it is fetched where there is no guard. */
+  /** Judges addresses that a host names in its output, its own apart; public ones alone pass where there is no guard. */
   guard?: Guard
   /** For `${NAME}` in settings. */
   environment?: Record<string, string | undefined>

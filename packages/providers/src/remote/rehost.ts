@@ -8,18 +8,22 @@ import { byteLimit, TooLargeError } from '@millrace/outbound/byte-limit'
 import { FetchFileError, fetchFile } from '@millrace/outbound/fetch-file'
 import { createGuard, type Guard } from '@millrace/outbound/guard'
 import { Failed, Unavailable } from './faults.ts'
+import { homeGuard, homesOf } from './home-guard.ts'
 
 /**
  * Brings files that a host names in its output into the run's work folder, so that they live as long as this service
- * says and not its host. A host's own address may be inside; what else it names is fetched past the guard only.
+ * says and not its host. A host's own address may be inside; what else it names is fetched past the guard only, also
+ * when its own address leads there.
  */
 export function createRehost(options: RehostOptions): Rehost {
   const { workDir, signal, settings, maxFileBytes = 256 * 1024 * 1024 } = options
-  const homes = Object.values(settings).flatMap((value) => originOf(value))
-  const trusting = createGuard({ allow: ['0.0.0.0/0', '::/0'], loopback: true })
+  const others = options.guard ?? createGuard({ allow: [], loopback: false })
+  const guard = homeGuard(homesOf(settings), others)
+  const headers = headersOf(settings)
+  let files = 0
 
   async function save(bytes: Uint8Array, name: string, contentType?: string): Promise<FileValue> {
-    if (bytes.length > maxFileBytes) throw tooLarge(name)
+    if (bytes.length > maxFileBytes) throw tooLarge(name, maxFileBytes)
     await mkdir(workDir, { recursive: true })
     const path = join(workDir, `${randomUUID()}${safeExtension(name)}`)
     await writeFile(path, bytes)
@@ -30,7 +34,7 @@ export function createRehost(options: RehostOptions): Rehost {
     await mkdir(workDir, { recursive: true })
     const path = join(workDir, `${randomUUID()}${safeExtension(name)}`)
     await pipeline(chunks, byteLimit(maxFileBytes), createWriteStream(path)).catch((error: unknown) => {
-      throw error instanceof TooLargeError ? tooLarge(name) : error
+      throw error instanceof TooLargeError ? tooLarge(name, maxFileBytes) : error
     })
     return { $file: path, name }
   }
@@ -38,50 +42,87 @@ export function createRehost(options: RehostOptions): Rehost {
   async function fetched(url: string, name?: string): Promise<FileValue> {
     await mkdir(workDir, { recursive: true })
     const path = join(workDir, `${randomUUID()}${safeExtension(URL.parse(url)?.pathname ?? '')}`)
-    const guard = homes.includes(new URL(url).origin)
-      ? trusting
-      : (options.guard ?? createGuard({ allow: [], loopback: false }))
     try {
-      const got = await fetchFile(guard, url, { maxBytes: maxFileBytes, timeoutMs: fetchMs, signal }, path)
-      return { $file: path, name: name ?? got.name, contentType: got.contentType.split(';')[0] ?? '' }
+      const limits = { maxBytes: maxFileBytes, timeoutMs: fetchMs, signal, headersFor }
+      const got = await fetchFile(guard, url, limits, path)
+      const [contentType = ''] = got.contentType.split(';')
+      const ending = extname(got.name) === '' ? extensionFor(contentType) : ''
+      return { $file: path, name: name ?? `${got.name}${ending}`, contentType }
     } catch (error) {
       if (!(error instanceof FetchFileError)) throw error
       if (error.reason === 'refused' || error.reason === 'too-large') {
-        throw new Failed(`A file of the output cannot be kept: ${error.message}`, 'INVALID_OUTPUT')
+        throw new Failed(`A file of the output cannot be kept: ${error.message}.`, 'INVALID_OUTPUT')
       }
-      throw new Unavailable(`A file of the output could not be fetched: ${error.message}`, {}, error)
+      const reason = `A file of the output could not be fetched: ${error.message}.`
+      // The work is done, only its fruit is out of reach.
+      throw new Unavailable(reason, { uncertain: true }, error)
     }
+  }
+
+  async function inputFile(url: string): Promise<string> {
+    await mkdir(workDir, { recursive: true })
+    const path = join(workDir, `${randomUUID()}${safeExtension(URL.parse(url)?.pathname ?? '')}`)
+    try {
+      await fetchFile(others, url, { maxBytes: maxFileBytes, timeoutMs: fetchMs, signal }, path)
+      return path
+    } catch (error) {
+      if (!(error instanceof FetchFileError)) throw error
+      throw new Failed(`A file of the input could not be fetched: ${error.message}.`)
+    }
+  }
+
+  /** A host's key is for the host alone. */
+  function headersFor(url: URL): Record<string, string> {
+    return guard.isHome(url) ? headers : {}
   }
 
   async function file(address: string, name?: string): Promise<FileValue> {
-    const data = /^data:([^;,]*)[^,]*?(;base64)?,/i.exec(address)
-    if (!data) return fetched(address, name)
-    const [start, type = '', base64] = data
-    const rest = address.slice(start.length)
-    const bytes = base64 ? Buffer.from(rest, 'base64') : Buffer.from(decodeURIComponent(rest))
-    const shown = name ?? `output${extensionFor(type)}`
-    return save(bytes, shown, type || undefined)
+    files += 1
+    if (files > maxFiles)
+      throw new Failed(`The output has more than ${maxFiles} files, too many to keep.`, 'INVALID_OUTPUT')
+    if (!/^data:/i.test(address)) return fetched(address, name)
+    const { bytes, type } = dataOf(address, maxFileBytes)
+    return save(bytes, name ?? `output${extensionFor(type)}`, type || undefined)
   }
 
-  /** One after the other, so that files are in the order of the output. */
-  async function all(value: unknown): Promise<unknown> {
+  /** One after the other, so that files are in the order of the output. What is too deep is refused elsewhere. */
+  async function all(value: unknown, depth = 0): Promise<unknown> {
     if (typeof value === 'string') return isAddress(value) ? file(value) : value
+    if (typeof value !== 'object' || value === null || depth > deepest) return value
     if (Array.isArray(value)) {
       const items: unknown[] = []
-      for (const item of value) items.push(await all(item))
+      for (const item of value) items.push(await all(item, depth + 1))
       return items
     }
-    if (typeof value !== 'object' || value === null) return value
     const entries: [string, unknown][] = []
-    for (const [key, item] of Object.entries(value)) entries.push([key, await all(item)])
+    for (const [key, item] of Object.entries(value)) entries.push([key, await all(item, depth + 1)])
     return Object.fromEntries(entries)
   }
 
-  return { file, all, save, saveStream }
+  return { file, all: (value) => all(value), save, saveStream, inputFile }
 }
 
-function tooLarge(name: string): Failed {
-  return new Failed(`The output file ${name} is too large.`, 'INVALID_OUTPUT')
+function dataOf(address: string, most: number): { bytes: Uint8Array; type: string } {
+  const [head = ''] = /^data:[^,]{0,200},/i.exec(address) ?? []
+  if (head === '') throw new Failed('A data URL of the output cannot be read.', 'INVALID_OUTPUT')
+  const rest = address.length - head.length
+  const type = /^[\w.+-]+\/[\w.+-]+/.exec(head.slice(5))?.[0].toLowerCase() ?? ''
+  const base64 = /;\s*base64,$/i.test(head)
+  if (base64 ? (rest * 3) / 4 > most + 3 : rest > 3 * most)
+    throw tooLarge(`output${extensionFor(type)}`, most)
+  try {
+    const text = address.slice(head.length)
+    return { bytes: Buffer.from(base64 ? text : decodeURIComponent(text), base64 ? 'base64' : 'utf8'), type }
+  } catch {
+    throw new Failed('A data URL of the output cannot be read.', 'INVALID_OUTPUT')
+  }
+}
+
+function tooLarge(name: string, most: number): Failed {
+  return new Failed(
+    `A file of the output cannot be kept: ${name} is larger than ${most} bytes.`,
+    'INVALID_OUTPUT',
+  )
 }
 
 /** A file of an input as a host takes it that can fetch nothing from here: the URL itself, or the bytes in a data URL. */
@@ -99,9 +140,10 @@ export function isAddress(text: string): boolean {
   )
 }
 
-function originOf(value: unknown): string[] {
-  const url = typeof value === 'string' ? URL.parse(value) : null
-  return url && url.origin !== 'null' ? [url.origin] : []
+function headersOf(settings: object): Record<string, string> {
+  const headers: unknown = 'headers' in settings ? settings.headers : {}
+  const entries = typeof headers === 'object' && headers !== null ? Object.entries(headers) : []
+  return Object.fromEntries(entries.filter(([name]) => !/^(content-type|accept)$/i.test(name)))
 }
 
 function safeExtension(name: string): string {
@@ -109,7 +151,8 @@ function safeExtension(name: string): string {
   return /^\.\w{1,10}$/.test(extension) ? extension.toLowerCase() : ''
 }
 
-function extensionFor(type: string): string {
+/** The usual ending of a name for a content type, with its dot; nothing for one that is not known. */
+export function extensionFor(type: string): string {
   const known = Object.entries(contentTypes).find(([, one]) => one === type.toLowerCase())
   return known?.[0] ?? ''
 }
@@ -134,11 +177,18 @@ const contentTypes: Record<string, string> = {
 
 const fetchMs = 600_000
 
+const maxFiles = 1000
+
+/** An output that is deeper is refused. */
+const deepest = 64
+
 export interface Rehost {
   /** A file from a URL or a data URL. Throws Failed or Unavailable when it cannot be had. */
   file(address: string, name?: string): Promise<FileValue>
   /** A value in which each string that is an address of a file is that file. */
   all(value: unknown): Promise<unknown>
+  /** The path of a file that a client named, for hosts that take bytes. The host's own addresses are not trusted here. */
+  inputFile(url: string): Promise<string>
   /** A file from bytes. */
   save(bytes: Uint8Array, name: string, contentType?: string): Promise<FileValue>
   /** A file from bytes that are still arriving; what they throw is thrown. */
@@ -148,7 +198,7 @@ export interface Rehost {
 interface RehostOptions {
   workDir: string
   signal: AbortSignal
-  /** Of the host: files at its own addresses are fetched wherever these are. */
+  /** Of the host: files at its own addresses are fetched wherever these are, with the `headers` it is asked with. */
   settings: object
   guard?: Guard
   maxFileBytes?: number

@@ -13,7 +13,6 @@ export async function readAnswer(
   question: Question,
   hear: (event: HostEvent) => void,
 ): Promise<{ body: unknown } | undefined> {
-  let type = ''
   const decoder = new TextDecoder()
   const texts: string[] = []
   let size = 0
@@ -28,13 +27,9 @@ export async function readAnswer(
       hear({ type: event ?? '', ...said })
     },
   })
-  const chunks = ask.stream({
-    ...question,
-    answered: ({ headers }) => {
-      type = headers['content-type'] ?? ''
-    },
-  })
-  for await (const chunk of chunks) {
+  const { headers, chunks } = await ask.open(question)
+  const type = headers['content-type'] ?? ''
+  for await (const chunk of chunks()) {
     size += chunk.length
     if (size > maxAnswerBytes)
       throw new Failed(`The host's answer is larger than ${maxAnswerBytes >> 20} MB.`)

@@ -11,14 +11,9 @@ export async function receiveFile(
   question: Question,
   { name, format, otherwise }: Naming,
 ): Promise<FileValue> {
-  let said: string | undefined
-  const chunks = ask.stream({
-    ...question,
-    answered: ({ headers }) => {
-      said = plainType(headers['content-type'])
-    },
-  })
-  const saved = await rehost.saveStream(chunks, name)
+  const { headers, chunks } = await ask.open(question)
+  const said = plainType(headers['content-type'])
+  const saved = await rehost.saveStream(chunks(), name)
   const start = await startOf(saved.$file)
   const seen = typeOfBytes(start)
   if (start.length === 0) throw new Failed('The host answered with an empty file.', 'INVALID_OUTPUT')

@@ -1,0 +1,91 @@
+import { fillTemplate, type Scope } from '@millrace/models/template'
+import { createParser } from 'eventsource-parser'
+import { lines } from '../lines.ts'
+import { tooLarge } from '../output-json.ts'
+import { OutputParts } from '../output-parts.ts'
+import type { Opened } from './ask-host.ts'
+import { Failed } from './faults.ts'
+import { createTeller, failureOf } from './http-answer.ts'
+import type { Call } from './open-remote.ts'
+
+/** Whether an answer comes in events or lines. */
+export function isStream({ headers }: Opened): boolean {
+  return /^(text\/event-stream|application\/(x-ndjson|ndjson|jsonl|jsonlines|json-lines|stream\+json))\b/i.test(
+    headers['content-type'] ?? '',
+  )
+}
+
+/** Reads an answer that comes in parts. The output is the last that an event states whole, else all the parts of text. */
+export async function readStream(
+  answer: Opened,
+  scope: Scope,
+  call: Pick<Call<'http'>, 'settings' | 'emit'>,
+): Promise<unknown> {
+  const { settings, emit } = call
+  const { response } = settings
+  const parts = new OutputParts()
+  let whole: unknown
+  for await (const body of eventsOf(answer)) {
+    const at = { ...scope, body }
+    const failure = failureOf(response, at)
+    if (failure) throw failure
+    // Each event tells only what is new.
+    createTeller(response, (event) =>
+      emit(event.kind === 'log' ? { ...event, text: line(event.text) } : event),
+    )(at)
+    const delta = response.stream ? fillTemplate(response.stream.delta, at) : undefined
+    if (typeof delta === 'string' && delta !== '') {
+      if (!parts.add(delta)) throw new Failed(tooLarge(parts.bytes), 'INVALID_OUTPUT')
+      emit({ kind: 'output', delta })
+    }
+    whole = (response.output === undefined ? undefined : fillTemplate(response.output, at)) ?? whole
+  }
+  const output = (Array.isArray(whole) && whole.length === 0 ? undefined : whole) ?? parts.whole()
+  if (output === undefined) throw new Failed("The host's stream held no output.", 'INVALID_OUTPUT')
+  return output
+}
+
+function line(text: string): string {
+  return text.endsWith('\n') ? text : `${text}\n`
+}
+
+async function* eventsOf(answer: Opened): AsyncGenerator<unknown, void> {
+  if (!/^text\/event-stream/i.test(answer.headers['content-type'] ?? '')) {
+    for await (const { text, whole } of lines(answer.chunks(), longest)) {
+      if (!whole) throw tooLong()
+      yield* read(text)
+    }
+    return
+  }
+  const said: string[] = []
+  const parser = createParser({
+    onEvent: ({ data }) => said.push(data),
+    onError(error) {
+      if (error.type === 'max-buffer-size-exceeded') throw tooLong()
+    },
+    maxBufferSize: longest,
+  })
+  const decoder = new TextDecoder()
+  for await (const chunk of answer.chunks()) {
+    parser.feed(decoder.decode(chunk, { stream: true }))
+    for (const data of said.splice(0)) yield* read(data)
+  }
+  // A host that closes without the empty line after its last event.
+  parser.feed('\n\n')
+  for (const data of said) yield* read(data)
+}
+
+function tooLong(): Failed {
+  return new Failed("A line of the host's answer is too long.", 'INVALID_OUTPUT')
+}
+
+function* read(data: string): Generator<unknown, void> {
+  if (data.trim() === '' || data.trim() === '[DONE]') return
+  try {
+    yield JSON.parse(data)
+  } catch {
+    yield data
+  }
+}
+
+const longest = 64 * 1024 * 1024

@@ -1,0 +1,4 @@
+import { openHost } from './hosts/process.ts'
+import { conforms } from './provider-conformance.ts'
+
+conforms('module', () => openHost('module'))
