@@ -63,6 +63,7 @@ export function createAskHost({ signal, timeoutMs = 60_000 }: AskHostOptions): A
           question,
         )
       }
+      question.begun?.(response.statusCode, response.headers)
       for await (const chunk of request) yield chunk
     } catch (error) {
       own.throwIfAborted()
@@ -197,6 +198,8 @@ export interface Question {
   patient?: boolean
   /** Beside the run's own. */
   signal?: AbortSignal
+  /** Of a stream: hears the status and the headers before the first bytes come. */
+  begun?(status: number, headers: PlainResponse['headers']): void
 }
 
 export interface Answer {

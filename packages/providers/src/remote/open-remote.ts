@@ -23,14 +23,17 @@ export function openRemote(description: RemoteModel, options: RemoteOptions = {}
   const kind = kinds[description.provider.kind] as Kind<RemoteKind>
   const slots = createSlots(description.concurrency)
   const closing = new AbortController()
+  const known: Known = {}
+  const { timeoutMs = 60_000 } = options
 
   async function perform(request: RunRequest): Promise<Outcome> {
     const started = performance.now()
     const calm = calmEvents((event) => request.emit(event))
     const signal = AbortSignal.any([request.signal, closing.signal])
+    let measured: number | undefined
     try {
       const settings = withVariables(description.provider, options.environment ?? {})
-      const ask = createAskHost({ signal, ...(options.timeoutMs ? { timeoutMs: options.timeoutMs } : {}) })
+      const ask = createAskHost({ signal, timeoutMs })
       const rehost = createRehost({ ...options, workDir: request.workDir, signal, settings })
       const raw = await kind.perform({
         ...request,
@@ -40,11 +43,16 @@ export function openRemote(description: RemoteModel, options: RemoteOptions = {}
         settings,
         ask,
         rehost,
+        known,
+        timeoutMs,
+        measured(seconds) {
+          measured = seconds
+        },
       })
-      const seconds = (performance.now() - started) / 1000
+      const seconds = measured ?? (performance.now() - started) / 1000
       return await checkOutput(raw, { workDir: request.workDir, validate, seconds })
     } catch (error) {
-      if (request.signal.aborted) return { kind: 'aborted' }
+      if (signal.aborted) return { kind: 'aborted' }
       return outcomeOf(error)
     } finally {
       calm.end()
@@ -54,7 +62,7 @@ export function openRemote(description: RemoteModel, options: RemoteOptions = {}
   return {
     kind: description.provider.kind,
     wants: kind.wants,
-    warm: () => false,
+    warm: () => known.ready ?? false,
     async run(request) {
       if (!(await slots.take(request.signal))) return { kind: 'aborted' }
       try {
@@ -90,6 +98,22 @@ export interface Call<Name extends RemoteKind = RemoteKind> extends RunRequest {
   settings: Extract<ModelProvider, { kind: Name }>
   ask: AskHost
   rehost: Rehost
+  /** What runs of this model have learned of its host; kept as long as the provider is open. */
+  known: Known
+  /** How long a host may be silent where it should say something. */
+  timeoutMs: number
+  /** The seconds that the work took, where the host says so itself. */
+  measured(seconds: number): void
+}
+
+/** See `Call.known`. */
+export interface Known {
+  /** It was set up when it was last heard of. */
+  ready?: boolean
+  /** Whether it streams this model's output. */
+  streams?: boolean
+  /** Whether its callbacks arrive. */
+  callsBack?: boolean
 }
 
 /** A model that runs on another machine, or in a process that is not ours. */

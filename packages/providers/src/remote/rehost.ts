@@ -37,7 +37,7 @@ export function createRehost(options: RehostOptions): Rehost {
       if (error.reason === 'refused' || error.reason === 'too-large') {
         throw new Failed(`A file of the output cannot be kept: ${error.message}`, 'INVALID_OUTPUT')
       }
-      throw new Unavailable(`A file of the output could not be fetched: ${error.message}`, {}, error)
+      throw new Unavailable(`A file of the output could not be fetched: ${error.message}`, done, error)
     }
   }
 
@@ -119,6 +119,9 @@ const contentTypes: Record<string, string> = {
 }
 
 const fetchMs = 600_000
+
+/** The work was. */
+const done = { uncertain: true }
 
 export interface Rehost {
   /** A file from a URL or a data URL. Throws Failed or Unavailable when it cannot be had. */
