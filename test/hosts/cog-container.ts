@@ -3,6 +3,20 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
+import {
+  allEvents,
+  detail,
+  discovery,
+  flood,
+  html,
+  isObject,
+  modeOf,
+  noStreams,
+  notReady,
+  parse,
+  send,
+  traceHeaders,
+} from './cog-answers.ts'
 import type { CogInput } from './cog-model.ts'
 import { type Asked, CogPrediction, type Mode, type WebhookEvent } from './cog-prediction.ts'
 import { cogSchema, inputFaults, knownInputs } from './cog-schema.ts'
@@ -221,74 +235,6 @@ export async function startCogContainer(options: ContainerOptions = {}): Promise
     },
   }
 }
-
-/** Trainings, and the Cog that was written in Python, know no streams and take no notice of what is accepted. */
-function modeOf({ headers }: IncomingMessage, canStream: boolean): Mode {
-  if (canStream && /(^|,)\s*text\/event-stream/i.test(headers.accept ?? '')) return 'sse'
-  return headers.prefer === 'respond-async' ? 'async' : 'sync'
-}
-
-function traceHeaders({ headers }: IncomingMessage): Record<string, string> {
-  const { traceparent, tracestate } = headers
-  return {
-    ...(typeof traceparent === 'string' ? { traceparent } : {}),
-    ...(typeof tracestate === 'string' ? { tracestate } : {}),
-  }
-}
-
-async function flood(response: ServerResponse, mode: Mode): Promise<void> {
-  response.writeHead(200, { 'content-type': mode === 'sse' ? 'text/event-stream' : 'application/json' })
-  const part = Buffer.alloc(1024 * 1024, mode === 'sse' ? 'data: endless' : '{"endless":')
-  while (!response.destroyed) {
-    if (!response.write(part)) await Promise.race([once(response, 'drain'), once(response, 'close')])
-  }
-}
-
-function send(response: ServerResponse, status: number, body: unknown): void {
-  const isText = typeof body === 'string'
-  response.writeHead(status, { 'content-type': isText ? 'text/plain' : 'application/json' })
-  response.end(isText ? body : JSON.stringify(body))
-}
-
-function detail(loc: string[], msg: string): object {
-  return { detail: [{ loc, msg, type: 'value_error' }] }
-}
-
-function parse(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8'))
-  } catch {
-    return undefined
-  }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-const discovery = {
-  cog_version: '0.17.0',
-  docs_url: '/docs',
-  openapi_url: '/openapi.json',
-  shutdown_url: '/shutdown',
-  healthcheck_url: '/health-check',
-  predictions_url: '/predictions',
-  predictions_idempotent_url: '/predictions/{prediction_id}',
-  predictions_cancel_url: '/predictions/{prediction_id}/cancel',
-  trainings_url: '/trainings',
-  trainings_idempotent_url: '/trainings/{training_id}',
-  trainings_cancel_url: '/trainings/{training_id}/cancel',
-}
-
-const noStreams = {
-  error: 'This model does not support streaming responses; its predict function does not yield',
-}
-
-const notReady = { error: 'Predictor not ready: Setup has not finished yet', status: 'failed' }
-
-const html = { 'content-type': 'text/html' }
-
-const allEvents: WebhookEvent[] = ['start', 'output', 'logs', 'completed']
 
 const defaults = {
   port: 0,

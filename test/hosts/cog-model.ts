@@ -44,6 +44,7 @@ export async function* obey(input: CogInput, scope: Scope): AsyncGenerator<strin
 export class InvalidInput extends Error {}
 
 async function hang({ signal, released }: Scope): Promise<string[]> {
+  signal.throwIfAborted()
   const cancelled = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
   })

@@ -23,7 +23,8 @@ export async function openHost({ model = {}, ...options }: CogHostOptions = {}):
   return Object.assign(container, { description, cannot: ['policy'] as const })
 }
 
-interface CogHostOptions extends ContainerOptions {
+/** What the container is like, and what its description says. */
+export interface CogHostOptions extends ContainerOptions {
   /** Of its description, beside what every one here says. */
   model?: Record<string, unknown>
 }

@@ -16,7 +16,7 @@ export function createAskHost({ signal, timeoutMs = 60_000 }: AskHostOptions): A
       method: question.method ?? 'GET',
       headers: { 'user-agent': 'Millrace', accept: 'application/json', ...question.headers },
       ...(question.json === undefined ? {} : { json: question.json }),
-      ...(question.body === undefined ? {} : { body: question.body }),
+      ...bodyOf(question),
       agent: directAgents,
       followRedirect: question.method === undefined || question.method === 'GET',
       throwHttpErrors: false,
@@ -74,6 +74,12 @@ export function createAskHost({ signal, timeoutMs = 60_000 }: AskHostOptions): A
   }
 
   return Object.assign(ask, { stream })
+}
+
+/** Without a body at all, one would be waited for, to be piped in. */
+function bodyOf({ method, json, body }: Question): { body?: FormData | string | Uint8Array } {
+  if (body !== undefined) return { body }
+  return changes(method) && json === undefined ? { body: '' } : {}
 }
 
 function answered(request: Request): Promise<PlainResponse> {
