@@ -153,3 +153,16 @@ test('a stream that has lost its beginning is not followed: the run starts over'
   const next = run({ do: 'hang' }, { callback, attempt: 2, job: hanging.kept[0] })
   expect(await next.outcome).toMatchObject({ kind: 'succeeded', output: 'DONE' })
 })
+
+test('a run that says nothing for long is waited for where its stream cannot be followed', async () => {
+  const { host, run } = await givenCog({ historyCapacity: 1 }, 2000)
+  const callback = await givenCallbacks()
+  await run({ do: 'succeed' }, { callback }).outcome
+  const { outcome, ready } = run({ do: 'prints-and-hangs' }, { callback })
+  await ready
+  // Joined once over a stream that is of no use, then asked for again in the background.
+  await until(() => host.requests.length >= 4, { what: 'the container to be asked about it' })
+  host.release()
+  expect(await outcome).toMatchObject({ kind: 'succeeded', output: 'DONE' })
+  expect(host.created()).toBe(2)
+})

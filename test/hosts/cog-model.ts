@@ -26,6 +26,11 @@ export async function* obey(input: CogInput, scope: Scope): AsyncGenerator<strin
     case 'take-file':
       yield String(await sizeOf(input.file ?? ''))
       return
+    case 'prints-and-hangs':
+      scope.print('stdout', 'first\n')
+      scope.print('stdout', 'second\n')
+      yield* await hang(scope)
+      return
     case 'hang':
     case 'cut':
       yield* await hang(scope)
@@ -81,6 +86,8 @@ export interface CogInput {
     | 'endless'
     /** An answer that never ends. */
     | 'flood'
+    /** Says two things, and then nothing. */
+    | 'prints-and-hangs'
     /** JSON that is no prediction. */
     | 'wrong-json'
   text?: string

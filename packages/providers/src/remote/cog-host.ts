@@ -80,6 +80,7 @@ export function createCogHost({ settings, known, signal, timeoutMs }: Call<'cog'
     },
     read,
     async submit(id, webhook) {
+      signal.throwIfAborted()
       const headers = { prefer: 'respond-async' }
       return read(await askLate(host.questionFor(id, headers, { webhook, webhook_events_filter: events })))
     },

@@ -20,6 +20,7 @@ export async function follow(
   let head: Pick<Answer, 'status' | 'headers'> | undefined
   let timer: NodeJS.Timeout | undefined
   let size = 0
+  let count = 0
   const notReady = host.readySoon(told)
   const hearing = () => {
     clearTimeout(timer)
@@ -29,6 +30,7 @@ export async function follow(
     const begun = (status: number, headers: Answer['headers']) => {
       notReady()
       head = { status, headers }
+      if (isStream(head)) hearing()
     }
     for await (const bytes of call.ask.stream({
       ...question,
@@ -46,7 +48,8 @@ export async function follow(
       host.accepted = true
       call.known.ready = true
       for (const event of events.feed(bytes)) {
-        const end = await heed(event, told)
+        const end = await heed(event, told, count)
+        count += 1
         if (end === 'truncated') return undefined
         if (end) host.atWork = undefined
         if (end) return end
@@ -72,7 +75,11 @@ function notThat({ known }: Call<'cog'>) {
   }
 }
 
-async function heed({ name, data }: StreamEvent, told: Told): Promise<Snapshot | 'truncated' | undefined> {
+async function heed(
+  { name, data }: StreamEvent,
+  told: Told,
+  count: number,
+): Promise<Snapshot | 'truncated' | undefined> {
   switch (name) {
     case 'start':
       told.ready()
@@ -84,7 +91,7 @@ async function heed({ name, data }: StreamEvent, told: Told): Promise<Snapshot |
       if (isRecord(data) && typeof data.data === 'string') told.log(data.data)
       return undefined
     case 'error':
-      if (!told.isBegun()) return 'truncated'
+      if (count === 0) return 'truncated'
       throw new Unavailable('The container dropped events of the run.', lost)
     case 'completed':
       return snapshotIn(data)

@@ -81,7 +81,6 @@ export function createTold({ description, emit, rehost, measured }: Call<'cog'>)
 
   return {
     ready,
-    isBegun: () => begun,
     chunk,
     log(data) {
       const before = streamed
@@ -102,7 +101,7 @@ export function createTold({ description, emit, rehost, measured }: Call<'cog'>)
           return whole(output)
         case 'failed':
           logs(all)
-          throw new Failed(textIn(error) || 'The model failed and did not say why.')
+          throw new Failed(errorIn(error) || 'The model failed and did not say why.')
         case 'canceled':
           throw new CancelledThere()
         default:
@@ -112,6 +111,10 @@ export function createTold({ description, emit, rehost, measured }: Call<'cog'>)
   }
 }
 
+function errorIn(error: unknown): string {
+  return typeof error === 'string' ? error.slice(0, 4000) : textIn(error)
+}
+
 /** All files of an output that is yielded, inline. */
 const maxOutputBytes = 256 * 1024 * 1024
 
@@ -119,7 +122,6 @@ const maxOutputBytes = 256 * 1024 * 1024
 export interface Told {
   /** The run begins. */
   ready(): void
-  isBegun(): boolean
   /** A part of the output that the model yielded, and its place. */
   chunk(value: unknown, index: number): Promise<void>
   /** The next piece of a streamed log. */

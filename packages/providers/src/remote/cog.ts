@@ -2,7 +2,7 @@ import { fileFields, replaceFiles } from '@millrace/models/file-fields'
 import { type Callback, leavesJob } from '../provider.ts'
 import { type CogHost, createCogHost } from './cog-host.ts'
 import { openInbox } from './cog-inbox.ts'
-import { CancelledThere, isOver } from './cog-snapshot.ts'
+import { CancelledThere, isOver, type Snapshot } from './cog-snapshot.ts'
 import { follow } from './cog-stream.ts'
 import { createTold, type Told } from './cog-told.ts'
 import { Unavailable } from './faults.ts'
@@ -50,7 +50,7 @@ async function takenUp(run: CogRun): Promise<Made | undefined> {
   try {
     const made = call.known.streams === false ? undefined : await streamed(run, id)
     if (made) return made
-    if (call.callback) return await inBackground(run, id, call.callback)
+    if (call.callback && call.known.callsBack !== false) return await inBackground(run, id, call.callback)
   } catch (error) {
     // It went with its worker, and the container was still busy with letting it go.
     if (!(error instanceof CancelledThere) || call.signal.aborted) throw error
@@ -75,8 +75,8 @@ async function begun(run: CogRun): Promise<Made> {
 
 /** A run that was turned away has nothing to take up. */
 async function orForget({ call, host }: CogRun, error: unknown): Promise<never> {
-  const isUncertain = error instanceof Unavailable && error.about.uncertain
-  if (!host.accepted && !isUncertain && !call.signal.aborted) await call.keep?.({})
+  const isRefused = error instanceof Unavailable && !error.about.uncertain && !host.accepted
+  if (isRefused && !call.signal.aborted) await call.keep?.({})
   throw error
 }
 
@@ -104,23 +104,26 @@ async function waitedFor({ host, told, call }: CogRun, id: string): Promise<Made
 /** The container reports. When it keeps silent it is asked, and where it cannot be asked it starts over. */
 async function inBackground(run: CogRun, id: string, callback: Callback): Promise<Made> {
   const { call, host, told } = run
+  const { known } = call
   const inbox = openInbox(callback, id, () => {
-    call.known.callsBack = true
+    known.callsBack = true
   })
   try {
-    await told.see(await host.submit(id, callback.url))
-    while (call.known.callsBack !== false) {
+    let snapshot: Snapshot | undefined = await host.submit(id, callback.url)
+    for (;;) {
+      if (snapshot && isOver(snapshot)) return { output: await told.end(snapshot) }
+      if (snapshot) await told.see(snapshot)
       const quiet = inbox.hasHeard() ? call.timeoutMs : call.timeoutMs / 4
-      const heard = await inbox.next(quiet, call.signal)
-      if (heard && isOver(heard)) return { output: await told.end(heard) }
-      if (heard) await told.see(heard)
-      else {
-        call.known.callsBack ??= false
-        const made = call.known.streams === false ? undefined : await streamed(run, id)
-        if (made) return made
-        if (call.known.callsBack) call.known.callsBack = await isStillReporting(run, id, callback)
-      }
+      snapshot = await inbox.next(quiet, call.signal)
+      if (snapshot) continue
+      known.callsBack ??= false
+      const made = known.streams === false ? undefined : await streamed(run, id)
+      if (made) return made
+      if (known.callsBack) snapshot = await host.submit(id, callback.url)
+      // Where it is new it had ended, and the report of that is lost.
+      if (!snapshot || isNew(snapshot)) break
     }
+    known.callsBack = false
     await host.cancel(id)
     return await connected(run, id)
   } finally {
@@ -128,11 +131,9 @@ async function inBackground(run: CogRun, id: string, callback: Callback): Promis
   }
 }
 
-/** A snapshot, or what was the answer to a new name: then its end was reported and got lost. */
-async function isStillReporting({ host, told }: CogRun, id: string, callback: Callback): Promise<boolean> {
-  const snapshot = await host.submit(id, callback.url)
-  await told.see(snapshot)
-  return snapshot.status !== 'starting' || snapshot.logs !== undefined
+/** The answer to a name that was not in flight; a snapshot of one that is has more to say. */
+function isNew({ status, logs }: Snapshot): boolean {
+  return status === 'starting' && logs === undefined
 }
 
 /** A container that is left with a run nobody wants would work on, and keep its slot. */

@@ -46,7 +46,7 @@ export function openRemote(description: RemoteModel, options: RemoteOptions = {}
         known,
         timeoutMs,
         measured(seconds) {
-          measured = seconds
+          if (seconds >= 0 && seconds <= 7 * 24 * 3600) measured = seconds
         },
       })
       const seconds = measured ?? (performance.now() - started) / 1000
