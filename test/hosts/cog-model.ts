@@ -37,8 +37,9 @@ export async function* obey(input: CogInput, scope: Scope): AsyncGenerator<strin
       return
     case 'endless':
       for (;;) {
-        yield 'again '.repeat(10_000)
-        await delay(0, undefined, { signal: scope.signal })
+        // Large and seldom, since each webhook holds all that there is so far.
+        yield 'again '.repeat(400_000)
+        await delay(300, undefined, { signal: scope.signal })
       }
     default:
       yield text.toUpperCase()

@@ -29,7 +29,7 @@ export function createCogHost({ settings, known, signal, timeoutMs }: Call<'cog'
     for (let waitMs = 50; performance.now() < until; waitMs = Math.min(2 * waitMs, 1000)) {
       const answer = await askLate(question).catch(() => undefined)
       if (answer?.status === 404) host.atWork = undefined
-      if (answer?.status !== 200) return
+      if ((answer && answer.status !== 200) || late.signal.aborted) return
       await delay(waitMs)
     }
   }
