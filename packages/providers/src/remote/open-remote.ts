@@ -24,16 +24,17 @@ export function openRemote(description: RemoteModel, options: RemoteOptions = {}
   const kind = kinds[description.provider.kind] as Kind<RemoteKind>
   const slots = createSlots(description.concurrency)
   const closing = new AbortController()
+  const known: Known = {}
   const inside = new Set<Promise<Outcome>>()
 
   async function perform(request: RunRequest): Promise<Outcome> {
     const started = performance.now()
-    const { environment = {}, timeoutMs } = options
+    const { environment = {}, timeoutMs = 60_000 } = options
+    let measured: number | undefined
     const secrets = secretsOf(description.provider, environment)
     const calm = calmEvents((event) => request.emit(secrets.hide(event)))
     const signal = AbortSignal.any([request.signal, closing.signal])
     const late = lateSignal(signal, lateMs)
-    const silence = timeoutMs ? { timeoutMs } : {}
     try {
       const settings = withVariables(description.provider, environment)
       const raw = await kind.perform({
@@ -45,19 +46,22 @@ export function openRemote(description: RemoteModel, options: RemoteOptions = {}
         emit: calm.emit,
         description,
         settings,
-        ask: createAskHost({ signal, ...silence }),
-        lasting: createAskHost({ signal: late.signal, ...silence }),
+        ask: createAskHost({ signal, timeoutMs }),
+        lasting: createAskHost({ signal: late.signal, timeoutMs }),
+        known,
+        timeoutMs,
+        measured(seconds) {
+          if (seconds >= 0 && seconds <= 7 * 24 * 3600) measured = seconds
+        },
         rehost: createRehost({ ...options, workDir: request.workDir, signal, settings }),
       })
       // What is done in time is kept when the worker goes, and dropped when nobody wants it any more.
       if (request.signal.aborted && (raw === undefined || !leavesJob(request.signal)))
         return { kind: 'aborted' }
-      const seconds = (performance.now() - started) / 1000
+      const seconds = measured ?? (performance.now() - started) / 1000
       return await checkOutput(secrets.hide(raw), { workDir: request.workDir, validate, seconds })
     } catch (error) {
-      if (request.signal.aborted) return { kind: 'aborted' }
-      if (closing.signal.aborted)
-        return { kind: 'unavailable', reason: 'The model was closed at this worker.' }
+      if (signal.aborted) return { kind: 'aborted' }
       return secrets.hide(outcomeOf(error))
     } finally {
       late.clear()
@@ -68,7 +72,7 @@ export function openRemote(description: RemoteModel, options: RemoteOptions = {}
   return {
     kind: description.provider.kind,
     wants: kind.wants,
-    warm: () => false,
+    warm: () => known.ready ?? false,
     async run(request) {
       if (request.signal.aborted || !(await slots.take(request.signal))) return { kind: 'aborted' }
       const running = perform(request)
@@ -131,6 +135,25 @@ export interface Call<Name extends RemoteKind = RemoteKind> extends RunRequest {
   /** Goes on for five seconds after the signal: for what must not be left half done, and to cancel a job. */
   lasting: AskHost
   rehost: Rehost
+  /** What runs of this model have learned of its host; kept as long as the provider is open. */
+  known: Known
+  /** How long a host may be silent where it should say something. */
+  timeoutMs: number
+  /** The seconds that the work took, where the host says so itself. */
+  measured(seconds: number): void
+}
+
+/** A run at a host of whatever kind. */
+export type AnyCall = Omit<Call, 'settings'>
+
+/** See `Call.known`. */
+export interface Known {
+  /** It was set up when it was last heard of. */
+  ready?: boolean
+  /** Whether it streams this model's output. */
+  streams?: boolean
+  /** Whether its callbacks arrive. */
+  callsBack?: boolean
 }
 
 /** A model that runs on another machine, or in a process that is not ours. */
