@@ -11,6 +11,9 @@ export class Unavailable extends Error {
   }
 }
 
+/** So is this one, and the host's job that an earlier attempt kept is of no use: the next attempt makes another. */
+export class JobOver extends Unavailable {}
+
 /** The model's fault, or its caller's: trying again would come to the same. */
 export class Failed extends Error {
   readonly code: FailureCode

@@ -10,6 +10,7 @@ import { createSlots } from '../slots.ts'
 import { type AskHost, createAskHost } from './ask-host.ts'
 import { Failed, Unavailable } from './faults.ts'
 import { kinds } from './kinds.ts'
+import { lingering } from './lingering.ts'
 import { createRehost, type Rehost } from './rehost.ts'
 import { withVariables } from './variables.ts'
 
@@ -30,7 +31,9 @@ export function openRemote(description: RemoteModel, options: RemoteOptions = {}
     const signal = AbortSignal.any([request.signal, closing.signal])
     try {
       const settings = withVariables(description.provider, options.environment ?? {})
-      const ask = createAskHost({ signal, ...(options.timeoutMs ? { timeoutMs: options.timeoutMs } : {}) })
+      const { timeoutMs = 60_000 } = options
+      const ask = createAskHost({ signal, timeoutMs })
+      const askLast = createAskHost({ signal: lingering(signal), timeoutMs })
       const rehost = createRehost({ ...options, workDir: request.workDir, signal, settings })
       const raw = await kind.perform({
         ...request,
@@ -39,12 +42,14 @@ export function openRemote(description: RemoteModel, options: RemoteOptions = {}
         description,
         settings,
         ask,
+        askLast,
+        silenceMs: timeoutMs,
         rehost,
       })
       const seconds = (performance.now() - started) / 1000
       return await checkOutput(raw, { workDir: request.workDir, validate, seconds })
     } catch (error) {
-      if (request.signal.aborted) return { kind: 'aborted' }
+      if (signal.aborted) return { kind: 'aborted' }
       return outcomeOf(error)
     } finally {
       calm.end()
@@ -89,8 +94,15 @@ export interface Call<Name extends RemoteKind = RemoteKind> extends RunRequest {
   /** With the values of its variables. */
   settings: Extract<ModelProvider, { kind: Name }>
   ask: AskHost
+  /** Goes on for some seconds after `signal`: for cancelling, and for creating what has to be cancelled then. */
+  askLast: AskHost
+  /** How long the host may be silent. */
+  silenceMs: number
   rehost: Rehost
 }
+
+/** A run at a host of whatever kind. */
+export type AnyCall = Omit<Call, 'settings'>
 
 /** A model that runs on another machine, or in a process that is not ours. */
 export type RemoteModel = ModelDescription & { provider: Extract<ModelProvider, { kind: RemoteKind }> }

@@ -75,7 +75,12 @@ export async function addressOf(value: string, contentType = 'application/octet-
   if (/^(https?|data):/i.test(value)) return value
   const chunks: Buffer[] = []
   for await (const chunk of createReadStream(value)) chunks.push(chunk)
-  return `data:${contentTypes[extname(value).toLowerCase()] ?? contentType};base64,${Buffer.concat(chunks).toString('base64')}`
+  return `data:${contentTypeOf(value, contentType)};base64,${Buffer.concat(chunks).toString('base64')}`
+}
+
+/** What the extension of a file says of its type. */
+export function contentTypeOf(path: string, otherwise = 'application/octet-stream'): string {
+  return contentTypes[extname(path).toLowerCase()] ?? otherwise
 }
 
 /** Whether a text is nothing but an address of a file. */
