@@ -17,6 +17,8 @@ export function createAskHost({ signal, timeoutMs = 60_000 }: AskHostOptions): A
       headers: { 'user-agent': 'Millrace', accept: 'application/json', ...question.headers },
       ...(question.json === undefined ? {} : { json: question.json }),
       ...(question.body === undefined ? {} : { body: question.body }),
+      // A stream of got's that may have a body waits for one.
+      ...(hasNoBody(question) && changes(question.method) ? { body: '' } : {}),
       agent: directAgents,
       followRedirect: question.method === undefined || question.method === 'GET',
       throwHttpErrors: false,
@@ -159,6 +161,10 @@ export function textIn(body: unknown): string {
 
 function changes(method: Question['method']): boolean {
   return method !== undefined && method !== 'GET'
+}
+
+function hasNoBody({ json, body }: Question): boolean {
+  return json === undefined && body === undefined
 }
 
 function codeOf(error: unknown): string {

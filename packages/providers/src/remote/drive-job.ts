@@ -62,7 +62,7 @@ async function begin<Ref extends Job>(call: AnyCall, host: JobHost<Ref, unknown>
  * work, so that is borne for as long as a host may be silent.
  */
 async function untilEnded<Result>(
-  { signal, silenceMs }: AnyCall,
+  { signal, timeoutMs }: AnyCall,
   bell: Bell,
   look: () => Promise<Result | undefined>,
 ): Promise<Result> {
@@ -76,7 +76,7 @@ async function untilEnded<Result>(
       heard = performance.now()
     } catch (error) {
       const gone = performance.now() - heard
-      if (!(error instanceof Unavailable) || error instanceof JobOver || gone > silenceMs) throw error
+      if (!(error instanceof Unavailable) || error instanceof JobOver || gone > timeoutMs) throw error
       asked = (error.about.retryAfterSeconds ?? 0) * 1000
     }
     const pause = Math.min((performance.now() - begun) / 10, bell.live ? longestOnBell : longest)

@@ -23,7 +23,7 @@ export const fal: Kind<'fal'> = {
 }
 
 function falHost(call: Call<'fal'>): JobHost<Ref, { output: unknown }> {
-  const { settings, askLast, description } = call
+  const { settings, lasting, description } = call
   const base = settings.base_url.replace(/\/+$/, '')
   const teller = createTeller(call)
   const headers = { authorization: `Key ${settings.key}` }
@@ -72,7 +72,7 @@ function falHost(call: Call<'fal'>): JobHost<Ref, { output: unknown }> {
       called = call.callback !== undefined && mayReach(call.callback.url, base)
       if (called && call.callback) url.searchParams.set('fal_webhook', call.callback.url)
       const question = { url: url.href, method: 'POST', json, headers } as const
-      const answer = await askLast({ ...question, takes: [400, 404, 422, 429] })
+      const answer = await lasting({ ...question, takes: [400, 404, 422, 429] })
       if (answer.status >= 400) throw faultOfSubmit(answer, settings.model)
       const { request_id: id } = recordOf(answer.body)
       if (!isId(id)) throw garbled(answer)
@@ -82,17 +82,19 @@ function falHost(call: Call<'fal'>): JobHost<Ref, { output: unknown }> {
     async look(ref) {
       const answer = await call.ask(own(ref, '/status?logs=1', { takes: [404] }))
       if (answer.status === 404) throw unknownRequest(ref.request, seen)
-      const { status, logs } = recordOf(answer.body)
+      const { status, logs, metrics } = recordOf(answer.body)
       if (status === 'IN_QUEUE') return afterwards(undefined)
       if (status !== 'IN_PROGRESS' && status !== 'COMPLETED') throw garbled(answer)
       teller.begin()
       teller.log(linesOf(logs))
+      const { inference_time: seconds } = recordOf(metrics)
+      if (typeof seconds === 'number' && seconds >= 0) call.measured(seconds)
       return afterwards(status === 'COMPLETED' ? await result(ref) : undefined)
     },
 
     async cancel(ref) {
       // What it answers is read by nobody: 400 and 404 say that there is nothing to cancel.
-      await askLast(own(ref, '/cancel', { method: 'PUT', takes: [400, 404] }))
+      await lasting(own(ref, '/cancel', { method: 'PUT', takes: [400, 404] }))
     },
 
     listen(ref, bell, signal) {

@@ -27,13 +27,14 @@ export function openRemote(description: RemoteModel, options: RemoteOptions = {}
 
   async function perform(request: RunRequest): Promise<Outcome> {
     const started = performance.now()
+    let measured: number | undefined
     const calm = calmEvents((event) => request.emit(event))
     const signal = AbortSignal.any([request.signal, closing.signal])
     try {
       const settings = withVariables(description.provider, options.environment ?? {})
       const { timeoutMs = 60_000 } = options
       const ask = createAskHost({ signal, timeoutMs })
-      const askLast = createAskHost({ signal: lingering(signal), timeoutMs })
+      const lasting = createAskHost({ signal: lingering(signal), timeoutMs })
       const rehost = createRehost({ ...options, workDir: request.workDir, signal, settings })
       const raw = await kind.perform({
         ...request,
@@ -42,11 +43,14 @@ export function openRemote(description: RemoteModel, options: RemoteOptions = {}
         description,
         settings,
         ask,
-        askLast,
-        silenceMs: timeoutMs,
+        lasting,
+        timeoutMs,
+        measured(seconds) {
+          measured = seconds
+        },
         rehost,
       })
-      const seconds = (performance.now() - started) / 1000
+      const seconds = measured ?? (performance.now() - started) / 1000
       return await checkOutput(raw, { workDir: request.workDir, validate, seconds })
     } catch (error) {
       if (signal.aborted) return { kind: 'aborted' }
@@ -95,9 +99,11 @@ export interface Call<Name extends RemoteKind = RemoteKind> extends RunRequest {
   settings: Extract<ModelProvider, { kind: Name }>
   ask: AskHost
   /** Goes on for some seconds after `signal`: for cancelling, and for creating what has to be cancelled then. */
-  askLast: AskHost
+  lasting: AskHost
   /** How long the host may be silent. */
-  silenceMs: number
+  timeoutMs: number
+  /** The seconds that the work took, where the host says so itself. */
+  measured(seconds: number): void
   rehost: Rehost
 }
 

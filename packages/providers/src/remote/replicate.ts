@@ -23,7 +23,7 @@ export const replicate: Kind<'replicate'> = {
 }
 
 function replicateHost(call: Call<'replicate'>): JobHost<Ref, { output: unknown }> {
-  const { settings, askLast, description } = call
+  const { settings, lasting, description } = call
   const base = settings.base_url.replace(/\/+$/, '')
   const teller = createTeller(call)
   // What was made just now may be unknown for a moment; what was seen once is gone when it is.
@@ -57,7 +57,7 @@ function replicateHost(call: Call<'replicate'>): JobHost<Ref, { output: unknown 
       const input = await carryFiles(call.input, description.input_schema, upload)
       const { path, ...version } = routeOf(settings.model)
       const json = { ...version, input, ...webhookOf(call, base) }
-      const answer = await askLast(own(path, { method: 'POST', json, takes: [404, 422, 429] }))
+      const answer = await lasting(own(path, { method: 'POST', json, takes: [404, 422, 429] }))
       if (answer.status >= 400) throw refusal(answer, settings.model)
       const { id } = recordOf(answer.body)
       if (!isId(id)) throw garbled(answer)
@@ -67,7 +67,7 @@ function replicateHost(call: Call<'replicate'>): JobHost<Ref, { output: unknown 
     async look({ prediction: id }) {
       const answer = await call.ask(own(`/predictions/${id}`, { takes: [404] }))
       if (answer.status === 404) throw unknownPrediction(id, seen)
-      const { status, output, logs, urls, ...rest } = recordOf(answer.body)
+      const { status, output, logs, urls, metrics, ...rest } = recordOf(answer.body)
       if (typeof status !== 'string') throw garbled(answer)
       seen = true
       if (status !== 'starting' && status !== 'aborted') {
@@ -78,6 +78,8 @@ function replicateHost(call: Call<'replicate'>): JobHost<Ref, { output: unknown 
       if (fault) throw fault
       if (status === 'succeeded') {
         teller.end(output)
+        const { predict_time: seconds } = recordOf(metrics)
+        if (typeof seconds === 'number' && seconds >= 0) call.measured(seconds)
         return { output }
       }
       const { stream } = recordOf(urls)
@@ -87,7 +89,7 @@ function replicateHost(call: Call<'replicate'>): JobHost<Ref, { output: unknown 
     },
 
     async cancel({ prediction: id }) {
-      await askLast(own(`/predictions/${id}/cancel`, { method: 'POST' }))
+      await lasting(own(`/predictions/${id}/cancel`, { method: 'POST' }))
     },
 
     listen(_ref, bell, signal) {
