@@ -178,7 +178,9 @@ test.each(['cancel', 'run-timeout'])('on %s the prediction is cancelled there', 
 
 test('a run that is cancelled while its prediction is created leaves none at work', async () => {
   const { host, start } = await given()
-  const run = start({ do: 'hang' }, { keeping: async () => run.abort('cancel') })
+  const run = start({ do: 'late-answer' })
+  await until(() => host.created() === 1, { what: 'the prediction to be made' })
+  run.abort('cancel')
   expect(await run.outcome).toEqual({ kind: 'aborted' })
   expect([host.created(), await host.cancelled()]).toEqual([1, 1])
 })
@@ -205,6 +207,17 @@ test.each(['drain', 'lost'])('after %s the next worker takes the prediction up',
   await until(() => isReady(second), { what: 'the prediction to be taken up' })
   host.release()
   expect(await second.outcome).toMatchObject({ kind: 'succeeded', output: 'DONE' })
+  expect([host.created(), await host.cancelled()]).toEqual([1, 0])
+})
+
+test('a worker that goes while its prediction is created still keeps what it is called', async () => {
+  const { host, start } = await given()
+  const first = start({ do: 'late-answer' })
+  await until(() => host.created() === 1, { what: 'the prediction to be made' })
+  first.abort('drain')
+  expect(await first.outcome).toEqual({ kind: 'aborted' })
+  host.release()
+  expect(await start({ do: 'hang' }, { job: first.kept.at(-1) }).outcome).toMatchObject({ output: 'DONE' })
   expect([host.created(), await host.cancelled()]).toEqual([1, 0])
 })
 
@@ -292,6 +305,22 @@ test('the token goes to the host of the settings only, whatever its answers name
   expect(await host.cancelled()).toBe(1)
   expect(stranger.requests).toEqual([])
 })
+
+test('the token does not follow a redirect to another host', async () => {
+  const stranger = await startReceiver({ body: '{}' })
+  onTestFinished(() => stranger.close())
+  const { start } = await given({ redirects: stranger.url.replace(/\/$/, '') }, 300)
+  const { kind } = await start({ do: 'succeed' }).outcome
+  expect(kind).not.toBe('succeeded')
+  expect(stranger.requests.filter(({ headers }) => headers.authorization)).toEqual([])
+})
+
+test.each(['flux', 'acme/everything/deluxe', 'https://replicate.com/acme/everything'])(
+  'a description cannot name the model %s',
+  async (model) => {
+    await expect(openHost({ provider: { model } })).rejects.toThrow(/provider.model: must be owner\/name/)
+  },
+)
 
 test('the stream is opened without the token', async () => {
   const { host, start } = await given()

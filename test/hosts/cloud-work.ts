@@ -12,7 +12,7 @@ export async function performWork(job: CloudJob): Promise<void> {
 }
 
 async function work(job: CloudJob): Promise<void> {
-  const { text = '' } = job.input
+  const { prompt = '', text = prompt } = job.input
   await delay(15)
   if (job.input.do === 'slow-start') await job.released
   if (!job.begin()) return
@@ -44,6 +44,7 @@ async function work(job: CloudJob): Promise<void> {
       return job.succeed({ file: Buffer.from(text) })
     case 'take-file':
       return job.succeed({ text: String(await sizeOf(String(job.input.file), job)) })
+    case 'late-answer':
     case 'hang':
       await job.released
       return job.succeed({ text: 'DONE' })
@@ -61,10 +62,11 @@ async function sizeOf(file: string, { stored }: CloudJob): Promise<number> {
   return response.body ? (await buffer(Readable.fromWeb(response.body as never))).length : 0
 }
 
-/** What the clouds' fakes are told to do. */
+/** What the clouds' fakes are told to do: nothing much by an input of a real model. */
 export interface CloudInput {
   do?: string
   text?: string
+  prompt?: string
   file?: string
 }
 

@@ -27,6 +27,10 @@ export async function openHost(options: ReplicateOptions = {}): Promise<Replicat
     if (/^GET \/files\/\w+\/download$/.test(at)) return files.download(asked, response)
 
     authenticate(asked)
+    if (options.redirects && asked.method === 'GET') {
+      response.writeHead(302, { location: `${options.redirects}${path}` }).end()
+      return
+    }
     if (away) throw problem(503, 'Service Unavailable', 'Try again later')
     if (path.startsWith('/files')) return files.serve(asked, path, response)
     const [, id = '', verb] = /^\/predictions\/(\w+)(\/cancel)?$/.exec(path) ?? []
@@ -47,8 +51,8 @@ export async function openHost(options: ReplicateOptions = {}): Promise<Replicat
 
   async function create(asked: Asked, path: string, response: ServerResponse): Promise<void> {
     const body = jsonOf(asked)
-    checkBody(body, path)
-    const input = body.input as CloudInput
+    checkBody(body, path, options.serves)
+    const input: CloudInput = { ...options.does, ...(body.input as CloudInput) }
     refuseAsTold(input)
     if (input.do === 'garbage') {
       response.writeHead(200, { 'content-type': 'text/html' }).end('<h1>Welcome to nginx!</h1>')
@@ -73,6 +77,7 @@ export async function openHost(options: ReplicateOptions = {}): Promise<Replicat
       return
     }
     const shown = prediction.shown()
+    if (input.do === 'late-answer') await delay(300)
     const [, wait = '60'] = /^wait(?:=(\d+))?$/.exec(String(asked.headers.prefer ?? '')) ?? []
     if (asked.headers.prefer) await Promise.race([prediction.ended, delay(Number(wait) * 1000)])
     // A create that does not wait shows the prediction as it was made, whatever has happened since.
@@ -127,7 +132,8 @@ export function problem(status: number, title: string, detail: string, more = {}
   return new Refusal(status, { title, detail, status, ...more })
 }
 
-function checkBody(body: Record<string, unknown>, path: string): void {
+function checkBody(body: Record<string, unknown>, path: string, serves = 'acme/everything'): void {
+  const [name, id = version] = serves.split(':')
   const unknown = Object.keys(body).filter(
     (key) => !['version', 'input', 'webhook', 'webhook_events_filter', 'stream'].includes(key),
   )
@@ -142,14 +148,14 @@ function checkBody(body: Record<string, unknown>, path: string): void {
     throw problem(422, 'Unprocessable Entity', '- input: is required')
   }
   if (path === '/predictions') {
-    if (![version, `acme/everything:${version}`, 'acme/everything'].includes(String(body.version))) {
+    if (![id, `${name}:${id}`, name].includes(String(body.version))) {
       throw problem(
         422,
         'Invalid version or not permitted',
         'The specified version does not exist (or perhaps you don’t have permission to use it?)',
       )
     }
-  } else if (!['/models/acme/everything/predictions', '/deployments/acme/mine/predictions'].includes(path)) {
+  } else if (![`/models/${name}/predictions`, '/deployments/acme/mine/predictions'].includes(path)) {
     throw problem(404, 'Not found', 'The requested resource could not be found.')
   }
 }
@@ -199,6 +205,12 @@ function describe(base: string, { model = {}, provider = {} }: ReplicateOptions)
 interface ReplicateOptions {
   /** Whether its model can stream. */
   streams?: boolean
+  /** In place of its own model: another one by its name, with a version of it or without. */
+  serves?: string
+  /** What it does with an input that does not say. */
+  does?: CloudInput
+  /** Each GET is sent on to there. */
+  redirects?: string
   /** What it says that its own address is. */
   urlsAt?: string
   /** Of the description, beside what every one here says. */

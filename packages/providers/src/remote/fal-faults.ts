@@ -1,7 +1,7 @@
 import type { Unavailability } from '../provider.ts'
 import { type Answer, faultOf, textIn } from './ask-host.ts'
 import { Failed, JobOver, Unavailable } from './faults.ts'
-import { recordOf } from './json-shapes.ts'
+import { recordOf } from './read-answer.ts'
 
 /** Why fal took no request: an answer to a submit with a status of 400, 404, 422 or 429. */
 export function faultOfSubmit(answer: Answer, model: string): Error {
@@ -53,11 +53,6 @@ function typeOf({ body, headers }: Answer): string {
 
 function isYes(header: unknown): boolean {
   return /^(1|true|yes)$/i.test(String(header))
-}
-
-/** An answer in a shape that fal does not have. */
-export function garbled({ body }: Answer): Failed {
-  return new Failed(`The host's answer is not fal's: ${textIn(body).slice(0, 100) || 'no text'}`)
 }
 
 /** `seen`: it was there before. */

@@ -2,10 +2,10 @@ import type { Question } from './ask-host.ts'
 import type { Bell } from './bell.ts'
 import { type CarriedFile, carryFiles } from './carry-files.ts'
 import { driveJob, type JobHost, mayReach } from './drive-job.ts'
-import { faultOfResult, faultOfSubmit, garbled, unknownRequest } from './fal-faults.ts'
+import { faultOfResult, faultOfSubmit, unknownRequest } from './fal-faults.ts'
 import { Failed } from './faults.ts'
-import { recordOf } from './json-shapes.ts'
 import type { AnyCall, Call, Kind } from './open-remote.ts'
+import { garbled, passing, recordOf } from './read-answer.ts'
 import { serverEvents } from './server-events.ts'
 import { shapeOutput } from './shape-output.ts'
 import { createTeller } from './teller.ts'
@@ -75,7 +75,7 @@ function falHost(call: Call<'fal'>): JobHost<Ref, { output: unknown }> {
       const answer = await lasting({ ...question, takes: [400, 404, 422, 429] })
       if (answer.status >= 400) throw faultOfSubmit(answer, settings.model)
       const { request_id: id } = recordOf(answer.body)
-      if (!isId(id)) throw garbled(answer)
+      if (!isId(id)) throw garbled(answer, 'fal')
       return { request: id }
     },
 
@@ -83,8 +83,8 @@ function falHost(call: Call<'fal'>): JobHost<Ref, { output: unknown }> {
       const answer = await call.ask(own(ref, '/status?logs=1', { takes: [404] }))
       if (answer.status === 404) throw unknownRequest(ref.request, seen)
       const { status, logs, metrics } = recordOf(answer.body)
-      if (status === 'IN_QUEUE') return afterwards(undefined)
-      if (status !== 'IN_PROGRESS' && status !== 'COMPLETED') throw garbled(answer)
+      if (typeof status !== 'string') throw passing(answer, 'fal')
+      if (status !== 'IN_PROGRESS' && status !== 'COMPLETED') return afterwards(undefined)
       teller.begin()
       teller.log(linesOf(logs))
       const { inference_time: seconds } = recordOf(metrics)

@@ -1,6 +1,6 @@
 import { type Answer, faultOf, textIn } from './ask-host.ts'
 import { Failed, JobOver, Unavailable } from './faults.ts'
-import { recordOf } from './json-shapes.ts'
+import { recordOf } from './read-answer.ts'
 
 /** Why Replicate made no prediction: an answer to a create with a status of 404, 422 or 429. */
 export function refusal(answer: Answer, model: string): Error {
@@ -35,9 +35,6 @@ function fieldText(value: unknown): string {
 export function faultOfPrediction({ status, error, output, data_removed }: Ended): Error | undefined {
   const said = textIn(error).trim()
   switch (status) {
-    case 'starting':
-    case 'processing':
-      return undefined
     case 'succeeded':
       return data_removed === true && (output === null || output === undefined)
         ? new JobOver('Replicate has removed the output already.', { uncertain: true })
@@ -50,7 +47,7 @@ export function faultOfPrediction({ status, error, output, data_removed }: Ended
     case 'aborted':
       return new JobOver('Replicate did not start the prediction in time.', { busy: true })
     default:
-      return new Failed(`Replicate answered an unknown status: ${String(status).slice(0, 40)}`)
+      return undefined
   }
 }
 
@@ -61,11 +58,6 @@ function faultOfFailure(said: string): Error {
   return infrastructure.test(said)
     ? new JobOver(`Replicate answered: ${detail}`, { uncertain: true })
     : new Failed(detail)
-}
-
-/** An answer in a shape that Replicate does not have. */
-export function garbled({ body }: Answer): Failed {
-  return new Failed(`The host's answer is not Replicate's: ${textIn(body).slice(0, 100) || 'no text'}`)
 }
 
 /** `seen`: it was there before. */

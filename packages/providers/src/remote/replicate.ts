@@ -3,9 +3,9 @@ import type { Bell } from './bell.ts'
 import { type CarriedFile, carryFiles } from './carry-files.ts'
 import { driveJob, type JobHost, mayReach } from './drive-job.ts'
 import { Failed } from './faults.ts'
-import { recordOf } from './json-shapes.ts'
 import type { AnyCall, Call, Kind } from './open-remote.ts'
-import { faultOfPrediction, garbled, refusal, unknownPrediction } from './replicate-faults.ts'
+import { garbled, passing, recordOf } from './read-answer.ts'
+import { faultOfPrediction, refusal, unknownPrediction } from './replicate-faults.ts'
 import { serverEvents } from './server-events.ts'
 import { shapeOutput } from './shape-output.ts'
 import { createTeller, type Teller } from './teller.ts'
@@ -60,7 +60,7 @@ function replicateHost(call: Call<'replicate'>): JobHost<Ref, { output: unknown 
       const answer = await lasting(own(path, { method: 'POST', json, takes: [404, 422, 429] }))
       if (answer.status >= 400) throw refusal(answer, settings.model)
       const { id } = recordOf(answer.body)
-      if (!isId(id)) throw garbled(answer)
+      if (!isId(id)) throw garbled(answer, 'Replicate')
       return { prediction: id }
     },
 
@@ -68,7 +68,7 @@ function replicateHost(call: Call<'replicate'>): JobHost<Ref, { output: unknown 
       const answer = await call.ask(own(`/predictions/${id}`, { takes: [404] }))
       if (answer.status === 404) throw unknownPrediction(id, seen)
       const { status, output, logs, urls, metrics, ...rest } = recordOf(answer.body)
-      if (typeof status !== 'string') throw garbled(answer)
+      if (typeof status !== 'string') throw passing(answer, 'Replicate')
       seen = true
       if (status !== 'starting' && status !== 'aborted') {
         teller.begin()
