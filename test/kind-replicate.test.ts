@@ -67,7 +67,7 @@ test('where a model does not stream, its logs and its progress are seen by looki
   const { outcome, events } = start({ do: 'progress', text: 'done' })
   expect(await outcome).toMatchObject({ kind: 'succeeded', output: 'DONE' })
   expect(logOf(events)).toMatch(/^ 25%.*\n 50%.*\n 100%.*\n$/)
-  expect(events.findLast(({ kind }) => kind === 'progress')).toEqual({ kind: 'progress', percent: 100 })
+  expect(events).toContainEqual({ kind: 'progress', percent: expect.any(Number) })
   expect(host.asked.filter(({ path }) => path.includes('/stream/'))).toEqual([])
 })
 
@@ -255,10 +255,9 @@ test.each(['it was forgotten', 'its output was removed', 'it was never started']
     }
     const second = start({ do: 'hang' }, { job: first.kept.at(-1) })
     const about = why === 'it was never started' ? { busy: true } : { uncertain: true }
-    expect(await second.outcome).toMatchObject({ kind: 'unavailable', ...about })
+    expect(await second.outcome).toMatchObject({ kind: 'unavailable', jobIsOver: true, ...about })
 
-    const third = start({ do: 'hang' }, { job: second.kept.at(-1) })
-    expect(await third.outcome).toMatchObject({ kind: 'succeeded', output: 'DONE' })
+    expect(await start({ do: 'hang' }).outcome).toMatchObject({ kind: 'succeeded', output: 'DONE' })
     expect(host.created()).toBe(2)
   },
 )
@@ -287,7 +286,9 @@ test('a host that is away for a moment goes on with the work; one that stays awa
   const first = again({ do: 'hang' })
   await until(() => isReady(first), { what: 'the work to begin' })
   other.goAway()
-  expect(await first.outcome).toMatchObject({ kind: 'unavailable', down: true })
+  const away = await first.outcome
+  expect(away).toMatchObject({ kind: 'unavailable', down: true })
+  expect(away).not.toHaveProperty('jobIsOver')
   other.comeBack()
   other.release()
   expect(await again({ do: 'hang' }, { job: first.kept.at(-1) }).outcome).toMatchObject({ output: 'DONE' })

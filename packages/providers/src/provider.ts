@@ -83,6 +83,8 @@ export interface Unavailability {
   down?: boolean
   /** It may have done the work all the same. */
   uncertain?: boolean
+  /** The job that was kept came to an end with this: another try begins a new one. Without it the job is taken up. */
+  jobIsOver?: boolean
 }
 
 /** Whether a run that stops leaves its host at work: another worker takes the job up. */

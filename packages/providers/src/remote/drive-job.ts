@@ -22,13 +22,10 @@ export async function driveJob<Ref extends Job, Result>(
     const ref = earlier ?? (await begin(call, host))
     host.listen?.(ref, bell, AbortSignal.any([call.signal, over.signal]))
     return await untilEnded(call, bell, () => host.look(ref)).catch(async (error: unknown) => {
-      // Not for what the abort threw: a job may have ended just then, and to cancel it twice does no harm.
+      // It may have ended just now: to cancel what has ended does no harm.
       if (call.signal.aborted && !leavesJob(call.signal)) await quietly(host.cancel(ref))
       throw error
     })
-  } catch (error) {
-    if (error instanceof JobOver) await dropJob(call)
-    throw error
   } finally {
     hangUp?.()
     over.abort()
@@ -38,11 +35,6 @@ export async function driveJob<Ref extends Job, Result>(
 /** A cloud posts to `https` addresses only, and refuses jobs that name another; what is in the house posts to any. */
 export function mayReach(callback: string, base: string): boolean {
   return callback.startsWith('https:') || base.startsWith('http:')
-}
-
-/** The next attempt makes a job of its own: this one will never have a result. */
-async function dropJob(call: AnyCall): Promise<void> {
-  await quietly(call.keep?.({}))
 }
 
 /** A job that could not be kept is taken up by nobody, so it is cancelled whatever else is the matter. */
