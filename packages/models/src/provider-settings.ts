@@ -44,7 +44,13 @@ const openai = z.strictObject({
 const replicate = z.strictObject({
   kind: z.literal('replicate'),
   token: z.string(),
-  model: z.string(),
+  /** `owner/name`, `owner/name:version`, a version's 64 digits, or `deployments/owner/name`. */
+  model: z
+    .string()
+    .regex(
+      /^((deployments\/)?[\w.-]+\/[\w.-]+(:[\w.-]+)?|[0-9a-f]{64}|.*\$\{.*)$/,
+      'must be owner/name, owner/name:version or the 64 digits of a version',
+    ),
   base_url: address.default('https://api.replicate.com/v1'),
   ...host,
 })
@@ -52,8 +58,13 @@ const replicate = z.strictObject({
 const fal = z.strictObject({
   kind: z.literal('fal'),
   key: z.string(),
-  model: z.string(),
+  /** `owner/app`, and the path below it where it has one. */
+  model: z
+    .string()
+    .regex(/^([\w.-]+(\/[\w.-]+)+|.*\$\{.*)$/, 'must be owner/app or owner/app/path, as in fal-ai/flux/dev'),
   base_url: address.default('https://queue.fal.run'),
+  /** Where files are uploaded: fal's own where `base_url` is fal's, else the same host. */
+  upload_url: address.optional(),
   ...host,
 })
 

@@ -11,6 +11,13 @@ export class Unavailable extends Error {
   }
 }
 
+/** So is this one, and it is how the host's job came to its end: another try makes another. */
+export class JobOver extends Unavailable {
+  constructor(reason: string, about: Unavailability = {}) {
+    super(reason, { ...about, jobIsOver: true })
+  }
+}
+
 /** The model's fault, or its caller's: trying again would come to the same. */
 export class Failed extends Error {
   readonly code: FailureCode

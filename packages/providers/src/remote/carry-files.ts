@@ -1,0 +1,54 @@
+import { openAsBlob } from 'node:fs'
+import { basename } from 'node:path'
+import { fileFields, replaceFiles } from '@millrace/models/file-fields'
+import type { JsonSchema } from '@millrace/models/schema'
+import { Unavailable } from './faults.ts'
+import { addressOf, contentTypeOf } from './rehost.ts'
+
+/**
+ * The input as a cloud takes it, which can fetch nothing from here: URLs stay, small files travel inside as data URLs,
+ * larger ones are uploaded first and go as the URL that `upload` answers.
+ */
+export async function carryFiles(
+  input: Record<string, unknown>,
+  schema: JsonSchema,
+  upload: (file: CarriedFile) => Promise<string>,
+): Promise<Record<string, unknown>> {
+  const replacements = []
+  for (const { path, url } of fileFields(schema, input)) {
+    const file = await fileOf(url)
+    const large = file !== undefined && file.bytes.size > inlineBytes
+    replacements.push({ path, value: large ? await surely(upload(file)) : await addressOf(url) })
+  }
+  return replaceFiles(input, replacements)
+}
+
+async function fileOf(value: string): Promise<CarriedFile | undefined> {
+  if (/^https?:/i.test(value)) return undefined
+  if (!/^data:/i.test(value)) {
+    return { bytes: await openAsBlob(value, { type: contentTypeOf(value) }), name: basename(value) }
+  }
+  // Text in a data URL may be shorter than its spelling, and never longer.
+  return value.length > inlineBytes
+    ? { bytes: await fetch(value).then((response) => response.blob()), name: 'file' }
+    : undefined
+}
+
+/** An upload that may have happened costs nothing, unlike a job. */
+async function surely<T>(deed: Promise<T>): Promise<T> {
+  try {
+    return await deed
+  } catch (error) {
+    if (!(error instanceof Unavailable)) throw error
+    throw new Unavailable(error.message, { ...error.about, uncertain: false }, error.cause)
+  }
+}
+
+/** Both clouds advise URLs above, and data URLs below. */
+const inlineBytes = 256 * 1024
+
+/** A file of an input: its bytes know their type. */
+export interface CarriedFile {
+  bytes: Blob
+  name: string
+}
