@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { createKey, createKeyRing } from '@millrace/accounts/api-keys'
 import type { Database } from '@millrace/database/connect'
 import {
   dropProbe,
@@ -9,7 +10,7 @@ import {
   takeProbe,
 } from '@millrace/lifecycle/hosts'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { uuidOf } from './api-caller.ts'
+import { callerOf, uuidOf } from './api-caller.ts'
 import { givenRemoteModels, type RemoteService } from './given-hosts.ts'
 import { answering, away, givenHttpHost } from './given-http-hosts.ts'
 import { type FreshDatabase, freshDatabase } from './harness/database.ts'
@@ -148,10 +149,26 @@ test('a host that fails stops nothing of another one', async () => {
     far: { retries: 20, ...modelAt(host.url) },
     near: modelAt(other.url),
   })
+  const hostsOf = async (model: string, as = service.call) =>
+    (await as(`GET /v1/models/${model}/health`)).body.hosts
+  expect(await hostsOf('far')).toEqual([{ host: 'http', breaker: 'closed', failures: 0 }])
   await service.create('far')
   await leftAlone(service)
 
   expect(await untilEnded(service.call, await service.create('near'))).toMatchObject({ status: 'succeeded' })
+  expect(await hostsOf('far')).toMatchObject([{ host: 'http', failures: expect.any(Number) }])
+  const secret = new URL(host.url).host
+  expect(JSON.stringify(await hostsOf('far')), 'the inner network is for admins').not.toContain(secret)
+  const { key } = await createKey(service.db, createKeyRing(service.masterKey), {
+    accountId: service.accountId,
+    name: 'admin',
+    admin: true,
+  })
+  const [seen] = await hostsOf('far', callerOf(service.url, key))
+  expect(seen).toMatchObject({
+    host: expect.stringContaining(secret),
+    reason: expect.stringContaining('503'),
+  })
 }, 60_000)
 
 test('a run that waits for a host that is left alone ends by its time to start', async () => {

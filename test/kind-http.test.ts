@@ -189,5 +189,5 @@ test('a model that is closed in mid-run leaves its run for another worker', asyn
   const { outcome, close } = await runHttp({ url: host.url }, {})
   await until(() => host.asked.length === 1, { what: 'the host to be asked' })
   await close()
-  expect(await outcome).toEqual({ kind: 'unavailable', reason: 'The model was closed at this worker.' })
+  expect(await outcome).toEqual({ kind: 'aborted' })
 })

@@ -11,11 +11,12 @@ import { recipes } from './recipes.ts'
 import { temporaryFolder } from './run-model.ts'
 
 const ports = { 3000: 3000, 4000: 4000, 8000: 8000 }
-const blocks = (await blocksOf('docs/hosts.md', ports)).filter(({ language }) =>
-  /^(ya?ml|json)$/.test(language),
+// Those of the other kinds are run by the tests of their kinds.
+const blocks = (await blocksOf('docs/hosts.md', ports)).filter(
+  ({ language, text }) => /^(ya?ml|json)$/.test(language) && /kind: http\b/.test(text),
 )
 
-test('every recipe of docs/hosts.md is a file that is run here, and no other is', () => {
+test('every recipe of docs/hosts.md for any endpoint is a file that is run here, and no other is', () => {
   expect(blocks.map(({ file }) => file).sort()).toEqual(Object.keys(recipes).sort())
 })
 

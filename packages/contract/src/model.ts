@@ -24,7 +24,19 @@ export const modelHealth = z
   .object({
     model: z.string(),
     status: z.enum(['operational', 'offline']).describe('offline: no worker serves it'),
-    hosts: z.array(z.looseObject({ host: z.string() })).describe('Where it runs, if elsewhere'),
+    hosts: z
+      .array(
+        z.object({
+          host: z.string().describe('Its address for admins, its kind for others'),
+          breaker: z
+            .enum(['closed', 'open', 'half_open'])
+            .describe('open: it failed again and again and is left alone; half_open: the next run finds out'),
+          failures: z.int().describe('In a row'),
+          retry_in_seconds: z.int().optional(),
+          reason: z.string().optional().describe('For admins: what it failed with last'),
+        }),
+      )
+      .describe('Where it runs, if elsewhere'),
     queue: z.object({
       waiting: z.int().describe('Free to start now'),
       waiting_capped: z.literal(true).optional().describe('More wait than were counted'),

@@ -6,6 +6,7 @@ import { type PresentedModel, presentModel, type SchemaName } from '@millrace/mo
 import { ApiError } from '../api-error.ts'
 import { inAnthropicShape, inOpenAiShape } from '../dialects/openai/models.ts'
 import { findModel } from '../draft-prediction.ts'
+import { hostsOf } from '../model-hosts.ts'
 import { route } from '../route.ts'
 
 export const listModels = route(endpoints.listModels, async ({ context, query, request }) => {
@@ -24,14 +25,18 @@ export const getModel = route(endpoints.getModel, async ({ context, params, quer
   return shown(request.get('x-api-key') ? model : { ...model, ...inOpenAiShape([model]).data[0] }, schemas)
 })
 
-export const getModelHealth = route(endpoints.getModelHealth, async ({ context, params }) => {
-  const model = findModel(context, params.slug).namespace
-  const line = await context.lines.of(model)
+export const getModelHealth = route(endpoints.getModelHealth, async ({ context, caller, params }) => {
+  const described = findModel(context, params.slug)
+  const model = described.namespace
+  const [line, hosts] = await Promise.all([
+    context.lines.of(model),
+    hostsOf(context.db, described, caller.admin),
+  ])
   const { waiting, capped } = waitingIn(line)
   return {
     model,
     status: line.workers > 0 ? 'operational' : 'offline',
-    hosts: [],
+    hosts,
     queue: { waiting, ...(capped ? { waiting_capped: true } : {}), running: line.running },
     workers: line.workers,
     run_time: summaryOf(line.runSeconds),

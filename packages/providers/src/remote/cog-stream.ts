@@ -35,7 +35,7 @@ export async function follow(
     for await (const bytes of chunks()) {
       if (!streams) {
         size += bytes.length
-        if (size > maxAnswerBytes) throw new Failed("The container's answer is too large.")
+        if (size > maxAnswerBytes) throw new Failed("The container's answer is too large.", 'INVALID_OUTPUT')
         plain.push(bytes)
         continue
       }
@@ -103,7 +103,7 @@ function readEvents() {
     onEvent: ({ event = 'message', data }) => events.push({ name: event, data: jsonIn(data) }),
     onError: (error) => {
       if (error.type === 'max-buffer-size-exceeded')
-        throw new Failed('An event of the container is too large.')
+        throw new Failed('An event of the container is too large.', 'INVALID_OUTPUT')
     },
   })
   return {

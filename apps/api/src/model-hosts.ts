@@ -1,0 +1,38 @@
+import type { Database } from '@millrace/database/connect'
+import { readHosts } from '@millrace/lifecycle/hosts'
+import { variableOf } from '@millrace/models/config'
+import type { ModelDescription } from '@millrace/models/description'
+import { replaceVariables } from '@millrace/models/variables'
+
+/**
+ * How the host of a model does, as the workers found it: one entry for each machine that has one of its own. Its address
+ * and its words are for admins; whoever else asks learns its kind. Empty where the model runs in a worker itself.
+ */
+export async function hostsOf(db: Database, model: ModelDescription, admin: boolean): Promise<HostHealth[]> {
+  const { provider } = model
+  if (provider.kind === 'module' || provider.kind === 'command') return []
+  const stated = 'url' in provider ? provider.url : provider.base_url
+  const origin = URL.parse(replaceVariables(stated, (name) => variableOf(name) ?? ''))?.origin
+  const known = (await readHosts(db)).filter(
+    ({ name }) => name === origin || name.startsWith(`${origin} on `),
+  )
+  const name = (address: string | undefined) => (admin && address !== undefined ? address : provider.kind)
+  if (known.length === 0) return [{ host: name(origin), breaker: 'closed', failures: 0 }]
+  return known.map(({ name: address, failures, closedFor, reason }) => ({
+    host: name(address),
+    breaker: closedFor === null ? 'closed' : closedFor > 0 ? 'open' : 'half_open',
+    failures,
+    ...(closedFor === null ? {} : { retry_in_seconds: Math.ceil(closedFor) }),
+    ...(admin ? { reason } : {}),
+  }))
+}
+
+interface HostHealth {
+  host: string
+  /** `open`: it failed again and again and is left alone; `half_open`: the next run finds out whether it is back. */
+  breaker: 'closed' | 'open' | 'half_open'
+  /** In a row. */
+  failures: number
+  retry_in_seconds?: number
+  reason?: string
+}
