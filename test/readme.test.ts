@@ -9,8 +9,11 @@ import { type Block, blocksOf, freePorts, givenModelServer, save } from './pages
 // PORT is the one variable that is set, and only for `npm start`: 3000 may be taken where the tests run.
 test('every block of the README works as it is pasted, from the clone on', { timeout: 120_000 }, async () => {
   const ports = await freePorts()
-  const [start, first, follow, receiver, listen, notify, shout, callShout, flux, callFlux, ...more] =
-    (await blocksOf('README.md', ports)) as Ten
+  const [start, first, follow, receiver, listen, notify, shout, callShout, ...rest] = (await blocksOf(
+    'README.md',
+    ports,
+  )) as Eight
+  const [script, described, callScript, flux, callFlux, ...more] = rest as Five
   expect(more).toEqual([])
   const service = await givenClone(start.text, ports[3000])
   const { folder } = service
@@ -46,15 +49,19 @@ test('every block of the README works as it is pasted, from the clone on', { tim
   }
 
   await save(shout, folder)
-  await save(flux, folder)
+  for (const block of [script, described, flux]) await save(block, folder)
   const headers = { 'x-api-key': (await readFile(join(folder, '.millrace', 'api-key'), 'utf8')).trim() }
-  for (const name of ['shout', 'flux']) {
+  for (const name of ['shout', 'backwards', 'flux']) {
     const url = `http://localhost:${ports[3000]}/v1/models/${name}`
     await until(async () => (await fetch(url, { headers })).ok, { what: `the model ${name}` })
   }
   expect(JSON.parse(await type(callShout.text, folder))).toMatchObject({
     status: 'succeeded',
     output: 'GOOD! MORNING! ',
+  })
+  expect(JSON.parse(await type(callScript.text, folder))).toMatchObject({
+    status: 'succeeded',
+    output: 'doog gninrom ',
   })
 
   const png = await sharp({ create: { width: 8, height: 8, channels: 3, background: '#0b6e4f' } })
@@ -71,4 +78,5 @@ async function answers(url: string): Promise<void> {
   await until(() => fetch(url, { method: 'POST' }), { what: `${url} to answer` })
 }
 
-type Ten = [Block, Block, Block, Block, Block, Block, Block, Block, Block, Block, ...Block[]]
+type Eight = [Block, Block, Block, Block, Block, Block, Block, Block, ...Block[]]
+type Five = [Block, Block, Block, Block, Block, ...Block[]]

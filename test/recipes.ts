@@ -19,6 +19,18 @@ export const recipes: Record<string, Recipe> = {
     input: { prompt: 'a mill', seed: 7 },
     output: [{ name: 'view.png', bytes: 'a mill, seed 7, 20 steps' }],
   },
+  'models/web-search.yaml': {
+    open: http.openSearxng,
+    input: { query: 'mills', page: 2 },
+    output: [
+      { title: 'mills, page 2', url: 'https://mills.example/', content: 'About mills', engine: 'one' },
+    ],
+  },
+  'models/read-document.yaml': {
+    open: http.openDocling,
+    input: { document: 'data:text/html,%3Ch1%3EMills%3C/h1%3E' },
+    output: '# <h1>Mills</h1>',
+  },
   'models/render.yaml': {
     open: http.openRenderer,
     input: { scene: 'data:text/plain,a%20wheel' },

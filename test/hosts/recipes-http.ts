@@ -72,6 +72,39 @@ export async function openComfyui(): Promise<RecipeHost> {
   return { environment: { COMFYUI_URL: server.url }, close: server.close }
 }
 
+/** SearXNG's `GET /search` with `format=json`. */
+export async function openSearxng(): Promise<RecipeHost> {
+  const server = await serve(async (request, response) => {
+    const { pathname, searchParams } = new URL(request.url ?? '', 'http://searxng')
+    const [query, page] = [searchParams.get('q'), searchParams.get('pageno')]
+    if (pathname !== '/search' || searchParams.get('format') !== 'json') return send(response, 403, {})
+    const found = { url: 'https://mills.example/', content: `About ${query}`, engine: 'one' }
+    send(response, 200, { query, results: [{ title: `${query}, page ${page}`, ...found }], suggestions: [] })
+  })
+  return { environment: { SEARXNG_URL: server.url }, close: server.close }
+}
+
+/** docling-serve's `POST /v1/convert/source` with a file. */
+export async function openDocling(): Promise<RecipeHost> {
+  const server = await serve(async (request, response) => {
+    const { options, sources } = (await json(request)) as {
+      options: { to_formats: string[] }
+      sources: { kind: string; filename: string; base64_string: string }[]
+    }
+    const [source] = sources
+    if (request.url !== '/v1/convert/source' || source?.kind !== 'file' || options.to_formats[0] !== 'md') {
+      return send(response, 422, { detail: [{ loc: ['body', 'sources'], msg: 'Field required' }] })
+    }
+    const md_content = `# ${Buffer.from(source.base64_string, 'base64')}`
+    send(response, 200, {
+      document: { filename: source.filename, md_content },
+      status: 'success',
+      errors: [],
+    })
+  })
+  return { environment: { DOCLING_URL: server.url }, close: server.close }
+}
+
 /** A farm that reports when it is done. */
 export async function openRenderer(): Promise<RecipeHost> {
   const { callback, close } = await openCallback()
