@@ -75,10 +75,18 @@ export async function passedInput(
   for (const { path, url } of files) {
     const here = settings.files !== 'url' && /^https?:/i.test(url) ? await rehost.inputFile(url) : url
     const address = await addressOf(here)
-    const value = settings.files === 'base64' ? address.slice(address.indexOf(',') + 1) : address
+    const value = settings.files === 'base64' ? base64In(address) : address
     replacements.push({ path, value })
   }
   return replaceFiles(input, replacements)
+}
+
+/** The bytes of a data URL, which may as well be written in percent-encoding. */
+function base64In(dataUrl: string): string {
+  const comma = dataUrl.indexOf(',')
+  const rest = dataUrl.slice(comma + 1)
+  if (/;\s*base64$/i.test(dataUrl.slice(0, comma))) return rest
+  return Buffer.from(decodeURIComponent(rest)).toString('base64')
 }
 
 const streamTypes = 'text/event-stream, application/x-ndjson, application/json'
