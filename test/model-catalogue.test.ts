@@ -16,7 +16,15 @@ test('every shipped model is listed, and the ones for tests only where they are 
   const { models, problems } = await loadCatalogue({ dirs: [shippedModelsDir()], testModels: false })
 
   expect(problems).toEqual([])
-  expect([...models.keys()]).toEqual(['doodle', 'doodle-video', 'echo', 'ocr', 'upscale'])
+  expect([...models.keys()]).toEqual([
+    'doodle',
+    'doodle-video',
+    'echo',
+    'ocr',
+    'send-email',
+    'upscale',
+    'web-page',
+  ])
   expect((await shippedModel('chaos')).testOnly).toBe(true)
 })
 

@@ -154,7 +154,7 @@ test('a model without its variables is shown offline and not served, and comes w
     { ...patiently, what: 'the run that had waited' },
   )
   expect(ended).toMatchObject({ status: 'succeeded', output: 'yes' })
-  expect(worker?.log().match(/for want of environment variables/g)).toHaveLength(1)
+  expect(worker?.log().match(/"model":"needy".*for want of environment variables/g)).toHaveLength(1)
   // It was accepted under the state before.
   expect(ended.metadata.model_version).not.toBe(await versionOf('needy'))
 })

@@ -1,8 +1,10 @@
+import { dirname } from 'node:path'
 import type { Place } from '@millrace/lifecycle/places'
 import { missingVariables } from '@millrace/models/config'
 import type { ModelDescription } from '@millrace/models/description'
 import { takesFiles } from '@millrace/models/file-fields'
 import { type LiveCatalogue, openCatalogue } from '@millrace/models/live-catalogue'
+import { shippedModelsDir } from '@millrace/models/shipped-models'
 import { variablesOf } from '@millrace/models/variables'
 import type { Guard } from '@millrace/outbound/guard'
 import type { Log } from '@millrace/process/log'
@@ -67,12 +69,14 @@ export async function serveModels(config: Config, guard: Guard, log: Log): Promi
 function createJudge(config: Config, log: Log): (model: ModelDescription) => boolean {
   const told = new Set<string>()
   return (model) => {
-    const { namespace, pool, statesInput, versionId } = model
+    const { file, namespace, pool, statesInput, versionId } = model
     if (!config.pools.includes(pool) || !(config.models?.includes(namespace) ?? true)) return false
     const missing = missingVariables(variablesOf(model))
     if (missing.length > 0 && !told.has(versionId)) {
       told.add(versionId)
-      log.warn({ model: namespace, missing }, 'a model is not served for want of environment variables')
+      // Of a shipped one that is off nobody need be warned.
+      const level = dirname(file) === shippedModelsDir() ? 'info' : 'warn'
+      log[level]({ model: namespace, missing }, 'a model is not served for want of environment variables')
     }
     // Until its container has told what it takes, nobody knows which fields of an input are files.
     return missing.length === 0 && statesInput
