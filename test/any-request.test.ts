@@ -18,6 +18,7 @@ let service: Service
 let document: ApiDocument
 let known: KnownIds
 let ajv: Ajv2020
+const requests = [{ custom_id: 'a', url: '/v1/predictions', body: { model: 'echo', input: {} } }]
 beforeAll(async () => {
   service = await startService({ queue: 'redis', workers: 0, dispatchers: 0, env: { AWAIT_SECONDS: '0' } })
   const call = callerOf(service.url, service.apiKey)
@@ -25,15 +26,17 @@ beforeAll(async () => {
   ajv = new Ajv2020({ strict: false, allErrors: true })
   formats.default(ajv)
   ajv.addSchema(document, 'openapi.json')
-  const [prediction, file, webhook] = await Promise.all([
+  const [prediction, file, webhook, batch] = await Promise.all([
     call('POST /v1/predictions', { body: { model: 'echo', input: {} } }),
     call('POST /v1/files?filename=a.txt', { raw: 'hello' }),
     call('POST /v1/webhooks', { body: { url: 'http://127.0.0.1:9/' } }),
+    call('POST /v1/batches', { body: { requests } }),
   ])
   const ids = [
     prediction.body.id,
     file.body.id,
     webhook.body.id,
+    batch.body.id,
     toTypeId('pred', newId()),
     'default',
     'echo',

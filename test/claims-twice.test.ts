@@ -76,6 +76,7 @@ async function given() {
         {
           description: { namespace: model, concurrency: 2, pool: 'default', fallbacks: [] },
           provider: { warm: () => false },
+          enter: () => () => undefined,
           places: [],
         },
       ],

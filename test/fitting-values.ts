@@ -1,5 +1,14 @@
 import fc from 'fast-check'
 
+/** Of many optional fields few are there, so that all of them are valid now and then. */
+const sometimes = (one: fc.Arbitrary<unknown>) =>
+  fc.oneof({ weight: 2, arbitrary: fc.constant(absent) }, { weight: 1, arbitrary: one })
+
+const withoutAbsent = (fields: Record<string, unknown>) =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== absent))
+
+const absent = Symbol('absent')
+
 /** A value that fits a schema, as far as the document uses schemas. */
 export function fitting(document: ApiDocument, schema: Schema): fc.Arbitrary<unknown> {
   if (schema.$ref)
@@ -13,7 +22,9 @@ export function fitting(document: ApiDocument, schema: Schema): fc.Arbitrary<unk
         ([name, one]) => [name, fitting(document, one)] as const,
       )
       if (properties.length > 0) {
-        return fc.record(Object.fromEntries(properties), { requiredKeys: schema.required ?? [] })
+        const required = schema.required ?? []
+        const fields = properties.map(([name, one]) => [name, required.includes(name) ? one : sometimes(one)])
+        return fc.record<Record<string, unknown>>(Object.fromEntries(fields)).map(withoutAbsent)
       }
       const value = schema.additionalProperties
         ? fitting(document, schema.additionalProperties)
@@ -36,7 +47,7 @@ export function fitting(document: ApiDocument, schema: Schema): fc.Arbitrary<unk
       )
     case 'integer':
     case 'number':
-      return fc.integer({ min: schema.minimum ?? 0, max: Math.min(schema.maximum ?? 1000, 1000) })
+      return fc.integer({ min: Math.ceil(schema.minimum ?? 0), max: Math.min(schema.maximum ?? 1000, 1000) })
     case 'boolean':
       return fc.boolean()
     default:
@@ -59,6 +70,7 @@ export interface Operation {
 export interface Parameter {
   name: string
   in: string
+  description?: string
 }
 
 export interface Schema {

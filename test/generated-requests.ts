@@ -8,7 +8,7 @@ export function requestsOf(document: ApiDocument, known: KnownIds): fc.Arbitrary
     Object.entries(methods).map(([method, operation]) => ({
       arbitrary: requestOf(document, known, path, method, operation),
       // Of what has many fields few are all valid.
-      weight: method === 'post' ? 3 : 2,
+      weight: method === 'post' ? 2 : 1,
     })),
   )
   return fc.oneof(...operations)
@@ -27,7 +27,7 @@ function requestOf(
   const schema = content['application/json']?.schema
   return fc
     .record({
-      names: fc.tuple(...names.map(() => pathValue(known))),
+      names: fc.tuple(...names.map((name) => pathValue(known, describedAs(parameters, name)))),
       query: fc.array(queryPair(parameters), { maxLength: 4 }),
       headers: fc.dictionary(headerName(parameters), headerValue, { maxKeys: 3 }),
       key: fc.oneof(
@@ -59,9 +59,16 @@ function requestOf(
     }))
 }
 
-function pathValue({ ids }: KnownIds): fc.Arbitrary<string> {
+function describedAs(parameters: Parameter[], name: string): string {
+  return parameters.find((one) => one.in === 'path' && one.name === name)?.description ?? ''
+}
+
+/** Mostly an id of the kind that the document asks for there. */
+function pathValue({ ids }: KnownIds, description: string): fc.Arbitrary<string> {
+  const fit = ids.filter((id) => description.startsWith(`${id.split('_')[0]}_`))
   return fc.oneof(
-    { weight: 3, arbitrary: fc.constantFrom(...ids) },
+    { weight: 4, arbitrary: fc.constantFrom(...(fit.length > 0 ? fit : ids)) },
+    { weight: 2, arbitrary: fc.constantFrom(...ids) },
     {
       weight: 1,
       arbitrary: oddText
@@ -170,7 +177,7 @@ function jsonBody(document: ApiDocument, known: KnownIds, schema: Schema): fc.Ar
     .tuple(valid, fc.array(fc.tuple(fc.nat(), oddValue, fc.boolean()), { minLength: 1, maxLength: 3 }))
     .map(([value, changes]) => changes.reduce<unknown>(changed, value))
   const values = fc.oneof(
-    { weight: 4, arbitrary: valid },
+    { weight: 8, arbitrary: valid },
     { weight: 4, arbitrary: mutated },
     { weight: 1, arbitrary: oddValue },
   )

@@ -82,7 +82,7 @@ describe.each(storePlaces)('with files in %s', (_name, openPlace) => {
     const before = await place.stored()
 
     await passDays(service.db, uuidOf(id), 0.51)
-    await until(async () => (await read(id)).output === null, { what: 'its values to go' })
+    await until(async () => (await read(id)).output === null, { what: 'its values to go', within: 30_000 })
     await until(async () => (await place.stored()).length === before.length - 2, { what: 'its files to go' })
 
     expect(await read(id)).toMatchObject({
@@ -101,7 +101,10 @@ describe.each(storePlaces)('with files in %s', (_name, openPlace) => {
     await passDays(service.db, uuidOf(id), 2.95)
     const marker = await ended({ retention: { data_days: 0.5 } })
     await passDays(service.db, uuidOf(marker.id), 0.51)
-    await until(async () => (await read(marker.id)).output === null, { what: 'one that came later to go' })
+    await until(async () => (await read(marker.id)).output === null, {
+      what: 'one that came later to go',
+      within: 30_000,
+    })
 
     expect(await place.stored()).toEqual(expect.arrayContaining(before))
     const prediction = await read(id)
