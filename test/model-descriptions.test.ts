@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { loadCatalogue } from '@millrace/models/catalogue'
 import { type CatalogueReader, createCatalogueReader } from '@millrace/models/catalogue-reader'
 import { describeText } from '@millrace/models/describe-text'
+import { describeSettings } from '@millrace/models/description'
 import { openProvider } from '@millrace/providers/open-provider'
 import { expect, onTestFinished, test } from 'vitest'
 import { startRun, temporaryFolder } from './run-model.ts'
@@ -245,3 +246,22 @@ async function givenReader(dir: string): Promise<{ reader: CatalogueReader; look
   await reader.look()
   return { reader, look: () => reader.look() }
 }
+
+test.each([
+  ['a cloud', { kind: 'replicate', token: '${T}', model: 'acme/a' }, 'partner', 'replicate'],
+  ["OpenAI's own address", { kind: 'openai', base_url: 'https://api.openai.com/v1' }, 'partner', 'openai'],
+  ['a server of your own', { kind: 'openai', base_url: 'http://gpu:8000/v1' }, 'native', 'millrace'],
+  [
+    'a name that only looks alike',
+    { kind: 'openai', base_url: 'https://openai.com.example/v1' },
+    'native',
+    'millrace',
+  ],
+])('who is given what is sent to %s is told', (_what, provider, type, inference_party) => {
+  const stated = { namespace: 'a', type: 'text', input_schema: { type: 'object' }, provider }
+  expect(describeSettings('/a.json', stated).service).toEqual({ type, inference_party })
+  if (type === 'partner') {
+    const denied = { ...stated, service: { type: 'native' } }
+    expect(() => describeSettings('/a.json', denied)).toThrow('leaves the installation')
+  }
+})

@@ -2,7 +2,7 @@ import { dirname, isAbsolute, resolve } from 'node:path'
 import type { z } from 'zod'
 import { isKept } from './config.ts'
 import { DescriptionFault } from './description-fault.ts'
-import { type ProviderSettings, partnerKinds, providerSettings } from './provider-settings.ts'
+import { isPartner, type ProviderSettings, providerSettings } from './provider-settings.ts'
 import { inputSchema, type JsonSchema, outputSchema, withTitles } from './schema.ts'
 import { statedModel } from './stated-model.ts'
 import { referringParts, variablesIn } from './variables.ts'
@@ -46,12 +46,12 @@ function finish(
   provider: ModelProvider,
 ): ModelDescription {
   const { input_schema, output_schema, name, vendor, service, ...rest } = traits
-  const partner = partnerKinds.has(provider.kind)
+  const partner = isPartner(provider)
   if (input_schema === undefined && provider.kind !== 'cog') {
     throw fault(['input_schema'], 'is required, a JSON Schema with type: "object"')
   }
   if (partner && service?.type === 'native') {
-    throw fault(['service', 'type'], `a model of the kind "${provider.kind}" is a partner's`)
+    throw fault(['service', 'type'], `what is sent to this host leaves the installation: it is a partner's`)
   }
   const secret = variablesIn(referringParts(provider)).find(({ name }) => isKept(name))
   if (secret) {

@@ -80,5 +80,12 @@ export type SettingsOf<Kind extends ProviderSettings['kind']> = Extract<Provider
 /** The kinds that are another machine's, or another process's that is not ours to start. */
 export type RemoteKind = Exclude<ProviderSettings['kind'], 'command'>
 
-/** Kinds that send what they are given to somebody else's cloud. */
-export const partnerKinds: ReadonlySet<string> = new Set(['replicate', 'fal'])
+/** Whether what such a model is given leaves this installation for somebody else's cloud. */
+export function isPartner(provider: { kind: string; base_url?: string }): boolean {
+  return (
+    partnerKinds.has(provider.kind) ||
+    /^https?:\/\/([\w.-]+\.)?openai\.com(?=[:/]|$)/i.test(provider.base_url ?? '')
+  )
+}
+
+const partnerKinds: ReadonlySet<string> = new Set(['replicate', 'fal'])
