@@ -248,7 +248,7 @@ async function givenReader(dir: string): Promise<{ reader: CatalogueReader; look
 }
 
 test.each([
-  ['a cloud', { kind: 'replicate', token: '${T}', model: 'acme/a' }, 'partner', 'replicate'],
+  ['a cloud', { kind: 'replicate', token: 'r8_1', model: 'acme/a' }, 'partner', 'replicate'],
   ["OpenAI's own address", { kind: 'openai', base_url: 'https://api.openai.com/v1' }, 'partner', 'openai'],
   ['a server of your own', { kind: 'openai', base_url: 'http://gpu:8000/v1' }, 'native', 'millrace'],
   [
