@@ -92,6 +92,9 @@ const schema = z.object({
     .min(1024)
     .default(256 * 1024 * 1024),
   RETENTION_FILES_DAYS: z.coerce.number().int().min(1).max(365_000).default(7),
+  // Whether the model send-email is on shows in the catalogue.
+  SMTP_URL: z.url({ protocol: /^smtps?$/, error: 'must be an smtp:// or smtps:// URL' }).optional(),
+  MAIL_FROM: z.string().optional(),
   BATCH_SLOTS: z.coerce.number().int().min(0).max(100).default(4),
   AWAIT_SECONDS: z.coerce.number().min(0).max(300).default(50),
   PARTITIONS: z.enum(['month', 'day']).default('month'),

@@ -103,6 +103,9 @@ const schema = z.object({
   CALLBACKS: z.stringbool('must be true or false').optional(),
   // The keys of a bucket are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, which its client reads itself.
   STORAGE_URL: z.url({ protocol: /^(file|s3)$/, error: 'must be a file:/// or s3:// URL' }),
+  // Read by the process of the model send-email, which is off without the first.
+  SMTP_URL: z.url({ protocol: /^smtps?$/, error: 'must be an smtp:// or smtps:// URL' }).optional(),
+  MAIL_FROM: z.string().optional(),
   WORK_DIR: z.string().optional(),
   MODELS_DIR: z.string().optional(),
   TEST_MODELS: z.stringbool().default(false),
