@@ -69,7 +69,7 @@ export function claimRuns(
     claiming.set(name, now)
     // Should its file change meanwhile, what was claimed still runs on the state that it was claimed for.
     const leave = model.enter()
-    const { claims, full } = await tryClaim(name, model, limit)
+    const { claims, full } = await tryClaim(name, model, limit, aim)
     if (claiming.get(name) === now) claiming.delete(name)
     slots.fill(name, reserved, claims.length)
     tellOfRoom()
@@ -99,6 +99,7 @@ export function claimRuns(
     model: string,
     served: ServedModel,
     limit: number,
+    aim: Aim,
   ): Promise<{ claims: Claim[]; full: boolean }> {
     const { name: holder, leaseSeconds } = config
     try {
@@ -108,7 +109,8 @@ export function claimRuns(
           limit,
           worker: holder,
           leaseSeconds,
-          warm: isWarm(served),
+          // Nobody begins at a host that is known to be away.
+          warm: aim !== 'away' && isWarm(served),
           once: served.description.rerun === 'never',
           places: served.places,
         }),

@@ -1,4 +1,5 @@
 import { passOn } from '@millrace/lifecycle/pass-on'
+import { findWorkers } from '@millrace/lifecycle/workers'
 import type { ModelDescription } from '@millrace/models/description'
 import { checkInput, withSecrets } from './input-values.ts'
 import { outlast } from './outlast.ts'
@@ -11,7 +12,7 @@ import type { Worker } from './worker.ts'
  * one's line from now on, for a worker that serves it. Undefined when there is none that may and can serve it.
  */
 export async function fallBack(worker: Worker, run: Run): Promise<Settlement | undefined> {
-  const next = nextFallback(worker, run)
+  const next = await nextFallback(worker, run)
   if (!next) return undefined
   const { id, attempt } = run.claim
   const { namespace, pool } = next
@@ -27,20 +28,31 @@ export async function fallBack(worker: Worker, run: Run): Promise<Settlement | u
   return { result: moved ? 'passed on' : 'superseded' }
 }
 
-function nextFallback(worker: Worker, run: Run): ModelDescription | undefined {
+async function nextFallback(worker: Worker, run: Run): Promise<ModelDescription | undefined> {
   const { row, autoFallback } = run.claim
   const asked = worker.models.describe(row.model)
   if (!autoFallback || !asked) return undefined
   const input = withSecrets(worker, run.claim)
-  // -1, and so from the first one on, where the model serves that was asked for.
-  const current = asked.fallbacks.indexOf(run.model.description.namespace)
-  for (const name of asked.fallbacks.slice(current + 1)) {
-    const next = worker.models.describe(name)
-    const reason = next ? whyNot(asked, next, input) : 'there is no such model'
+  const { namespace } = run.model.description
+  const candidates = asked.fallbacks.map((name) => ({ name, next: worker.models.describe(name) }))
+  // From the first one on where the model serves that was asked for; a file may have dropped the one that serves.
+  const current = candidates.findIndex(({ next }) => next?.namespace === namespace)
+  if (current === -1 && namespace !== asked.namespace) return undefined
+  for (const { name, next } of candidates.slice(current + 1)) {
+    const reason = next
+      ? (whyNot(asked, next, input) ?? (await whyUnserved(worker, next)))
+      : 'there is no such model'
     if (reason === undefined) return next
     run.events.log(`${name} cannot serve in its place: ${reason}.\n`)
   }
   return undefined
+}
+
+/** In the line of a model that nobody serves it would wait for ever. */
+async function whyUnserved(worker: Worker, { namespace }: ModelDescription): Promise<string | undefined> {
+  if (worker.models.has(namespace)) return undefined
+  const workers = await outlast(worker.log, () => findWorkers(worker.lifecycle.db, namespace))
+  return workers.length > 0 ? undefined : 'no worker serves it now'
 }
 
 function whyNot(

@@ -41,10 +41,18 @@ export async function settleUnavailable(worker: Worker, run: Run, outcome: Unava
 /** Its host is known to be away, so it was not even asked: that costs no try. */
 export async function settleUnasked(worker: Worker, run: Run, secondsAway: number): Promise<Settlement> {
   // What its host may be at work for is waited for, not begun again elsewhere.
-  const passed = run.job === undefined ? await fallBack(worker, run) : undefined
-  return (
-    passed ?? giveBack(worker, run, { untouched: run.job === undefined, delaySeconds: spread(secondsAway) })
-  )
+  const untouched = run.claim.job === undefined
+  const passed = untouched ? await fallBack(worker, run) : undefined
+  if (passed) return passed
+  if (untouched && performance.now() >= run.claim.startBy) {
+    return fail(
+      worker,
+      run,
+      'PROVIDER_UNAVAILABLE',
+      'The host of the model is away, and was for all the time it had.',
+    )
+  }
+  return giveBack(worker, run, { untouched, delaySeconds: spread(secondsAway) })
 }
 
 function unknownText(reason: string): string {

@@ -2,15 +2,21 @@ import type { Database } from '@millrace/database/connect'
 import type { BatchTable, Tables } from '@millrace/database/tables'
 import { type Selectable, sql, type UpdateObject } from 'kysely'
 
-/** Takes up to `limit` unfinished batches that nobody works on, for `worker`. */
-export async function takeBatches(db: Database, worker: string, limit: number): Promise<HeldBatch[]> {
+/** Takes up to `limit` unfinished batches that nobody works on, for `worker`, but none of `except`. */
+export async function takeBatches(
+  db: Database,
+  worker: string,
+  limit: number,
+  except: string[] = [],
+): Promise<HeldBatch[]> {
   const { rows } = await db.pool.query<HeldBatch>(
     `update batches set worker = $1, lease_until = clock_timestamp() + make_interval(secs => $2)
      where id in (
        select id from batches where ended_at is null and (lease_until is null or lease_until < clock_timestamp())
+         and id <> all($4::uuid[])
        order by id limit $3 for update skip locked)
      returning *, expires_at < clock_timestamp() as late`,
-    [worker, leaseSeconds, limit],
+    [worker, leaseSeconds, limit, except],
   )
   return rows
 }

@@ -56,8 +56,9 @@ const statement = `
         when not (${present}) then null
         when r.worker is not null and r.run_by + make_interval(secs => $1) < clock_timestamp() then 'run'
         when r.run_by is null and r.cancel_requested_at is null and r.start_by < clock_timestamp() then 'start'
-        -- It has begun, so that nobody waits for its start, and the tries that are left to it are not taken.
-        when r.worker is null and r.tries > 0 and r.start_by < clock_timestamp()
+        -- It has begun, so that nobody waits for its start, and the tries that are left to it are not taken, or nobody
+        -- serves the fallback that it was given to.
+        when r.worker is null and (r.tries > 0 or r.asked is not null) and r.start_by < clock_timestamp()
          and r.run_at < clock_timestamp() - interval '${awaySeconds} seconds' then 'away'
       end as why
     from runs r

@@ -21,7 +21,10 @@ const statement = `
     order by parked_until limit $1
     for update skip locked
   ), started as (
-    update runs r set parked_until = null from due where r.prediction_id = due.prediction_id
+    -- nobody's time to start is spent while no dispatcher was there to put it in line
+    update runs r set parked_until = null,
+      start_by = greatest(r.start_by, least(clock_timestamp() + (r.start_by - r.run_at), r.expires_at))
+    from due where r.prediction_id = due.prediction_id
     returning r.pool, r.model
   )
   select pool, model, count(*)::integer as runs from started group by pool, model`

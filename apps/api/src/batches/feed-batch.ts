@@ -6,9 +6,10 @@ import {
   type OpenLine,
   takeLines,
 } from '@millrace/batches/batch-lines'
-import type { HeldBatch } from '@millrace/batches/hold-batches'
+import { changeBatch, type HeldBatch } from '@millrace/batches/hold-batches'
 import type { BatchRequest } from '@millrace/contract/batch'
 import { createPrediction } from '@millrace/contract/create-prediction'
+import { isPassing } from '@millrace/database/faults'
 import { newId, toTypeId } from '@millrace/database/ids'
 import type { Retention } from '@millrace/database/tables'
 import { ApiError, errorEnvelope } from '../api-error.ts'
@@ -58,14 +59,19 @@ export function notRun({ status }: HeldBatch) {
     : { code: 'batch_expired', message: 'The batch was not done within its completion window.' }
 }
 
-async function nextLines({ store, config }: Context, batch: HeldBatch, count: number): Promise<Next> {
+async function nextLines({ store, config, db }: Context, batch: HeldBatch, count: number): Promise<Next> {
   const next: Next = { lines: [], texts: [], readTo: batch.read_bytes }
   if (batch.read_lines >= batch.total) return next
   const source = await store.open(toTypeId('file', batch.input_file_id), {
     start: batch.read_bytes,
     end: Number.MAX_SAFE_INTEGER,
   })
-  if (!source) return next
+  if (!source) {
+    // It was deleted meanwhile: what was taken goes on, and the batch ends with that.
+    const gone = { code: 'missing_file', message: 'The file was deleted.', param: null, line: null }
+    await changeBatch(db, batch, { total: batch.read_lines, errors: JSON.stringify([gone]) })
+    return next
+  }
   try {
     for await (const { at, bytes, text } of readLines(source, batch.read_bytes, config.MAX_BODY_BYTES)) {
       const line = batch.read_lines + next.lines.length
@@ -117,7 +123,13 @@ async function acceptLines(
         running.push(line.line)
       } catch (error) {
         // Whatever passes is tried again: the line stays taken.
-        if (!(error instanceof ApiError) || error.id === 'SERVICE_UNAVAILABLE') return
+        if (error instanceof ApiError ? error.id === 'SERVICE_UNAVAILABLE' : isPassing(error)) return
+        if (!(error instanceof ApiError)) {
+          context.log.error({ err: error, batch: batch.id, line: line.line }, 'a line could not be run')
+          const answer = { code: 'internal_error', message: 'The request could not be run.' }
+          ends.push({ line: line.line, state: 'failed', answer })
+          return
+        }
         const id = toTypeId('req', line.prediction_id)
         const body = errorEnvelope(error, id)
         ends.push({ line: line.line, state: 'failed', answer: { status_code: body.error.http_status, body } })

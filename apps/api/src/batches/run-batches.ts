@@ -30,7 +30,7 @@ export function runBatches(context: Context): BatchRunner {
   let done = Promise.resolve()
 
   async function look(): Promise<void> {
-    const taken = await takeBatches(context.db, worker, slots - working.size)
+    const taken = await takeBatches(context.db, worker, slots - working.size, [...working.keys()])
     for (const batch of taken) {
       working.set(
         batch.id,
@@ -62,6 +62,16 @@ export function runBatches(context: Context): BatchRunner {
 
 /** Steps on until the batch has ended, or is somebody else's. What passes is waited out. */
 async function lead(context: Context, taken: HeldBatch, stopping: AbortSignal): Promise<void> {
+  // A step may take longer than a lease.
+  const beat = setInterval(() => void renewBatch(context.db, taken).catch(() => undefined), beatMs)
+  try {
+    await stepOn(context, taken, stopping)
+  } finally {
+    clearInterval(beat)
+  }
+}
+
+async function stepOn(context: Context, taken: HeldBatch, stopping: AbortSignal): Promise<void> {
   for (let held: HeldBatch | undefined = taken; held && held.ended_at === null; ) {
     const batch: HeldBatch = held
     if (stopping.aborted) {
@@ -78,6 +88,7 @@ async function lead(context: Context, taken: HeldBatch, stopping: AbortSignal): 
         'a batch was held up',
       )
       await pause(lookMs, stopping)
+      held = await renewBatch(context.db, batch).catch(() => batch)
     }
   }
 }
@@ -106,9 +117,9 @@ async function step(context: Context, batch: HeldBatch): Promise<boolean> {
   }
   const lost = left.filter(({ state, status }) => state === 'taken' && status === null)
   if (lost.length > 0) await acceptTaken(context, batch, lost.slice(0, feedAtOnce))
-  else if (batch.read_lines < batch.total && left.length <= window - feedAtOnce) {
+  if (batch.read_lines < batch.total && left.length <= window - feedAtOnce) {
     await feedBatch(context, batch, feedAtOnce)
-    return true
+    return lost.length === 0
   }
   return isDone && finish(context, batch)
 }
@@ -126,7 +137,7 @@ async function stop(context: Context, batch: HeldBatch, open: OpenLine[]): Promi
     batch.id,
     unborn.map(({ line }) => ({ line, state: 'failed', answer: notRun(batch) })),
   )
-  const running = open.filter(({ status, state }) => status !== null && state === 'running')
+  const running = open.filter(({ status }) => status !== null)
   const asked = await Promise.all(
     running
       .slice(0, feedAtOnce)
@@ -162,10 +173,11 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
 
 /** Lines of a batch that run, and lines that are taken together. */
 const window = 1_000
-const feedAtOnce = 250
+const feedAtOnce = 100
 
 const lookMs = 1_000
 const stepMs = 250
+const beatMs = 5_000
 
 export interface BatchRunner {
   /** Finishes what it is at, and gives the batches back. */

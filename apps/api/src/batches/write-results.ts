@@ -7,6 +7,7 @@ import { findPredictions } from '@millrace/lifecycle/find'
 import { present } from '@millrace/lifecycle/present'
 import { saveFile } from '@millrace/storage/files'
 import type { Context } from '../context.ts'
+import { accountOf } from './account-of.ts'
 
 /**
  * Writes the answers of a batch into its files, those of requests that succeeded and of the others apart, in the order
@@ -37,6 +38,9 @@ async function write(
   state: 'completed' | 'failed',
 ): Promise<void> {
   const { config, db, store } = context
+  const { retention } = await accountOf(context, batch)
+  const stated = [retention.files_days, retention.data_days].filter((days) => days !== undefined)
+  const days = Math.min(config.RETENTION_FILES_DAYS, ...stated)
   const name = `${toTypeId('batch', batch.id)}_${state === 'completed' ? 'output' : 'error'}.jsonl`
   await saveFile(db, store, {
     id,
@@ -46,7 +50,7 @@ async function write(
     contentType: 'application/jsonl',
     source: Readable.from(answers(context, batch, state)),
     maxBytes: Number.MAX_SAFE_INTEGER,
-    expiresAt: new Date(databaseNow() + config.RETENTION_FILES_DAYS * 86_400_000),
+    expiresAt: new Date(databaseNow() + days * 86_400_000),
   })
 }
 

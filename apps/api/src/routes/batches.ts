@@ -95,4 +95,4 @@ async function saveRequests(context: Context, accountId: string, requests: Batch
 }
 
 /** The longest completion window, and a day to write the answers. */
-const longestMs = 100 * 86_400_000
+const longestMs = 8 * 86_400_000
