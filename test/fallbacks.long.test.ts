@@ -1,3 +1,4 @@
+import { announceWorker } from '@millrace/lifecycle/workers'
 import { expect, test } from 'vitest'
 import { givenRemoteModels, type RemoteModel } from './given-hosts.ts'
 import { answering, away, givenHttpHost } from './given-http-hosts.ts'
@@ -37,6 +38,7 @@ test('a fallback is run by whichever worker serves it, with its own defaults', a
     },
     { env: { POOLS: 'default' } },
   )
+  await announceWorker(service.db, 'other', ['spare'])
   const id = await service.create('main', { input: { text: 'x' } })
   const passedOn = async () => (await service.call(`GET /v1/predictions/${id}`)).body.metadata.served_by
   expect(await until(passedOn, { within: 20_000, what: 'the fallback' })).toBe('spare')

@@ -52,12 +52,12 @@ const loud = new Set(['warn', 'error', 'fatal'])
 /** A line that is not from our logger (Node's own last words, mostly) is kept as an error. */
 function parse(line: string): Entry | undefined {
   try {
-    const { level, msg, err, path, reason } = JSON.parse(line)
+    const { level, msg, err, path, line: at, reason } = JSON.parse(line)
     if (typeof level !== 'string') return undefined
     return {
       level,
       msg: String(msg ?? ''),
-      ...(typeof path === 'string' && { path }),
+      ...(typeof path === 'string' && { path: typeof at === 'number' ? `${path}:${at}` : path }),
       reason: err?.message ?? reason,
       raw: `${line}\n`,
     }

@@ -49,7 +49,7 @@ export const createPrediction = z
         'Who goes first while runs of a model wait: of ten turns high has six, normal three, low one',
       ),
     run_at: z.iso
-      .datetime({ offset: true })
+      .datetime({ offset: true, error: 'must be a time with its zone, such as 2026-12-24T18:00:00Z' })
       .optional()
       .describe('Not before this time, at most 14 days ahead; a time that has passed means now'),
     expires_in: z
