@@ -97,8 +97,8 @@ describe('what a person can put right is said in words', () => {
 
     const lines = shown.split('\n').filter((line) => line.includes('a model file is not used'))
     expect(lines.toSorted()).toEqual([
-      expect.stringMatching(/cut\.mjs: Unexpected end of input/),
-      expect.stringMatching(/thrown\.mjs: no such weights/),
+      expect.stringMatching(/cut\.mjs(:\d+)?: Unexpected end of input/),
+      expect.stringMatching(/thrown\.mjs(:\d+)?: no such weights/),
     ])
   })
 
