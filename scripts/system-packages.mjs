@@ -9,11 +9,7 @@ export async function ensureRedis() {
 
 /** The tests with workers whose clocks are wrong need faketime; where it cannot be had they are skipped, and this says so. */
 export async function offerFaketime() {
-  if (process.platform !== 'linux') return
-  await ensure(faketime).catch((error) => {
-    if (!(error instanceof Problem)) throw error
-    console.log(`\n${error.message}\n`)
-  })
+  await offer(faketime)
 }
 
 /** The benchmark loads with wrk, since a load generator in JavaScript would take the time that is to be measured. */
@@ -23,13 +19,15 @@ export async function ensureWrk() {
 
 /** Two recipes of docs/models.md are programs of Debian's packages; the tests run them as they are written. */
 export async function offerMediaTools() {
+  for (const tool of [espeak, ffmpeg]) await offer(tool)
+}
+
+async function offer(wanted) {
   if (process.platform !== 'linux') return
-  for (const tool of [espeak, ffmpeg]) {
-    await ensure(tool).catch((error) => {
-      if (!(error instanceof Problem)) throw error
-      console.log(`\n${error.message}\n`)
-    })
-  }
+  await ensure(wanted).catch((error) => {
+    if (!(error instanceof Problem)) throw error
+    console.log(`\n${error.message}\n`)
+  })
 }
 
 const redis = {
