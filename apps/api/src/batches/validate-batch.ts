@@ -1,4 +1,4 @@
-import { changeBatch, type HeldBatch, now, renewBatch } from '@millrace/batches/hold-batches'
+import { changeBatch, type HeldBatch, now } from '@millrace/batches/hold-batches'
 import { maxBatchLines } from '@millrace/contract/batch'
 import { toTypeId } from '@millrace/database/ids'
 import type { BatchError } from '@millrace/database/tables'
@@ -19,14 +19,13 @@ export async function validateBatch(context: Context, batch: HeldBatch): Promise
   await changeBatch(context.db, batch, change, ['validating'])
 }
 
-async function checkFile({ store, config, db }: Context, batch: HeldBatch): Promise<Checked> {
+async function checkFile({ store, config }: Context, batch: HeldBatch): Promise<Checked> {
   const errors: BatchError[] = []
   const source = await store.open(toTypeId('file', batch.input_file_id))
   if (!source)
     return { total: 0, errors: [fault('missing_file', 'The file does not exist any more; upload it again.')] }
   const seen = new Set<string>()
   let total = 0
-  let renewedAt = performance.now()
   for await (const { text } of readLines(source, 0, config.MAX_BODY_BYTES)) {
     total += 1
     if (total > maxBatchLines) {
@@ -52,10 +51,6 @@ async function checkFile({ store, config, db }: Context, batch: HeldBatch): Prom
       seen.add(custom_id)
     }
     if (errors.length >= maxErrors) break
-    if (performance.now() - renewedAt > 3_000) {
-      renewedAt = performance.now()
-      await renewBatch(db, batch)
-    }
   }
   source.destroy()
   if (total === 0) errors.push(fault('empty_file', 'The file has no lines.'))

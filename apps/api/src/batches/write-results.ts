@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { endedLines, type Line } from '@millrace/batches/batch-lines'
-import { changeBatch, type HeldBatch, now, renewBatch } from '@millrace/batches/hold-batches'
+import { changeBatch, type HeldBatch, now } from '@millrace/batches/hold-batches'
 import { databaseNow } from '@millrace/database/clock'
 import { newId, toTypeId } from '@millrace/database/ids'
 import { findPredictions } from '@millrace/lifecycle/find'
@@ -64,7 +64,6 @@ async function* answers(
     const end = lines.at(-1)
     if (!end) return
     last = end.line
-    await renewBatch(context.db, batch)
     yield* await answersOf(context, batch, lines)
   }
 }
