@@ -101,5 +101,4 @@ export const listBatchesQuery = z.object({
 
 export type Batch = z.infer<typeof batch>
 export type BatchRequest = z.infer<typeof batchRequest>
-export type CreateBatch = z.infer<typeof createBatch>
 export type BatchStatus = (typeof batchStatuses)[number]

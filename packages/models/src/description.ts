@@ -129,6 +129,3 @@ export type ModelProvider =
   | { kind: 'module'; file: string; source?: string | undefined }
   | (Extract<ProviderSettings, { kind: 'command' }> & { cwd: string })
   | Exclude<ProviderSettings, { kind: 'command' }>
-
-/** Seconds; defaults and the most a request may ask for. */
-export type Timeouts = ModelDescription['timeouts']

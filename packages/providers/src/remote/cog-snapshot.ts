@@ -1,4 +1,5 @@
 import { Failed, Unavailable } from './faults.ts'
+import { isRecord } from './is-record.ts'
 
 /** Reads what a container says of a prediction. Throws Failed where it is no prediction at all. */
 export function snapshotIn(body: unknown): Snapshot {
@@ -14,11 +15,6 @@ export function isSnapshot(body: unknown): body is Snapshot {
 /** Whether the prediction has ended. */
 export function isOver({ status }: Snapshot): boolean {
   return status !== 'starting' && status !== 'processing'
-}
-
-/** Whether a value is an object with names. */
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** It was cancelled there, and not by this run. */

@@ -1,9 +1,10 @@
 import { createParser } from 'eventsource-parser'
 import type { Answer, Question } from './ask-host.ts'
 import type { CogHost } from './cog-host.ts'
-import { isOver, isRecord, type Snapshot, snapshotIn } from './cog-snapshot.ts'
+import { isOver, type Snapshot, snapshotIn } from './cog-snapshot.ts'
 import type { Told } from './cog-told.ts'
 import { Failed, Unavailable } from './faults.ts'
+import { isRecord } from './is-record.ts'
 import type { Call } from './open-remote.ts'
 
 /**

@@ -1,11 +1,12 @@
 import type { FileValue } from '@millrace/models/define-model'
 import { Failed } from '../faults.ts'
+import { isRecord } from '../is-record.ts'
 import type { Call } from '../open-remote.ts'
 import { fieldsOf, formOf } from './fields.ts'
 import { extensionOf, typeOfBytes, typeOfName } from './media-types.ts'
 import { asDeclared } from './output.ts'
 import { questionTo } from './question.ts'
-import { endedEarly, type HostEvent, isObject, readAnswer } from './read-answer.ts'
+import { endedEarly, type HostEvent, readAnswer } from './read-answer.ts'
 
 /** `POST /images/generations`, or `/images/edits` where the input has a file. Asked for partial ones, it has progress. */
 export async function performImages(call: Call<'openai'>): Promise<unknown> {
@@ -39,7 +40,7 @@ export async function performImages(call: Call<'openai'>): Promise<unknown> {
 async function keep(call: Call<'openai'>, items: unknown[], format: unknown): Promise<FileValue[]> {
   const files: FileValue[] = []
   for (const item of items) {
-    const { b64_json, url, revised_prompt, output_format = format } = isObject(item) ? item : {}
+    const { b64_json, url, revised_prompt, output_format = format } = isRecord(item) ? item : {}
     if (typeof revised_prompt === 'string' && revised_prompt !== '') {
       call.emit({ kind: 'log', text: `Revised prompt: ${revised_prompt}\n` })
     }
@@ -69,13 +70,13 @@ async function fromBase64(
 }
 
 function itemsOf(body: unknown): unknown[] {
-  const data = isObject(body) ? body.data : undefined
+  const data = isRecord(body) ? body.data : undefined
   if (!Array.isArray(data) || data.length === 0) {
     throw new Failed('The host answered without an image.', 'INVALID_OUTPUT')
   }
   // The format is said once for all of them.
   const { output_format } = body as Record<string, unknown>
-  return data.map((item: unknown) => (isObject(item) && output_format ? { output_format, ...item } : item))
+  return data.map((item: unknown) => (isRecord(item) && output_format ? { output_format, ...item } : item))
 }
 
 /** `image_generation.completed`, `image_edit.completed`. */

@@ -1,6 +1,7 @@
 import { createParser } from 'eventsource-parser'
 import type { Question } from '../ask-host.ts'
 import { Failed, Unavailable } from '../faults.ts'
+import { isRecord } from '../is-record.ts'
 import type { Call } from '../open-remote.ts'
 import { hostErrorIn, troubleOf } from './refusals.ts'
 
@@ -20,7 +21,7 @@ export async function readAnswer(
     onEvent({ data, event }) {
       if (data === '[DONE]') return hear({ type: data })
       const said = parsed(data)
-      if (!isObject(said)) throw new Failed('The host streamed what is not JSON.', 'INVALID_OUTPUT')
+      if (!isRecord(said)) throw new Failed('The host streamed what is not JSON.', 'INVALID_OUTPUT')
       if (event === 'error' || said.type === 'error' || said.error) {
         throw troubleOf(hostErrorIn(said, settings), { uncertain: true })
       }
@@ -39,7 +40,7 @@ export async function readAnswer(
   }
   if (isEvents(type)) return undefined
   const body = parsed(texts.join(''))
-  if (isObject(body) && body.error) throw troubleOf(hostErrorIn(body, settings), { uncertain: true })
+  if (isRecord(body) && body.error) throw troubleOf(hostErrorIn(body, settings), { uncertain: true })
   return { body }
 }
 
@@ -58,11 +59,6 @@ function parsed(text: string): unknown {
   } catch {
     return text
   }
-}
-
-/** Whether JSON is an object. */
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** Pictures come inline, as base64. */

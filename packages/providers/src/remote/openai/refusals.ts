@@ -1,6 +1,7 @@
 import type { SettingsOf } from '@millrace/models/provider-settings'
 import { type Answer, faultOf, retryAfter, textIn } from '../ask-host.ts'
 import { Failed, Unavailable } from '../faults.ts'
+import { isRecord } from '../is-record.ts'
 
 /** What an answer outside of 2xx means: whose fault it is, and nothing of the key that was sent. */
 export function refusalOf(answer: Answer, settings: SettingsOf<'openai'>): Error {
@@ -42,8 +43,8 @@ export function troubleOf(error: HostError, { uncertain }: { uncertain: boolean 
 
 /** The error of a body, in any of the shapes that compatible hosts give it. */
 export function hostErrorIn(body: unknown, { api_key }: SettingsOf<'openai'>): HostError {
-  const inner = isObject(body) && isObject(body.error) ? body.error : body
-  const { code, type, param, detail } = isObject(inner) ? inner : {}
+  const inner = isRecord(body) && isRecord(body.error) ? body.error : body
+  const { code, type, param, detail } = isRecord(inner) ? inner : {}
   const message = textIn(body)
   return {
     codes: [code, type].filter((one) => typeof one === 'string'),
@@ -77,7 +78,7 @@ function isMisplaced(status: number, { codes, param }: HostError, { model }: Set
 /** FastAPI, which many compatible hosts are made with, says `{detail: [{loc: ["body", "size"], msg}]}`. */
 function fieldIn(detail: unknown): string | undefined {
   const first: unknown = Array.isArray(detail) ? detail[0] : undefined
-  const loc = isObject(first) && Array.isArray(first.loc) ? first.loc.filter((part) => part !== 'body') : []
+  const loc = isRecord(first) && Array.isArray(first.loc) ? first.loc.filter((part) => part !== 'body') : []
   return loc.length > 0 ? loc.join('.') : undefined
 }
 
@@ -88,10 +89,6 @@ function after(message: string): string {
 function wait(headers: Answer['headers']): { retryAfterSeconds?: number } {
   const seconds = retryAfter(headers)
   return seconds === undefined ? {} : { retryAfterSeconds: seconds }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 const policy = new Set([

@@ -1,8 +1,9 @@
 import { Failed } from '../faults.ts'
+import { isRecord } from '../is-record.ts'
 import type { Call } from '../open-remote.ts'
 import { fieldsOf, formOf } from './fields.ts'
 import { questionTo } from './question.ts'
-import { endedEarly, type HostEvent, isObject, readAnswer } from './read-answer.ts'
+import { endedEarly, type HostEvent, readAnswer } from './read-answer.ts'
 
 /** `POST /audio/transcriptions`: a file of sound in, its words out, as they are heard where the model says that it streams. */
 export async function performTranscription(call: Call<'openai'>): Promise<unknown> {
@@ -32,7 +33,7 @@ export async function performTranscription(call: Call<'openai'>): Promise<unknow
 
 /** The words alone, unless more was asked for. */
 function wordsOf(body: unknown, format: unknown): unknown {
-  if (isObject(body) && typeof body.text === 'string') return detailed.has(String(format)) ? body : body.text
+  if (isRecord(body) && typeof body.text === 'string') return detailed.has(String(format)) ? body : body.text
   if (typeof body === 'string' && plain.has(String(format))) return body
   throw new Failed('The host answered without a transcription.', 'INVALID_OUTPUT')
 }
@@ -41,7 +42,7 @@ function wordsOf(body: unknown, format: unknown): unknown {
 function deltaIn({ type, delta, choices }: HostEvent): string | undefined {
   if (type === 'transcript.text.delta') return typeof delta === 'string' ? delta : undefined
   const [first]: unknown[] = Array.isArray(choices) ? choices : []
-  const content = isObject(first) && isObject(first.delta) ? first.delta.content : undefined
+  const content = isRecord(first) && isRecord(first.delta) ? first.delta.content : undefined
   return typeof content === 'string' ? content : undefined
 }
 

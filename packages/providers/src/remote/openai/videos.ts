@@ -3,11 +3,11 @@ import type { FileValue } from '@millrace/models/define-model'
 import { leavesJob } from '../../provider.ts'
 import { type Answer, createAskHost, retryAfter } from '../ask-host.ts'
 import { Failed, Unavailable } from '../faults.ts'
+import { isRecord } from '../is-record.ts'
 import type { Call } from '../open-remote.ts'
 import { fieldsOf, formOf } from './fields.ts'
 import { asDeclared } from './output.ts'
 import { questionTo } from './question.ts'
-import { isObject } from './read-answer.ts'
 import { receiveFile } from './receive-file.ts'
 import { hostErrorIn, refusalOf, troubleOf } from './refusals.ts'
 
@@ -45,7 +45,7 @@ async function create(call: Call<'openai'>): Promise<string> {
   signal.throwIfAborted()
   const ask = createAskHost({ signal: outliving(signal) })
   const { body } = await ask(questionTo(settings, '/videos', { method: 'POST', ...form }))
-  const id = isObject(body) ? body.id : undefined
+  const id = isRecord(body) ? body.id : undefined
   if (typeof id !== 'string' || id === '') throw new Failed('The host answered without the id of a video.')
   try {
     await call.keep?.({ id })
@@ -75,7 +75,7 @@ async function isDone(call: Call<'openai'>, id: string): Promise<boolean> {
     }
     misses = 0
     if (asked.status === 404) return false
-    const { status, progress, error } = isObject(asked.body) ? asked.body : {}
+    const { status, progress, error } = isRecord(asked.body) ? asked.body : {}
     if (typeof status !== 'string') throw new Failed('The host answered without the status of the video.')
     if (ended.has(status)) throw await endOf(call, error)
     if (!waiting.has(status) && !began) {
