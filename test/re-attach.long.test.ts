@@ -61,6 +61,33 @@ test.each<[string, () => Promise<HostUnderTest>]>([
   },
 )
 
+test('cog: what a container reported while no worker was there costs no second run', {
+  timeout: 90_000,
+}, async () => {
+  const host = await cog.openHost()
+  onTestFinished(() => host.close())
+  const { service, slug } = await givenService(host)
+  const call = callerOf(service.url, service.apiKey)
+  const first = await service.start('worker', { WORKER_NAME: 'first' })
+  const { body } = await call('POST /v1/predictions', {
+    body: { model: slug, input: { do: 'hang', text: 'x' } },
+  })
+  await until(() => host.running().length === 1, { within: 30_000, what: 'the container to be at work' })
+
+  await first.kill()
+  host.release()
+  await until(
+    async () =>
+      (await service.db.pool.query(`select from callbacks where body like '%"succeeded"%'`)).rows.length ===
+      1,
+    { within: 30_000, what: 'the report of the end' },
+  )
+  await service.start('worker', { WORKER_NAME: 'second' })
+
+  expect(await untilEnded(call, body.id)).toMatchObject({ status: 'succeeded', metadata: { attempts: 2 } })
+  expect(host.created(), 'runs in the container').toBe(1)
+})
+
 /** A service without workers whose only model of its own is at that host. */
 async function givenService({ description }: HostUnderTest) {
   const folder = await mkdtemp(join(tmpdir(), 'millrace-re-attach-'))

@@ -88,7 +88,10 @@ describe.each(keyed.filter((one) => one.owned === undefined && one.method === 'G
       const make = () => Promise.all([...kinds, ...kinds].map(given))
       await make() // so that there are pages, and a cursor to steal
       const ways = await waysOf(operation)
-      const askAll = () => Promise.all(ways.map((way) => ask(operation, '', { key: keys.other, ...way })))
+      const askAll = async () => {
+        const replies = await Promise.all(ways.map((way) => ask(operation, '', { key: keys.other, ...way })))
+        return replies.map(({ all, ...reply }) => ({ ...reply, all: withoutWaiting(all) }))
+      }
 
       const before = await askAll()
       await make()
@@ -153,6 +156,13 @@ async function given(kind: OwnedKind | undefined): Promise<string> {
     case undefined:
       return ''
   }
+}
+
+/** How many wait for a model is said to everybody who may use it, and other tests of this file add to it. */
+function withoutWaiting(reply: string): string {
+  return /"waiting":\d+/.test(reply)
+    ? reply.replace(/"waiting":\d+/, '"waiting":0').replace(/^content-length: \d+$/m, '')
+    : reply
 }
 
 /** An id that never was. */

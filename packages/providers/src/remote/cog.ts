@@ -48,6 +48,8 @@ async function takenUp(run: CogRun): Promise<Made | undefined> {
     )
   }
   try {
+    const end = await reportedEnd(run, id)
+    if (end) return end
     const made = call.known.streams === false ? undefined : await streamed(run, id)
     if (made) return made
     if (call.callback && call.known.callsBack !== false) return await inBackground(run, id, call.callback)
@@ -57,6 +59,22 @@ async function takenUp(run: CogRun): Promise<Made | undefined> {
   }
   await host.cancel(id)
   return undefined
+}
+
+/** What the container reported of the end while no worker listened: it has forgotten the prediction since. */
+async function reportedEnd({ call, told }: CogRun, id: string): Promise<Made | undefined> {
+  if (!call.callback || call.known.callsBack === false) return undefined
+  const inbox = openInbox(call.callback, id, () => {})
+  try {
+    const until = performance.now() + storedWithinMs
+    for (let leftMs = storedWithinMs; leftMs > 0; leftMs = until - performance.now()) {
+      const snapshot = await inbox.next(leftMs, call.signal)
+      if (snapshot && isOver(snapshot)) return { output: await told.end(snapshot) }
+    }
+    return undefined
+  } finally {
+    inbox.close()
+  }
 }
 
 async function begun(run: CogRun): Promise<Made> {
@@ -159,6 +177,9 @@ interface CogRun {
 }
 
 /** An output that there is, whatever it is. */
+/** Time for what was stored to be read. A second of waiting is cheaper than a second run. */
+const storedWithinMs = 1_000
+
 interface Made {
   output: unknown
 }
