@@ -260,6 +260,8 @@ async function givenRow(table: (typeof partitionedTables)[number], daysAgo: numb
       deliveries: `insert into deliveries (id, account_id, prediction_id, url, host, event, seq, body_id, due_at, created_at)
         values ('${id}', '${account}', '${other}', 'u', 'h', 'e', 1, '${other}', now(), now())`,
       delivery_attempts: `insert into delivery_attempts values ('${id}', 1, now(), 200, 1, '', null)`,
+      requests: `insert into requests (id, account_id, request_id, surface, model, stream, status, started_at)
+        values ('${id}', '${account}', 'r', 'chat', 'm', false, 'running', now())`,
     }[table],
   )
 }

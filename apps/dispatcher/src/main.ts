@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { endLostRequests } from '@millrace/activity/end-lost'
 import { keepClock, measureClock } from '@millrace/database/clock'
 import { connect, plannedOnce } from '@millrace/database/connect'
 import { assertMigrated } from '@millrace/database/migrations'
@@ -127,6 +128,14 @@ function sweepsOf(settings: Config, store: FileStore, bells: Queue, dispatcher: 
     { name: 'purge', everySeconds: sweepSeconds, run: createPurge({ db, store, retention }) },
     // A thousand parts: all of them in less than a day.
     { name: 'strays', everySeconds: 60, run: createStrayRemoval({ db, store, retention }) },
+    {
+      name: 'lost-requests',
+      everySeconds: 30,
+      run: async () => {
+        const lost = await endLostRequests(db)
+        return lost > 0 ? { lost } : undefined
+      },
+    },
     { name: 'leftovers', everySeconds: 60, run: () => removeLeftovers(db) },
     {
       name: 'partitions',

@@ -50,6 +50,8 @@ export interface Tables {
   files: FileTable
   batches: BatchTable
   batch_lines: BatchLineTable
+  requests: RequestTable
+  stored_answers: StoredAnswerTable
   expiries: { prediction_id: string; due_at: Date }
   webhook_endpoints: EndpointTable
   signing_secrets: {
@@ -230,6 +232,59 @@ export interface BatchLineTable {
 
 /** A reply as it would have come over HTTP, or why there was none. */
 export type BatchLineAnswer = { status_code: number; body: unknown } | { code: string; message: string }
+
+/** A call for inference. */
+export interface RequestTable {
+  id: string
+  account_id: string
+  request_id: string
+  key_id: string | null
+  key_name: string | null
+  surface: RequestSurface
+  model: string
+  served_model: string | null
+  host: string | null
+  tries: Json<RequestTry[] | null>
+  stream: boolean
+  status: RequestStatus
+  http_status: number | null
+  error_id: string | null
+  failure: string | null
+  input_tokens: number | null
+  output_tokens: number | null
+  estimated: Generated<boolean>
+  first_byte_ms: number | null
+  duration_ms: number | null
+  started_at: Date
+  alive_at: Date | null
+  ended_at: Date | null
+}
+
+/** The way in which inference was asked for. */
+export type RequestSurface = 'chat' | 'responses' | 'embeddings' | 'messages' | 'run'
+
+/** `timeout`: nobody answered in time; `cancelled`: the client had gone. */
+export type RequestStatus = 'running' | 'succeeded' | 'failed' | 'timeout' | 'cancelled'
+
+/** A host that was asked, and what it failed with where it did. */
+export interface RequestTry {
+  host: string
+  model: string
+  ms: number
+  fault?: string | undefined
+}
+
+export interface StoredAnswerTable {
+  id: string
+  account_id: string
+  surface: 'chat' | 'responses'
+  model: string
+  previous_id: string | null
+  request: Json<Record<string, unknown>>
+  answer: Json<Record<string, unknown>>
+  created_at: Generated<Date>
+  expires_at: Date
+}
 
 export interface EndpointTable {
   id: string

@@ -1,3 +1,4 @@
+import { removeOldRequests, removeStaleAnswers } from '@millrace/activity/remove-old'
 import { removeOldBatches } from '@millrace/batches/batches'
 import { databaseNow } from '@millrace/database/clock'
 import type { Database } from '@millrace/database/connect'
@@ -23,6 +24,8 @@ export function createPurge(context: PurgeContext): () => Promise<SweepReport | 
     deleted: batches(atOnce, () => purgePredictions(context, deletedStatement, [])),
     aged: batches(atOnce, () => purgePredictions(context, agedStatement, [retention.rowDays])),
     batches: batches(batchesAtOnce, () => removeOldBatches(db, retention.rowDays, batchesAtOnce)),
+    requests: batches(requestsAtOnce, () => removeOldRequests(db, retention.rowDays, requestsAtOnce)),
+    answers: batches(atOnce, () => removeStaleAnswers(db, atOnce)),
     early: batches(expiredAtOnce, () => expireEarly(context)),
     files: batches(filesAtOnce, () => expireFiles(context)),
     keys: batches(keysAtOnce, () => count(db, keysStatement)),
@@ -90,6 +93,7 @@ async function count(db: Database, statement: string): Promise<number> {
 /** A batch of each takes well under a second. */
 const atOnce = 200
 const keysAtOnce = 1000
+const requestsAtOnce = 1000
 const batchesAtOnce = 20 // with up to 50,000 lines each
 
 // Only what is over: no run, and no webhook still to be sent. `offset 0` has each candidate looked up by itself; without
