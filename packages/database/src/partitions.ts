@@ -33,13 +33,17 @@ export async function ensurePartitions(
   width: PartitionWidth,
   daysBack = 1,
 ): Promise<void> {
-  const { rows } = await connection.query<{ now: Date; existing: string[] }>(
-    `select clock_timestamp() as now, array(select relname::text from pg_class where relispartition and relkind = 'r') as existing`,
+  const { rows } = await connection.query<{ now: Date; tables: string[]; existing: string[] }>(
+    `select clock_timestamp() as now,
+            array(select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind = 'p') as tables,
+            array(select relname::text from pg_class where relispartition and relkind = 'r') as existing`,
   )
   const now = rows[0]?.now ?? new Date()
   const existing = new Set(rows[0]?.existing)
+  // A backup is loaded into the schema that it was taken of, which may be older.
+  const tables = partitionedTables.filter((table) => rows[0]?.tables.includes(table))
   for (const { name, from, until } of partitionRanges(width, now, daysBack)) {
-    for (const table of partitionedTables) {
+    for (const table of tables) {
       if (!existing.has(`${table}_${name}`)) await createPartition(connection, table, name, from, until)
     }
   }
