@@ -1,0 +1,152 @@
+import { randomUUID } from 'node:crypto'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ModelDescription } from '@millrace/models/description'
+import { openProvider } from '@millrace/providers/open-provider'
+import type { Outcome, Provider } from '@millrace/providers/provider'
+import type { Backend, BackendCall, ChatReply } from './backend.ts'
+import type { ChatRequest } from './chat.ts'
+import type { Embeddings } from './embeddings.ts'
+import { InferenceFault } from './fault.ts'
+import { type ChatPart, chunkOf, completionOf, finishOf } from './module-parts.ts'
+
+/**
+ * A chat model that is a file of ours. It runs in a child process like every model, so that a crash or a busy loop in it
+ * stops nobody else. Its `run` gets the request as it is on the wire; it yields strings, which are parts of the text, and
+ * objects with what else a message has: `{tool_calls}`, `{reasoning_content}`, `{refusal}`, `{finish_reason}`, `{usage}`.
+ * For embeddings it returns `{vectors, usage}`.
+ */
+export function openModule(description: ModelDescription): ModuleBackend {
+  const provider: Provider = openProvider(description)
+
+  function perform(input: Record<string, unknown>, { signal }: BackendCall, hear: (text: string) => void) {
+    const id = randomUUID()
+    return provider.run({
+      id,
+      attempt: 1,
+      input,
+      workDir: join(tmpdir(), `millrace-inference-${id}`),
+      signal,
+      emit(event) {
+        if (event.kind === 'output' && typeof event.delta === 'string') hear(event.delta)
+      },
+    })
+  }
+
+  return {
+    host: 'module',
+    async chat(request, call) {
+      const heard = openQueue()
+      const outcome = perform(request, call, heard.put)
+        .then((ended) => {
+          for (const part of unheard(outputOf(ended, call.signal), heard.isUsed())) heard.put(part)
+        })
+        .then(heard.end, heard.fail)
+      if (!request.stream) {
+        const parts: ChatPart[] = []
+        for await (const part of heard.take()) parts.push(part)
+        await outcome
+        return { kind: 'whole', completion: completionOf(request, parts) }
+      }
+      return streamed(request, heard.take())
+    },
+    async embed(request, call) {
+      const { vectors, usage } = outputOf(await perform(request, call, () => {}), call.signal) as Embeddings
+      return { vectors, usage }
+    },
+    close: () => provider.close(),
+  }
+}
+
+/** Resolves with the first part; what follows comes as it is made. */
+async function streamed(request: ChatRequest, parts: AsyncGenerator<ChatPart, void>): Promise<ChatReply> {
+  const first = await parts.next()
+  return {
+    kind: 'stream',
+    chunks: (async function* () {
+      const seen: ChatPart[] = []
+      try {
+        for (let next = first; !next.done; next = await parts.next()) {
+          seen.push(next.value)
+          const chunk = chunkOf(request, next.value)
+          if (chunk) yield chunk
+        }
+        yield* finishOf(request, seen)
+      } finally {
+        await parts.return()
+      }
+    })(),
+  }
+}
+
+function outputOf(outcome: Outcome, signal: AbortSignal): unknown {
+  switch (outcome.kind) {
+    case 'succeeded':
+      return outcome.output
+    case 'failed':
+      if (outcome.code === 'CONTENT_POLICY_VIOLATION')
+        throw new InferenceFault('CONTENT_POLICY_VIOLATION', outcome.detail)
+      throw new InferenceFault('INFERENCE_ERROR', outcome.detail, { cause: outcome.stack })
+    case 'unavailable':
+      throw new InferenceFault('SERVICE_UNAVAILABLE', outcome.reason, { elsewhere: true })
+    case 'crashed':
+      throw new InferenceFault(
+        'INFERENCE_ERROR',
+        'The process of the model ended in the middle of its answer.',
+        {
+          elsewhere: true,
+          cause: outcome.detail,
+        },
+      )
+    case 'aborted':
+      throw signal.reason
+  }
+}
+
+/** What was not heard while it was made: objects that were yielded, and a text that was returned. */
+function unheard(output: unknown, isHeard: boolean): ChatPart[] {
+  if (Array.isArray(output)) return (output as ChatPart[]).filter((part) => typeof part !== 'string')
+  if (typeof output === 'string') return isHeard ? [] : [output]
+  return typeof output === 'object' && output !== null ? [output as ChatPart] : []
+}
+
+/** What one side says, for the other to read in its own time. */
+function openQueue() {
+  const waiting: ChatPart[] = []
+  let used = false
+  let ended = false
+  let fault: { error: unknown } | undefined
+  let wake = () => {}
+  return {
+    isUsed: () => used,
+    put(part: ChatPart) {
+      used = true
+      waiting.push(part)
+      wake()
+    },
+    end() {
+      ended = true
+      wake()
+    },
+    fail(error: unknown) {
+      fault = { error }
+      wake()
+    },
+    async *take(): AsyncGenerator<ChatPart, void> {
+      for (;;) {
+        for (let part = waiting.shift(); part !== undefined; part = waiting.shift()) yield part
+        if (fault) throw fault.error
+        if (ended) return
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+    },
+  }
+}
+
+/** A backend with a process of its own. */
+export interface ModuleBackend extends Backend {
+  /** Ends the process. */
+  close(): Promise<void>
+}
