@@ -16,7 +16,7 @@ export function finishOf(request: ChatRequest, parts: readonly ChatPart[]): Chat
 
 /** All parts as one answer. */
 export function completionOf(request: ChatRequest, parts: readonly ChatPart[]): ChatCompletion {
-  const deltas = parts.flatMap((part) => deltaOf(part) ?? [])
+  const deltas = parts.map(deltaOf).filter((delta) => delta !== undefined)
   const joined = (name: 'content' | 'refusal' | 'reasoning_content') => {
     const texts = deltas.flatMap((delta) => delta[name] ?? [])
     return texts.length > 0 ? texts.join('') : null
