@@ -1,0 +1,49 @@
+import { endpoints } from '@millrace/contract/endpoints'
+import type { EmbeddingsRequest } from '@millrace/inference/embeddings'
+import { InferenceFault } from '@millrace/inference/fault'
+import { route } from '../route.ts'
+import { infer } from './infer.ts'
+
+export const createEmbeddings = route(endpoints.createEmbeddings, (incoming) => {
+  const { body } = incoming
+  return infer(incoming, { surface: 'embeddings', slug: body.model, stream: false }, async (call) => {
+    const { encoding_format: format, dimensions, ...request } = body
+    const asked = { ...request, model: call.model.namespace } as EmbeddingsRequest
+    const { reply, ...served } = await call.context.router.embed(call.model, asked, call)
+    call.note.served = { ...served, whole: true }
+    const { vectors, usage = { prompt_tokens: 0, total_tokens: 0 } } = reply
+    call.note.tokens = { input: usage.prompt_tokens, output: 0, estimated: reply.usage === undefined }
+    return {
+      object: 'list' as const,
+      data: vectors.map((vector, index) => {
+        const shown = dimensions == null ? vector : shortened(vector, dimensions)
+        return {
+          object: 'embedding' as const,
+          index,
+          embedding: format === 'base64' ? inBase64(shown) : shown,
+        }
+      }),
+      model: call.slug,
+      usage,
+    }
+  })
+})
+
+/** The first `dimensions` of a vector, of length 1 again. */
+function shortened(vector: number[], dimensions: number): number[] {
+  if (dimensions > vector.length) {
+    throw new InferenceFault('INVALID_PARAMETER', `dimensions must be at most ${vector.length} for this model.`, {
+      param: 'dimensions',
+    })
+  }
+  const cut = vector.slice(0, dimensions)
+  const length = Math.hypot(...cut)
+  return length === 0 ? cut : cut.map((value) => value / length)
+}
+
+/** Little-endian 32-bit floats. */
+function inBase64(vector: number[]): string {
+  const bytes = Buffer.alloc(vector.length * 4)
+  for (const [index, value] of vector.entries()) bytes.writeFloatLE(value, index * 4)
+  return bytes.toString('base64')
+}

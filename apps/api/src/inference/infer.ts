@@ -1,0 +1,138 @@
+import type { RequestEnd } from '@millrace/activity/logged-request'
+import type { RequestSurface, RequestTry } from '@millrace/database/tables'
+import { errors } from '@millrace/contract/errors'
+import { InferenceFault } from '@millrace/inference/fault'
+import type { ModelDescription } from '@millrace/models/description'
+import type { Response } from 'express'
+import { ApiError } from '../api-error.ts'
+import { asApiError } from '../answer-error.ts'
+import type { Context } from '../context.ts'
+import { goneSignal } from '../create.ts'
+import { findModel } from '../draft-prediction.ts'
+import type { Incoming } from '../route.ts'
+import { apiPaths } from '@millrace/models/present-model'
+
+/**
+ * One call for inference, from its begin to its row in the activity log, whatever surface it came by. `work` does it and
+ * answers what is to be sent; a stream it has sent itself, and what went wrong in the middle of it is in `call.note`.
+ */
+export async function infer<T>(
+  { context, caller, response }: Pick<Incoming<never>, 'context' | 'caller' | 'response'>,
+  { surface, slug, stream }: Asked,
+  work: (call: Call) => Promise<T>,
+): Promise<T> {
+  const begun = performance.now()
+  const requestId = String(response.getHeader('x-request-id'))
+  const logged = context.requests.start({
+    accountId: caller.accountId,
+    requestId,
+    key: { id: caller.keyId, name: caller.keyName },
+    surface,
+    model: slug,
+    stream,
+  })
+  const gone = goneSignal(response)
+  const note: Note = { tries: [] }
+  const firstByte = () => {
+    note.firstByteMs ??= Math.round(performance.now() - begun)
+  }
+  try {
+    const model = servedBy(context, slug, surface)
+    const answer = await work({ context, response, model, slug, requestId, signal: gone, note, firstByte })
+    firstByte()
+    logged.end(endOf(note, gone))
+    return answer
+  } catch (error) {
+    const known = asInferenceError(error)
+    if (known.id === 'INTERNAL_ERROR') note.cause = error
+    note.fault ??= known
+    logged.end(endOf(note, gone))
+    throw known
+  }
+}
+
+/** The model of a slug. Throws MODEL_NOT_FOUND, and MODEL_NOT_SUPPORTED where another surface serves it. */
+function servedBy(context: Context, slug: string, surface: RequestSurface): ModelDescription {
+  const model = findModel(context, slug)
+  const needed = surface === 'embeddings' ? 'embeddings' : 'chat'
+  const serves = model.apis.includes(needed) || (surface !== 'embeddings' && model.apis.includes('responses'))
+  if (serves) return model
+  const paths = model.apis.map((api) => `POST ${apiPaths[api]}`).join(' or ')
+  throw new ApiError('MODEL_NOT_SUPPORTED', `The model "${model.namespace}" is served by ${paths}.`, {
+    fields: [{ path: 'model', message: `is served by ${paths}` }],
+  })
+}
+
+/** What went wrong, in the words of the API. */
+export function asInferenceError(error: unknown): ApiError {
+  if (!(error instanceof InferenceFault)) return asApiError(error)
+  const { param, retryAfterSeconds } = error.about
+  return new ApiError(error.errorId, error.message, {
+    ...(param === undefined ? {} : { fields: [{ path: param, message: error.message }] }),
+    ...(retryAfterSeconds === undefined
+      ? {}
+      : { headers: { 'retry-after': String(Math.max(1, Math.ceil(retryAfterSeconds))) } }),
+  })
+}
+
+function endOf({ fault, tries, served, opened, firstByteMs, tokens }: Note, gone: AbortSignal): RequestEnd {
+  const known = {
+    servedModel: served?.model,
+    host: served?.host ?? tries.at(-1)?.host,
+    tries,
+    firstByteMs,
+    tokens,
+  }
+  if (gone.aborted && (fault !== undefined || !served?.whole)) {
+    const httpStatus = opened ? 200 : clientGone
+    return { ...known, status: 'cancelled', httpStatus, failure: 'The client went away.' }
+  }
+  if (fault === undefined) return { ...known, status: 'succeeded', httpStatus: 200 }
+  const { status } = errors[fault.id]
+  return {
+    ...known,
+    status: fault.id === 'INFERENCE_TIMEOUT' ? 'timeout' : 'failed',
+    httpStatus: opened ? 200 : status,
+    errorId: fault.id,
+    failure: fault.message,
+  }
+}
+
+/** What proxies log for a request whose client has gone. */
+const clientGone = 499
+
+interface Asked {
+  surface: RequestSurface
+  /** The model, as asked. */
+  slug: string
+  stream: boolean
+}
+
+/** One call under way. */
+export interface Call {
+  context: Context
+  response: Response
+  model: ModelDescription
+  /** As asked: what answers call the model. */
+  slug: string
+  requestId: string
+  /** The client has gone. */
+  signal: AbortSignal
+  note: Note
+  /** Says that the answer begins. */
+  firstByte(): void
+}
+
+/** What the activity log is told in the end. */
+export interface Note {
+  tries: RequestTry[]
+  /** Who answers, and whether the answer has come to its end. */
+  served?: { model: string; host: string; whole: boolean }
+  /** A stream has begun: its status is 200 whatever comes. */
+  opened?: true
+  firstByteMs?: number
+  tokens?: { input: number; output: number; estimated: boolean }
+  /** In a stream that had begun, it is told there. */
+  fault?: ApiError
+  cause?: unknown
+}

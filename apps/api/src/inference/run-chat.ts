@@ -1,0 +1,79 @@
+import type { ChatReply } from '@millrace/inference/backend'
+import type { ChatChunk, ChatCompletion, ChatRequest, ChatUsage } from '@millrace/inference/chat'
+import type { ModelDescription } from '@millrace/models/description'
+import { ApiError } from '../api-error.ts'
+import { asInferenceError, type Call } from './infer.ts'
+
+/**
+ * Has a chat request answered, whichever surface it came by, and notes what the activity log is to know. A stream tells
+ * its tokens always; who did not ask for them is not shown them.
+ */
+export async function runChat(call: Call, request: ChatRequest): Promise<ChatReply> {
+  const { context, model, note } = call
+  const wanted = withLimits(model, { ...request, model: model.namespace })
+  const asked = wanted.stream
+    ? { ...wanted, stream_options: { ...wanted.stream_options, include_usage: true } }
+    : wanted
+  const { reply, ...served } = await context.router.chat(model, asked, call)
+  note.served = { ...served, whole: reply.kind === 'whole' }
+  if (reply.kind === 'stream') return { kind: 'stream', chunks: observed(call, asked, reply.chunks) }
+  count(call, asked, reply.completion.usage, () => saidIn(reply.completion))
+  return reply
+}
+
+/** The longest answer: as asked, else 4096 tokens, and never more than the model can. */
+function withLimits(model: ModelDescription, request: ChatRequest): ChatRequest {
+  const most = model.max_output_tokens
+  const name = request.max_completion_tokens == null ? 'max_tokens' : 'max_completion_tokens'
+  const asked = request[name]
+  if (most !== undefined && asked != null && asked > most) {
+    const message = `must be at most ${most} for this model`
+    throw new ApiError('INVALID_PARAMETER', `${name} ${message}.`, { fields: [{ path: name, message }] })
+  }
+  return { ...request, [name]: asked ?? Math.min(defaultTokens, most ?? defaultTokens) }
+}
+
+async function* observed(
+  call: Call,
+  request: ChatRequest,
+  chunks: AsyncGenerator<ChatChunk, void>,
+): AsyncGenerator<ChatChunk, void> {
+  const { note } = call
+  const said: string[] = []
+  let usage: ChatUsage | undefined
+  try {
+    for await (const chunk of chunks) {
+      call.firstByte()
+      usage = chunk.usage ?? usage
+      for (const { delta } of chunk.choices) gather(said, delta)
+      yield chunk
+    }
+    if (note.served) note.served.whole = true
+  } catch (error) {
+    note.fault = asInferenceError(error)
+    throw error
+  } finally {
+    count(call, request, usage, () => said.join(''))
+  }
+}
+
+function gather(said: string[], { content, reasoning_content, refusal, tool_calls }: Partial<ChatChunk['choices'][0]['delta']>) {
+  for (const text of [content, reasoning_content, refusal]) if (text) said.push(text)
+  for (const { function: called } of tool_calls ?? []) said.push(called?.name ?? '', called?.arguments ?? '')
+}
+
+function saidIn({ choices }: ChatCompletion): string {
+  const said: string[] = []
+  for (const { message } of choices) {
+    gather(said, { ...message, tool_calls: message.tool_calls?.map((call, index) => ({ index, ...call })) })
+  }
+  return said.join('')
+}
+
+/** As the host counted; where it did not, they are counted here once the call is over. */
+function count({ note }: Call, request: ChatRequest, usage: ChatUsage | null | undefined, said: () => string): void {
+  if (usage) note.tokens = { input: usage.prompt_tokens, output: usage.completion_tokens, estimated: false }
+  else note.uncounted = { request, said }
+}
+
+const defaultTokens = 4096
