@@ -1,9 +1,9 @@
 import { fileMarker } from '@millrace/contract/file-marker'
 import type { PredictionFile } from '@millrace/database/tables'
+import { isDataUrl, parseDataUrl } from '@millrace/media/data-url'
 import type { ModelDescription } from '@millrace/models/description'
 import { type FileField, fileFields, replaceFiles } from '@millrace/models/file-fields'
 import { TooLargeError } from '@millrace/outbound/byte-limit'
-import { parseDataUrl } from '@millrace/storage/data-url'
 import { copyFile, findFile, keepFile, type StoredFile, saveFile } from '@millrace/storage/files'
 import { ApiError } from './api-error.ts'
 import { checkInputFiles } from './check-input-files.ts'
@@ -116,8 +116,6 @@ async function ownFile(
     expiresAt: until,
   })
 }
-
-const isDataUrl = (url: string): boolean => /^data:/i.test(url)
 
 const urlOver = 'The time of this file URL is over; get the prediction or the file again for a new one'
 const fileGone = 'The file was deleted or has expired'

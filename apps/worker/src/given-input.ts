@@ -1,12 +1,12 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { extname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { parseDataUrl } from '@millrace/media/data-url'
 import type { ModelDescription } from '@millrace/models/description'
 import { fileFields, replaceFiles, takesFiles } from '@millrace/models/file-fields'
 import { fetchFile } from '@millrace/outbound/fetch-file'
 import type { Guard } from '@millrace/outbound/guard'
 import type { Provider } from '@millrace/providers/provider'
-import { parseDataUrl } from '@millrace/storage/data-url'
 
 /**
  * The input that somebody typed as `field=value`: the model's schema says what of it is a number or a list. `@path`

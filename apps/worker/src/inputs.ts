@@ -4,9 +4,9 @@ import { extname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { markedFile } from '@millrace/contract/file-marker'
 import type { Claim } from '@millrace/lifecycle/claim'
+import { isDataUrl, parseDataUrl } from '@millrace/media/data-url'
 import { fileFields, replaceFiles } from '@millrace/models/file-fields'
 import { FetchFileError, fetchFile } from '@millrace/outbound/fetch-file'
-import { parseDataUrl } from '@millrace/storage/data-url'
 import { brokenFileLimit, limitsFiles } from '@millrace/storage/file-limits'
 import { findFile } from '@millrace/storage/files'
 import { headBytes, typeOfBytes } from '@millrace/storage/type-of-bytes'
@@ -78,7 +78,7 @@ async function bring(worker: Worker, request: InputRequest, url: string, place: 
   const signed = worker.fileUrls.ours(url)
   if (signed !== undefined) return copyStored(worker, request, { id: signed }, place)
 
-  if (/^data:/i.test(url)) return writeDataUrl(url, place)
+  if (isDataUrl(url)) return writeDataUrl(url, place)
   return download(worker, request, url, place)
 }
 

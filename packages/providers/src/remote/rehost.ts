@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { createWriteStream } from 'node:fs'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
+import { dataUrlOf, isDataUrl, parseDataUrl } from '@millrace/media/data-url'
 import type { FileValue } from '@millrace/models/define-model'
 import { byteLimit, TooLargeError } from '@millrace/outbound/byte-limit'
 import { FetchFileError, fetchFile } from '@millrace/outbound/fetch-file'
@@ -80,9 +81,11 @@ export function createRehost(options: RehostOptions): Rehost {
     files += 1
     if (files > maxFiles)
       throw new Failed(`The output has more than ${maxFiles} files, too many to keep.`, 'INVALID_OUTPUT')
-    if (!/^data:/i.test(address)) return fetched(address, name)
-    const { bytes, type } = dataOf(address, maxFileBytes)
-    return save(bytes, name ?? `output${extensionFor(type)}`, type || undefined)
+    if (!isDataUrl(address)) return fetched(address, name)
+    const data = parseDataUrl(address)
+    if (!data) throw new Failed('A data URL of the output cannot be read.', 'INVALID_OUTPUT')
+    const [contentType = ''] = data.contentType.split(';')
+    return save(data.bytes, name ?? `output${extensionFor(contentType)}`, contentType)
   }
 
   /** One after the other, so that files are in the order of the output. What is too deep is refused elsewhere. */
@@ -102,22 +105,6 @@ export function createRehost(options: RehostOptions): Rehost {
   return { file, all: (value) => all(value), save, saveStream, inputFile }
 }
 
-function dataOf(address: string, most: number): { bytes: Uint8Array; type: string } {
-  const [head = ''] = /^data:[^,]{0,200},/i.exec(address) ?? []
-  if (head === '') throw new Failed('A data URL of the output cannot be read.', 'INVALID_OUTPUT')
-  const rest = address.length - head.length
-  const type = /^[\w.+-]+\/[\w.+-]+/.exec(head.slice(5))?.[0].toLowerCase() ?? ''
-  const base64 = /;\s*base64,$/i.test(head)
-  if (base64 ? (rest * 3) / 4 > most + 3 : rest > 3 * most)
-    throw tooLarge(`output${extensionFor(type)}`, most)
-  try {
-    const text = address.slice(head.length)
-    return { bytes: Buffer.from(base64 ? text : decodeURIComponent(text), base64 ? 'base64' : 'utf8'), type }
-  } catch {
-    throw new Failed('A data URL of the output cannot be read.', 'INVALID_OUTPUT')
-  }
-}
-
 function tooLarge(name: string, most: number): Failed {
   return new Failed(
     `A file of the output cannot be kept: ${name} is larger than ${most} bytes.`,
@@ -126,11 +113,9 @@ function tooLarge(name: string, most: number): Failed {
 }
 
 /** A file of an input as a host takes it that can fetch nothing from here: the URL itself, or the bytes in a data URL. */
-export async function addressOf(value: string, contentType = 'application/octet-stream'): Promise<string> {
+export async function addressOf(value: string): Promise<string> {
   if (/^(https?|data):/i.test(value)) return value
-  const chunks: Buffer[] = []
-  for await (const chunk of createReadStream(value)) chunks.push(chunk)
-  return `data:${contentTypeOf(value, contentType)};base64,${Buffer.concat(chunks).toString('base64')}`
+  return dataUrlOf({ contentType: contentTypeOf(value), bytes: await readFile(value) })
 }
 
 /** What the extension of a file says of its type. */

@@ -1,3 +1,4 @@
+import { bytesOfBase64, isDataUrl, parseDataUrl } from '@millrace/media/data-url'
 import type { FileValue } from '@millrace/models/define-model'
 import { Failed } from '../faults.ts'
 import { isRecord } from '../is-record.ts'
@@ -62,7 +63,8 @@ async function fromBase64(
   name: string,
   format: unknown,
 ): Promise<FileValue> {
-  const bytes = Buffer.from(text.replace(/^data:[^,]*,/, ''), 'base64')
+  const bytes = isDataUrl(text) ? parseDataUrl(text)?.bytes : bytesOfBase64(text)
+  if (!bytes) throw new Failed('The host answered with an image that cannot be read.', 'INVALID_OUTPUT')
   if (bytes.length === 0) throw new Failed('The host answered with an empty image.', 'INVALID_OUTPUT')
   const type =
     typeOfBytes(bytes) ?? (typeof format === 'string' ? typeOfName(format) : undefined) ?? 'image/png'
