@@ -130,7 +130,10 @@ test.each([
 
 test('a broken data URL reaches no host that takes base64', async () => {
   const host = await givenServer(() => 'done')
-  const { outcome } = await runHttp({ url: host.url, files: 'base64' }, { image: 'data:image/png;base64,a*b' })
+  const { outcome } = await runHttp(
+    { url: host.url, files: 'base64' },
+    { image: 'data:image/png;base64,a*b' },
+  )
   expect(await outcome).toMatchObject({ kind: 'failed', detail: 'A data URL of the input cannot be read.' })
   expect(host.asked).toEqual([])
 })

@@ -1,6 +1,7 @@
 import { fileMarker } from '@millrace/contract/file-marker'
 import type { PredictionFile } from '@millrace/database/tables'
 import { isDataUrl, parseDataUrl } from '@millrace/media/data-url'
+import { extensionOf } from '@millrace/media/file-types'
 import type { ModelDescription } from '@millrace/models/description'
 import { type FileField, fileFields, replaceFiles } from '@millrace/models/file-fields'
 import { TooLargeError } from '@millrace/outbound/byte-limit'
@@ -87,7 +88,7 @@ async function storeDataUrl(
     accountId,
     predictionId,
     purpose: 'input',
-    name: `input.${/\/([a-z0-9]+)/.exec(data.contentType)?.[1] ?? 'bin'}`,
+    name: `input${extensionOf(data.contentType) || '.bin'}`,
     contentType: data.contentType,
     source: data.bytes,
     maxBytes: config.MAX_FILE_BYTES,

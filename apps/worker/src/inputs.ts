@@ -5,11 +5,12 @@ import { pipeline } from 'node:stream/promises'
 import { markedFile } from '@millrace/contract/file-marker'
 import type { Claim } from '@millrace/lifecycle/claim'
 import { isDataUrl, parseDataUrl } from '@millrace/media/data-url'
+import { extensionOf } from '@millrace/media/file-types'
+import { headBytes, typeOfBytes } from '@millrace/media/type-of-bytes'
 import { fileFields, replaceFiles } from '@millrace/models/file-fields'
 import { FetchFileError, fetchFile } from '@millrace/outbound/fetch-file'
 import { brokenFileLimit, limitsFiles } from '@millrace/storage/file-limits'
 import { findFile } from '@millrace/storage/files'
-import { headBytes, typeOfBytes } from '@millrace/storage/type-of-bytes'
 import { checkInput, withSecrets } from './input-values.ts'
 import { outlast } from './outlast.ts'
 import type { ServedModel, Worker } from './worker.ts'
@@ -106,8 +107,7 @@ async function copyStored(
 async function writeDataUrl(url: string, place: Place): Promise<Brought> {
   const data = parseDataUrl(url)
   if (!data) throw new InputError(`input.${place.field}: The data URL cannot be read`)
-  const subtype = /^[a-z]+\/([a-z0-9]+)/.exec(data.contentType)?.[1]
-  const path = pathFor(place, subtype === undefined ? '' : `.${subtype}`)
+  const path = pathFor(place, extensionOf(data.contentType))
   await writeFile(path, data.bytes)
   return { path, contentType: data.contentType }
 }

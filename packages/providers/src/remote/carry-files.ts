@@ -1,10 +1,11 @@
 import { openAsBlob } from 'node:fs'
 import { basename } from 'node:path'
 import { isDataUrl, parseDataUrl } from '@millrace/media/data-url'
+import { anyBytes, typeOfName } from '@millrace/media/file-types'
 import { fileFields, replaceFiles } from '@millrace/models/file-fields'
 import type { JsonSchema } from '@millrace/models/schema'
 import { Failed, Unavailable } from './faults.ts'
-import { addressOf, contentTypeOf } from './rehost.ts'
+import { addressOf } from './rehost.ts'
 
 /**
  * The input as a cloud takes it, which can fetch nothing from here: URLs stay, small files travel inside as data URLs,
@@ -27,7 +28,7 @@ export async function carryFiles(
 async function fileOf(value: string): Promise<CarriedFile | undefined> {
   if (/^https?:/i.test(value)) return undefined
   if (!isDataUrl(value)) {
-    return { bytes: await openAsBlob(value, { type: contentTypeOf(value) }), name: basename(value) }
+    return { bytes: await openAsBlob(value, { type: typeOfName(value) ?? anyBytes }), name: basename(value) }
   }
   // What a data URL holds may be shorter than its spelling, and never longer.
   if (value.length <= inlineBytes) return undefined

@@ -4,6 +4,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { dataUrlOf, isDataUrl, parseDataUrl } from '@millrace/media/data-url'
+import { anyBytes, extensionOf, typeOfName } from '@millrace/media/file-types'
 import type { FileValue } from '@millrace/models/define-model'
 import { byteLimit, TooLargeError } from '@millrace/outbound/byte-limit'
 import { FetchFileError, fetchFile } from '@millrace/outbound/fetch-file'
@@ -47,7 +48,7 @@ export function createRehost(options: RehostOptions): Rehost {
       const limits = { maxBytes: maxFileBytes, timeoutMs: fetchMs, signal, headersFor }
       const got = await fetchFile(guard, url, limits, path)
       const [contentType = ''] = got.contentType.split(';')
-      const ending = extname(got.name) === '' ? extensionFor(contentType) : ''
+      const ending = extname(got.name) === '' ? extensionOf(contentType) : ''
       return { $file: path, name: name ?? `${got.name}${ending}`, contentType }
     } catch (error) {
       if (!(error instanceof FetchFileError)) throw error
@@ -85,7 +86,7 @@ export function createRehost(options: RehostOptions): Rehost {
     const data = parseDataUrl(address)
     if (!data) throw new Failed('A data URL of the output cannot be read.', 'INVALID_OUTPUT')
     const [contentType = ''] = data.contentType.split(';')
-    return save(data.bytes, name ?? `output${extensionFor(contentType)}`, contentType)
+    return save(data.bytes, name ?? `output${extensionOf(contentType)}`, contentType)
   }
 
   /** One after the other, so that files are in the order of the output. What is too deep is refused elsewhere. */
@@ -115,12 +116,7 @@ function tooLarge(name: string, most: number): Failed {
 /** A file of an input as a host takes it that can fetch nothing from here: the URL itself, or the bytes in a data URL. */
 export async function addressOf(value: string): Promise<string> {
   if (/^(https?|data):/i.test(value)) return value
-  return dataUrlOf({ contentType: contentTypeOf(value), bytes: await readFile(value) })
-}
-
-/** What the extension of a file says of its type. */
-export function contentTypeOf(path: string, otherwise = 'application/octet-stream'): string {
-  return contentTypes[extname(path).toLowerCase()] ?? otherwise
+  return dataUrlOf({ contentType: typeOfName(value) ?? anyBytes, bytes: await readFile(value) })
 }
 
 /** Whether a text is nothing but an address of a file. */
@@ -139,30 +135,6 @@ function headersOf(settings: object): Record<string, string> {
 function safeExtension(name: string): string {
   const extension = extname(name)
   return /^\.\w{1,10}$/.test(extension) ? extension.toLowerCase() : ''
-}
-
-/** The usual ending of a name for a content type, with its dot; nothing for one that is not known. */
-export function extensionFor(type: string): string {
-  const known = Object.entries(contentTypes).find(([, one]) => one === type.toLowerCase())
-  return known?.[0] ?? ''
-}
-
-const contentTypes: Record<string, string> = {
-  '.png': 'image/png',
-  '.jpg': 'image/jpeg',
-  '.jpeg': 'image/jpeg',
-  '.webp': 'image/webp',
-  '.gif': 'image/gif',
-  '.svg': 'image/svg+xml',
-  '.mp4': 'video/mp4',
-  '.webm': 'video/webm',
-  '.mp3': 'audio/mpeg',
-  '.wav': 'audio/wav',
-  '.flac': 'audio/flac',
-  '.ogg': 'audio/ogg',
-  '.pdf': 'application/pdf',
-  '.txt': 'text/plain',
-  '.json': 'application/json',
 }
 
 const fetchMs = 600_000

@@ -112,7 +112,7 @@ function fetchVideo(call: Call<'openai'>, id: string): Promise<FileValue> {
         ? new Failed('The host does not have the video any more.')
         : refusalOf(answer, settings),
   })
-  return receiveFile(call, question, { name: 'video', format: undefined, otherwise: 'video/mp4' })
+  return receiveFile(call, question, { name: 'video', otherwise: 'video/mp4' })
 }
 
 /** Cancels it, too. Some hosts refuse that while it is made, and then it is made for nobody. */
