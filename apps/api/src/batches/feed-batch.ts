@@ -1,3 +1,4 @@
+import { readStanding } from '@millrace/accounts/standing'
 import {
   type LineEnd,
   linesEnded,
@@ -16,7 +17,6 @@ import { ApiError, errorEnvelope } from '../api-error.ts'
 import { checkShape } from '../check-shape.ts'
 import type { Context } from '../context.ts'
 import { draftPrediction } from '../draft-prediction.ts'
-import { accountOf } from './account-of.ts'
 import { checkLine } from './check-line.ts'
 import { type FileLine, readLines } from './read-lines.ts'
 
@@ -104,7 +104,7 @@ async function acceptLines(
   batch: HeldBatch,
   lines: (NewLine & { text: string | undefined })[],
 ): Promise<void> {
-  const owner = { accountId: batch.account_id, ...(await accountOf(context, batch)) }
+  const owner = { accountId: batch.account_id, ...(await readStanding(context.db, batch.account_id)) }
   const running: number[] = []
   const ends: LineEnd[] = []
   await Promise.all(

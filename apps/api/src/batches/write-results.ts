@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { readStanding } from '@millrace/accounts/standing'
 import { endedLines, type Line } from '@millrace/batches/batch-lines'
 import { changeBatch, type HeldBatch, now } from '@millrace/batches/hold-batches'
 import { databaseNow } from '@millrace/database/clock'
@@ -7,7 +8,6 @@ import { findPredictions } from '@millrace/lifecycle/find'
 import { present } from '@millrace/lifecycle/present'
 import { saveFile } from '@millrace/storage/files'
 import type { Context } from '../context.ts'
-import { accountOf } from './account-of.ts'
 
 /**
  * Writes the answers of a batch into its files, those of requests that succeeded and of the others apart, in the order
@@ -38,7 +38,7 @@ async function write(
   state: 'completed' | 'failed',
 ): Promise<void> {
   const { config, db, store } = context
-  const { retention } = await accountOf(context, batch)
+  const { retention } = await readStanding(context.db, batch.account_id)
   const stated = [retention.files_days, retention.data_days].filter((days) => days !== undefined)
   const days = Math.min(config.RETENTION_FILES_DAYS, ...stated)
   const name = `${toTypeId('batch', batch.id)}_${state === 'completed' ? 'output' : 'error'}.jsonl`
