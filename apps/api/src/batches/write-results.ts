@@ -59,13 +59,22 @@ async function* answers(
   batch: HeldBatch,
   state: 'completed' | 'failed',
 ): AsyncGenerator<string> {
-  for (let last = -1; ; ) {
-    const lines = await endedLines(context.db, batch.id, state, last, atOnce)
+  for (let last = -1, count = fewest; ; ) {
+    const lines = await endedLines(context.db, batch.id, state, last, count)
     const end = lines.at(-1)
     if (!end) return
     last = end.line
-    yield* await answersOf(context, batch, lines)
+    const texts = await answersOf(context, batch, lines)
+    yield* texts
+    count = nextCount(texts, count)
   }
+}
+
+/** Neighbours are alike: as many as would have filled the memory for them, but at most twice as many as before. */
+function nextCount(texts: string[], count: number): number {
+  const length = texts.reduce((sum, text) => sum + text.length, 0)
+  const fit = Math.floor((textsLength * texts.length) / length)
+  return Math.min(Math.max(fit, 1), 2 * count, most)
 }
 
 async function answersOf(context: Context, batch: HeldBatch, lines: Line[]): Promise<string[]> {
@@ -94,4 +103,7 @@ function answerOf({ answer, prediction_id }: Line, prediction: ReturnType<typeof
   }
 }
 
-const atOnce = 200
+/** Of answers that are in memory together. An answer may have megabytes. */
+const textsLength = 4 * 1024 * 1024
+const fewest = 8
+const most = 200
