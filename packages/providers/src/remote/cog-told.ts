@@ -1,8 +1,8 @@
 import { takesFiles } from '@millrace/models/file-fields'
 import { isFileValue, OutputParts } from '../output-parts.ts'
-import { textIn } from './ask-host.ts'
 import { CancelledThere, isOver, type Snapshot } from './cog-snapshot.ts'
 import { Failed, Unavailable } from './faults.ts'
+import { textIn } from './host-words.ts'
 import { isRecord } from './is-record.ts'
 import type { Call } from './open-remote.ts'
 
