@@ -24,17 +24,21 @@ export function createRehost(options: RehostOptions): Rehost {
   const headers = headersOf(settings)
   let files = 0
 
+  /** Where a file may be written: of its name only the extension is used. */
+  async function newPath(name: string): Promise<string> {
+    await mkdir(workDir, { recursive: true })
+    return join(workDir, `${randomUUID()}${safeExtension(name)}`)
+  }
+
   async function save(bytes: Uint8Array, name: string, contentType?: string): Promise<FileValue> {
     if (bytes.length > maxFileBytes) throw tooLarge(name, maxFileBytes)
-    await mkdir(workDir, { recursive: true })
-    const path = join(workDir, `${randomUUID()}${safeExtension(name)}`)
+    const path = await newPath(name)
     await writeFile(path, bytes)
     return { $file: path, name, ...(contentType ? { contentType } : {}) }
   }
 
   async function saveStream(chunks: AsyncIterable<Uint8Array>, name: string): Promise<FileValue> {
-    await mkdir(workDir, { recursive: true })
-    const path = join(workDir, `${randomUUID()}${safeExtension(name)}`)
+    const path = await newPath(name)
     await pipeline(chunks, byteLimit(maxFileBytes), createWriteStream(path)).catch((error: unknown) => {
       throw error instanceof TooLargeError ? tooLarge(name, maxFileBytes) : error
     })
@@ -42,8 +46,7 @@ export function createRehost(options: RehostOptions): Rehost {
   }
 
   async function fetched(url: string, name?: string): Promise<FileValue> {
-    await mkdir(workDir, { recursive: true })
-    const path = join(workDir, `${randomUUID()}${safeExtension(URL.parse(url)?.pathname ?? '')}`)
+    const path = await newPath(URL.parse(url)?.pathname ?? '')
     try {
       const limits = { maxBytes: maxFileBytes, timeoutMs: fetchMs, signal, headersFor }
       const got = await fetchFile(guard, url, limits, path)
@@ -62,8 +65,7 @@ export function createRehost(options: RehostOptions): Rehost {
   }
 
   async function inputFile(url: string): Promise<string> {
-    await mkdir(workDir, { recursive: true })
-    const path = join(workDir, `${randomUUID()}${safeExtension(URL.parse(url)?.pathname ?? '')}`)
+    const path = await newPath(URL.parse(url)?.pathname ?? '')
     try {
       await fetchFile(others, url, { maxBytes: maxFileBytes, timeoutMs: fetchMs, signal }, path)
       return path
