@@ -4,7 +4,7 @@ import { tooLarge } from '../output-json.ts'
 import { OutputParts } from '../output-parts.ts'
 import type { Opened } from './ask-host.ts'
 import { Failed } from './faults.ts'
-import { createTeller, failureOf } from './http-answer.ts'
+import { createAnswerTeller, failureOf } from './http-answer.ts'
 import type { Call } from './open-remote.ts'
 import { hasEvents, serverEvents } from './server-events.ts'
 
@@ -30,7 +30,7 @@ export async function readStream(
     const failure = failureOf(response, at)
     if (failure) throw failure
     // Each event tells only what is new.
-    createTeller(response, (event) =>
+    createAnswerTeller(response, (event) =>
       emit(event.kind === 'log' ? { ...event, text: line(event.text) } : event),
     )(at)
     const delta = response.stream ? fillTemplate(response.stream.delta, at) : undefined

@@ -2,7 +2,7 @@ import { extensionOf } from '@millrace/media/file-types'
 import { fileFields, replaceFiles } from '@millrace/models/file-fields'
 import type { Scope } from '@millrace/models/template'
 import { Unavailable } from './faults.ts'
-import { createTeller, failureOf, outputOf } from './http-answer.ts'
+import { createAnswerTeller, failureOf, outputOf } from './http-answer.ts'
 import { performJob } from './http-job.ts'
 import { passedInput, questionOf } from './http-request.ts'
 import { isStream, readStream } from './http-stream.ts'
@@ -51,7 +51,7 @@ async function askOnce(call: Call<'http'>, scope: Scope): Promise<unknown> {
   }
   const failure = failureOf(settings.response, at)
   if (failure) throw failure
-  createTeller(settings.response, emit)(at)
+  createAnswerTeller(settings.response, emit)(at)
   return outputOf(settings.response, at)
 }
 
