@@ -91,6 +91,24 @@ test('requests come inline as well; one that is refused has the reply that it wo
   ])
 })
 
+test('lines that are large together are run a part at a time, and all are answered in order', async () => {
+  const text = 'x'.repeat(700_000)
+  const lines = Array.from({ length: 14 }, (_, n) => line(`${n}`, { n, text }))
+  const file = await client.files.create({
+    file: await toFile(Buffer.from(jsonl(lines)), 'in.jsonl'),
+    purpose: 'batch',
+  })
+  const { id } = await client.batches.create({
+    input_file_id: file.id,
+    endpoint: '/v1/predictions' as '/v1/responses',
+    completion_window: '24h',
+  })
+  const batch = await ended(id)
+  expect(batch).toMatchObject({ status: 'completed', request_counts: { total: 14, completed: 14 } })
+  const output = parsed(await (await client.files.content(batch.output_file_id ?? '')).text())
+  expect(output.map(({ response }) => response.body.output.n)).toEqual(lines.map((_, n) => n))
+})
+
 test.each([
   ['text that is no JSON', 'not json', 'invalid_json_line', 1],
   ['a custom_id that is there twice', jsonl([line('a', {}), line('a', {})]), 'duplicate_custom_id', 2],

@@ -1,4 +1,4 @@
-import { parseDataUrl } from '@millrace/storage/data-url'
+import { parseDataUrl } from '@millrace/media/data-url'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 

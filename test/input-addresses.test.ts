@@ -18,5 +18,5 @@ test('a host that takes addresses gets the URL that its client gave, and a path 
   await create('far', { input: { one, two: 'data:text/plain,hello' } })
 
   const [job] = await host.taken(1)
-  expect(job?.input).toEqual({ one, two: expect.stringMatching(/^\/.*\/input\/1\.plain$/) })
+  expect(job?.input).toEqual({ one, two: expect.stringMatching(/^\/.*\/input\/1\.txt$/) })
 }, 60_000)

@@ -117,6 +117,27 @@ test.each([
   expect(host.asked).toMatchObject([{ body: { image: passed(url) } }])
 })
 
+test.each([
+  ['data:image/png;base64,-_8', '+/8='],
+  ['data:image/png;base64,Ynl0\nZXM=', 'Ynl0ZXM='],
+  ['data:image/png,%89PNG', 'iVBORw=='],
+])('a host that takes base64 gets %j in the spelling that every host reads', async (image, passed) => {
+  const host = await givenServer(() => 'done')
+  const { outcome } = await runHttp({ url: host.url, files: 'base64' }, { image })
+  expect(await outcome).toMatchObject({ kind: 'succeeded' })
+  expect(host.asked).toMatchObject([{ body: { image: passed } }])
+})
+
+test('a broken data URL reaches no host that takes base64', async () => {
+  const host = await givenServer(() => 'done')
+  const { outcome } = await runHttp(
+    { url: host.url, files: 'base64' },
+    { image: 'data:image/png;base64,a*b' },
+  )
+  expect(await outcome).toMatchObject({ kind: 'failed', detail: 'A data URL of the input cannot be read.' })
+  expect(host.asked).toEqual([])
+})
+
 test("a client's file inside of the host's network is not fetched for it, nor with its key", async () => {
   const host = await givenServer(() => 'taken')
   const guard = createGuard({ allow: [], loopback: false })

@@ -112,14 +112,16 @@ test.each([
   ['data:image/png;base64,Ynl0ZXM=', 'output.png', 'image/png', 'bytes'],
   ['data:text/plain;charset=utf-8,by%20tes', 'output.txt', 'text/plain', 'by tes'],
   ['data:audio/x-odd;name=a;BASE64,Ynl0ZXM=', 'output', 'audio/x-odd', 'bytes'],
+  ['data:audio/x-odd;base64,Ynl0\nZXM', 'output', 'audio/x-odd', 'bytes'],
+  ['data:image/png,%89PNG', 'output.png', 'image/png', Buffer.from([0x89, 0x50, 0x4e, 0x47])],
 ])('a data URL is a file: %s', async (address, name, contentType, bytes) => {
   const { all } = await given({})
   const kept = await all(address)
   expect(kept).toMatchObject({ name, contentType })
-  expect(isFileValue(kept) && (await readFile(kept.$file, 'utf8'))).toBe(bytes)
+  expect(isFileValue(kept) && (await readFile(kept.$file))).toEqual(Buffer.from(bytes))
 })
 
-test.each(['data:image/png', 'data:text/plain,%E0%A4%A'])(
+test.each(['data:image/png', 'data:image/png;base64,aGVs*G8=', 'data:image/png;base64,aGVsb'])(
   'a broken data URL is refused: %s',
   async (address) => {
     const { file } = await given({})

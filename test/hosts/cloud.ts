@@ -6,6 +6,7 @@ import { buffer } from 'node:stream/consumers'
 /** An HTTP server on loopback that notes what it is asked. `answer` throws a Refusal to refuse. */
 export async function startCloud(
   answer: (asked: Asked, response: ServerResponse) => unknown,
+  { port: wanted = 0 } = {},
 ): Promise<Cloud> {
   const asked: Asked[] = []
   const server = createServer((request, response) => {
@@ -20,7 +21,7 @@ export async function startCloud(
       }
     })
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(wanted, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   return {

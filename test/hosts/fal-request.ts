@@ -18,6 +18,10 @@ export class FalRequest {
     return this.#made.id
   }
 
+  get hasBegun(): boolean {
+    return this.status !== 'IN_QUEUE'
+  }
+
   get isOver(): boolean {
     return this.status === 'COMPLETED'
   }

@@ -1,19 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
-import { describeSettings, type ModelDescription } from '@millrace/models/description'
 import { type Asked, type Cloud, jsonOf, Refusal, sendJson, startCloud } from './cloud.ts'
+import { type CloudHost, type CloudOptions, cloudModel, createCloudJobs } from './cloud-host.ts'
 import { type CloudInput, performWork } from './cloud-work.ts'
 import { FalRequest } from './fal-request.ts'
 
 /** fal's queue as its documentation has it, with one app, `acme/everything`, and all paths below it. */
-export async function openHost(options: FalOptions = {}): Promise<FalHost> {
-  const requests = new Map<string, FalRequest>()
+export async function openHost(options: CloudOptions = {}): Promise<FalHost> {
+  const requests = createCloudJobs<FalRequest>()
   const files = new Map<string, { bytes: Buffer; type: string }>()
-  const release = Promise.withResolvers<void>()
-  let away = false
-  let created = 0
-  let cancelled = 0
   const apps = [options.serves ?? 'acme/everything', 'workflows/acme/everything']
   const cloud: Cloud = await startCloud(route)
   const base = cloud.origin
@@ -28,13 +24,13 @@ export async function openHost(options: FalOptions = {}): Promise<FalHost> {
         detail: 'Cannot access application "acme/everything". Authentication is required',
       })
     }
-    if (away) throw new Refusal(503, 'upstream connect error', { 'content-type': 'text/plain' })
+    if (requests.isAway()) throw new Refusal(503, 'upstream connect error', { 'content-type': 'text/plain' })
     if (path === '/storage/upload/initiate') return initiate(asked, response)
     const [, app, id = '', verb = ''] = /^\/(.+?)\/requests\/([\w-]+)(\/.+)?$/.exec(path) ?? []
     if (app === undefined) return submit(asked, response)
     // The path below the app is no part of these.
     if (!apps.includes(app)) throw new Refusal(405, { detail: 'Method Not Allowed' })
-    const request = requests.get(id)
+    const request = requests.find(id)
     if (!request) throw new Refusal(404, { status: 'NOT_FOUND' })
     const logs = asked.query.get('logs') === '1'
     switch (`${method} ${verb}`) {
@@ -47,7 +43,7 @@ export async function openHost(options: FalOptions = {}): Promise<FalHost> {
         return request.answer(response)
       case 'PUT /cancel': {
         const { status, body } = request.cancel()
-        if (status < 300) cancelled += 1
+        if (status < 300) requests.noteCancel()
         return sendJson(response, status, body)
       }
       default:
@@ -71,17 +67,16 @@ export async function openHost(options: FalOptions = {}): Promise<FalHost> {
       input,
       at: `${options.urlsAt ?? base}/${app}`,
       webhook: asked.query.get('fal_webhook') ?? undefined,
-      ahead: [...requests.values()].filter(({ status }) => status === 'IN_QUEUE').length,
+      ahead: requests.all().filter(({ hasBegun }) => !hasBegun).length,
       keepFile(bytes) {
         const name = `${randomUUID()}.txt`
         files.set(name, { bytes, type: 'text/plain' })
         return `${base}/files/${name}`
       },
     })
-    requests.set(request.id, request)
-    created += 1
+    requests.add(request.id, request)
     void performWork(
-      request.job(release.promise, (url) => files.get(url.slice(`${base}/files/`.length))?.bytes),
+      request.job(requests.released, (url) => files.get(url.slice(`${base}/files/`.length))?.bytes),
     )
     if (input.do === 'cut') {
       response.destroy()
@@ -109,25 +104,14 @@ export async function openHost(options: FalOptions = {}): Promise<FalHost> {
   }
 
   return {
-    description: describe(base, options),
+    description: cloudModel({ kind: 'fal', key, model: 'acme/everything/deluxe', base_url: base }, options),
     // The queue shows no output before its end.
     cannot: ['stream'],
     url: base,
     asked: cloud.asked,
-    created: () => created,
-    begun: () => [...requests.values()].filter(({ status }) => status !== 'IN_QUEUE').length,
-    ended: () => [...requests.values()].filter(({ isOver }) => isOver).length,
-    cancelled: async () => cancelled,
-    release: () => release.resolve(),
-    goAway: () => {
-      away = true
-    },
-    comeBack: () => {
-      away = false
-    },
-    forget: () => requests.clear(),
+    ...requests.controls,
     end(status, body, headers) {
-      for (const request of requests.values()) request.end({ status, body, headers: headers ?? {} })
+      for (const request of requests.all()) request.end({ status, body, headers: headers ?? {} })
     },
     close: () => cloud.close(),
   }
@@ -151,54 +135,9 @@ function refuseAsTold(input: CloudInput): void {
   }
 }
 
-function describe(base: string, { model = {}, provider = {} }: FalOptions): ModelDescription {
-  return describeSettings('/models/fal-here.yaml', {
-    namespace: 'fal-here',
-    type: 'multimodal',
-    concurrency: 8,
-    input_schema: {
-      type: 'object',
-      properties: {
-        do: { type: 'string' },
-        text: { type: 'string' },
-        file: { type: 'string', format: 'uri' },
-      },
-    },
-    provider: { kind: 'fal', key, model: 'acme/everything/deluxe', base_url: base, ...provider },
-    ...model,
-  })
-}
-
-interface FalOptions {
-  /** In place of its own app. */
-  serves?: string
-  /** What it does with an input that does not say. */
-  does?: CloudInput
-  /** What it says that its own address is. */
-  urlsAt?: string
-  /** Of the description, beside what every one here says. */
-  model?: Record<string, unknown>
-  /** Of the settings in it. */
-  provider?: Record<string, unknown>
-}
-
-/** The fake, and what tests of every kind ask of a host. */
-export interface FalHost {
-  description: ModelDescription
+/** See `openHost`. */
+export interface FalHost extends CloudHost {
   cannot: readonly ['stream']
-  url: string
-  asked: Asked[]
-  created(): number
-  begun(): number
-  ended(): number
-  cancelled(): Promise<number>
-  release(): void
-  /** Its door answers 503 to everything until it comes back, and the queue works on. */
-  goAway(): void
-  comeBack(): void
-  /** Knows no request any more. */
-  forget(): void
   /** What is still at work ends with this answer in place of a result. */
   end(status: number, body: unknown, headers?: Record<string, string>): void
-  close(): Promise<void>
 }

@@ -1,8 +1,6 @@
-import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { buffer } from 'node:stream/consumers'
+import type { ServerResponse } from 'node:http'
 import { describeSettings, type ModelDescription } from '@millrace/models/description'
+import { type Asked as AskedRaw, startCloud } from './cloud.ts'
 import {
   type Asked,
   apiKey,
@@ -31,12 +29,8 @@ export async function openHost(surface: Surface = 'transcriptions', { port = 0 }
     dropped: 0,
     asked: [],
   }
-  const server = createServer((request, response) => {
-    void answer({ host, videos }, request, response).catch(() => response.destroy())
-  })
-  server.listen(port, '127.0.0.1')
-  await once(server, 'listening')
-  host.base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`
+  const server = await startCloud((asked, response) => answer({ host, videos }, asked, response), { port })
+  host.base = `${server.origin}/v1`
   return {
     url: host.base,
     asked: host.asked,
@@ -45,10 +39,7 @@ export async function openHost(surface: Surface = 'transcriptions', { port = 0 }
     created: () => host.created,
     cancelled: async () => host.dropped + videos.cancelled(),
     release: () => released.resolve(),
-    async close() {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
+    close: () => server.close(),
   }
 }
 
@@ -80,19 +71,14 @@ export function descriptionOf(surface: Surface, base: string, more: Traits = {})
   })
 }
 
-async function answer(
-  { host, videos }: Parts,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<unknown> {
-  const { pathname: path, searchParams: query } = new URL(request.url ?? '', 'http://host')
-  const method = request.method ?? ''
-  const fields = await fieldsOf(request)
+async function answer({ host, videos }: Parts, asked: AskedRaw, response: ServerResponse): Promise<unknown> {
+  const { method, path, query, headers } = asked
+  const fields = await fieldsOf(asked)
   host.asked.push({ method, path, ...fields })
   if (path.startsWith('/v1/picture')) {
     return response.writeHead(200, { 'content-type': 'image/png' }).end(picture)
   }
-  const sent = request.headers.authorization ?? 'nothing'
+  const sent = headers.authorization ?? 'nothing'
   if (sent !== `Bearer ${apiKey}`) {
     return refuse(response, 401, {
       message: `Incorrect API key provided: ${sent.replace('Bearer ', '')}.`,
@@ -107,9 +93,8 @@ async function answer(
   return performHere(exchange)
 }
 
-async function fieldsOf(request: IncomingMessage): Promise<HostFields> {
-  const body = await buffer(request)
-  const type = request.headers['content-type'] ?? ''
+async function fieldsOf({ headers, body }: AskedRaw): Promise<HostFields> {
+  const type = headers['content-type'] ?? ''
   if (type.startsWith('application/json')) return { values: JSON.parse(body.toString('utf8')), files: {} }
   if (!type.startsWith('multipart/')) return { values: {}, files: {} }
   const form = await new Response(new Uint8Array(body), { headers: { 'content-type': type } }).formData()

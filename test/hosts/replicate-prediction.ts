@@ -124,6 +124,10 @@ export class Prediction {
     else this.#followers.add(response)
   }
 
+  get hasBegun(): boolean {
+    return this.status !== 'starting'
+  }
+
   get isOver(): boolean {
     return this.status !== 'starting' && this.status !== 'processing'
   }

@@ -1,19 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
-import { describeSettings, type ModelDescription } from '@millrace/models/description'
 import { type Asked, type Cloud, jsonOf, Refusal, sendJson, startCloud } from './cloud.ts'
+import { type CloudHost, type CloudOptions, cloudModel, createCloudJobs } from './cloud-host.ts'
 import { type CloudInput, performWork } from './cloud-work.ts'
 import { createFiles, type Files } from './replicate-files.ts'
 import { Prediction } from './replicate-prediction.ts'
 
 /** Replicate's HTTP API as its documentation has it, with one official model, `acme/everything`, and its version. */
 export async function openHost(options: ReplicateOptions = {}): Promise<ReplicateHost> {
-  const predictions = new Map<string, Prediction>()
-  const release = Promise.withResolvers<void>()
-  let away = false
-  let created = 0
-  let cancelled = 0
+  const predictions = createCloudJobs<Prediction>()
   const cloud: Cloud = await startCloud(route)
   const base = `${cloud.origin}/v1`
   const files: Files = createFiles(base)
@@ -31,12 +27,12 @@ export async function openHost(options: ReplicateOptions = {}): Promise<Replicat
       response.writeHead(302, { location: `${options.redirects}${path}` }).end()
       return
     }
-    if (away) throw problem(503, 'Service Unavailable', 'Try again later')
+    if (predictions.isAway()) throw problem(503, 'Service Unavailable', 'Try again later')
     if (path.startsWith('/files')) return files.serve(asked, path, response)
     const [, id = '', verb] = /^\/predictions\/(\w+)(\/cancel)?$/.exec(path) ?? []
     if (asked.method === 'GET' && id && !verb) return sendJson(response, 200, found(id).shown())
     if (asked.method === 'POST' && verb) {
-      if (found(id).cancel()) cancelled += 1
+      if (found(id).cancel()) predictions.noteCancel()
       return sendJson(response, 200, found(id).shown())
     }
     if (asked.method === 'POST' && /\/predictions$/.test(path)) return create(asked, path, response)
@@ -44,7 +40,7 @@ export async function openHost(options: ReplicateOptions = {}): Promise<Replicat
   }
 
   function found(id: string): Prediction {
-    const prediction = predictions.get(id)
+    const prediction = predictions.find(id)
     if (!prediction) throw problem(404, 'Not found', 'The requested resource could not be found.')
     return prediction
   }
@@ -68,10 +64,8 @@ export async function openHost(options: ReplicateOptions = {}): Promise<Replicat
       events: body.webhook_events_filter as string[] | undefined,
       keepFile: (bytes) => files.keep(bytes, 'output.txt', 'text/plain').urls.download,
     })
-    predictions.set(id, prediction)
-    created += 1
-    const { promise: released } = release
-    void performWork(prediction.job(released, (url) => files.stored(url)))
+    predictions.add(id, prediction)
+    void performWork(prediction.job(predictions.released, (url) => files.stored(url)))
     if (input.do === 'cut') {
       response.destroy()
       return
@@ -94,28 +88,17 @@ export async function openHost(options: ReplicateOptions = {}): Promise<Replicat
   }
 
   return {
-    description: describe(base, options),
+    description: cloudModel({ kind: 'replicate', token, model: 'acme/everything', base_url: base }, options),
     cannot: [],
     retryAfterSeconds: 7,
     url: base,
     asked: cloud.asked,
-    created: () => created,
-    begun: () => [...predictions.values()].filter(({ status }) => status !== 'starting').length,
-    ended: () => [...predictions.values()].filter(({ isOver }) => isOver).length,
-    cancelled: async () => cancelled,
-    release: () => release.resolve(),
-    goAway: () => {
-      away = true
-    },
-    comeBack: () => {
-      away = false
-    },
-    forget: () => predictions.clear(),
+    ...predictions.controls,
     end(status, error) {
-      for (const prediction of predictions.values()) prediction.end(status, { error: error ?? null })
+      for (const prediction of predictions.all()) prediction.end(status, { error: error ?? null })
     },
     removeData() {
-      for (const prediction of predictions.values()) prediction.removeData()
+      for (const prediction of predictions.all()) prediction.removeData()
     },
     close: () => cloud.close(),
   }
@@ -184,61 +167,19 @@ function newId(): string {
   return [...randomBytes(26)].map((byte) => '0123456789abcdefghjkmnpqrstvwxyz'[byte % 32]).join('')
 }
 
-function describe(base: string, { model = {}, provider = {} }: ReplicateOptions): ModelDescription {
-  return describeSettings('/models/replicate-here.yaml', {
-    namespace: 'replicate-here',
-    type: 'multimodal',
-    concurrency: 8,
-    input_schema: {
-      type: 'object',
-      properties: {
-        do: { type: 'string' },
-        text: { type: 'string' },
-        file: { type: 'string', format: 'uri' },
-      },
-    },
-    provider: { kind: 'replicate', token, model: 'acme/everything', base_url: base, ...provider },
-    ...model,
-  })
-}
-
-interface ReplicateOptions {
+interface ReplicateOptions extends CloudOptions {
   /** Whether its model can stream. */
   streams?: boolean
-  /** In place of its own model: another one by its name, with a version of it or without. */
-  serves?: string
-  /** What it does with an input that does not say. */
-  does?: CloudInput
   /** Each GET is sent on to there. */
   redirects?: string
-  /** What it says that its own address is. */
-  urlsAt?: string
-  /** Of the description, beside what every one here says. */
-  model?: Record<string, unknown>
-  /** Of the settings in it. */
-  provider?: Record<string, unknown>
 }
 
-/** The fake, and what tests of every kind ask of a host. */
-export interface ReplicateHost {
-  description: ModelDescription
+/** See `openHost`. */
+export interface ReplicateHost extends CloudHost {
   cannot: readonly never[]
   retryAfterSeconds: number
-  url: string
-  asked: Asked[]
-  created(): number
-  begun(): number
-  ended(): number
-  cancelled(): Promise<number>
-  release(): void
-  /** Answers 503 to everything until it comes back, and works on. */
-  goAway(): void
-  comeBack(): void
-  /** Knows no prediction any more. */
-  forget(): void
   /** What is still at work ends like this. */
   end(status: 'failed' | 'canceled' | 'aborted', error?: string): void
   /** Inputs, outputs and logs are removed, as an hour after a prediction has ended. */
   removeData(): void
-  close(): Promise<void>
 }

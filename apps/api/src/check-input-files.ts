@@ -1,11 +1,11 @@
 import { buffer } from 'node:stream/consumers'
+import { parseDataUrl } from '@millrace/media/data-url'
+import { headBytes, typeOfBytes } from '@millrace/media/type-of-bytes'
 import type { ModelDescription } from '@millrace/models/description'
 import type { FileField } from '@millrace/models/file-fields'
 import { tooManyFiles } from '@millrace/models/file-limits'
-import { parseDataUrl } from '@millrace/storage/data-url'
 import { brokenFileLimit, limitsFiles } from '@millrace/storage/file-limits'
 import { findFile } from '@millrace/storage/files'
-import { headBytes, typeOfBytes } from '@millrace/storage/type-of-bytes'
 import { ApiError } from './api-error.ts'
 import type { Context } from './context.ts'
 

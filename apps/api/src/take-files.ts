@@ -1,9 +1,10 @@
 import { fileMarker } from '@millrace/contract/file-marker'
 import type { PredictionFile } from '@millrace/database/tables'
+import { isDataUrl, parseDataUrl } from '@millrace/media/data-url'
+import { extensionOf } from '@millrace/media/file-types'
 import type { ModelDescription } from '@millrace/models/description'
 import { type FileField, fileFields, replaceFiles } from '@millrace/models/file-fields'
 import { TooLargeError } from '@millrace/outbound/byte-limit'
-import { parseDataUrl } from '@millrace/storage/data-url'
 import { copyFile, findFile, keepFile, type StoredFile, saveFile } from '@millrace/storage/files'
 import { ApiError } from './api-error.ts'
 import { checkInputFiles } from './check-input-files.ts'
@@ -87,7 +88,7 @@ async function storeDataUrl(
     accountId,
     predictionId,
     purpose: 'input',
-    name: `input.${/\/([a-z0-9]+)/.exec(data.contentType)?.[1] ?? 'bin'}`,
+    name: `input${extensionOf(data.contentType) || '.bin'}`,
     contentType: data.contentType,
     source: data.bytes,
     maxBytes: config.MAX_FILE_BYTES,
@@ -116,8 +117,6 @@ async function ownFile(
     expiresAt: until,
   })
 }
-
-const isDataUrl = (url: string): boolean => /^data:/i.test(url)
 
 const urlOver = 'The time of this file URL is over; get the prediction or the file again for a new one'
 const fileGone = 'The file was deleted or has expired'

@@ -1,12 +1,13 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { extname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { parseDataUrl } from '@millrace/media/data-url'
+import { extensionOf } from '@millrace/media/file-types'
 import type { ModelDescription } from '@millrace/models/description'
 import { fileFields, replaceFiles, takesFiles } from '@millrace/models/file-fields'
 import { fetchFile } from '@millrace/outbound/fetch-file'
 import type { Guard } from '@millrace/outbound/guard'
 import type { Provider } from '@millrace/providers/provider'
-import { parseDataUrl } from '@millrace/storage/data-url'
 
 /**
  * The input that somebody typed as `field=value`: the model's schema says what of it is a number or a list. `@path`
@@ -70,7 +71,8 @@ async function bring(
   const folder = join(workDir, 'input')
   await mkdir(folder, { recursive: true })
   const data = parseDataUrl(url)
-  const path = join(folder, `${index}${data ? '' : extname(URL.parse(url)?.pathname ?? '')}`)
+  const extension = data ? extensionOf(data.contentType) : extname(URL.parse(url)?.pathname ?? '')
+  const path = join(folder, `${index}${extension}`)
   if (data) await writeFile(path, data.bytes)
   else await fetchFile(guard, url, { maxBytes: maxFileBytes, timeoutMs: 120_000, signal }, path)
   return path

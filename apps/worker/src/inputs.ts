@@ -4,12 +4,13 @@ import { extname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { markedFile } from '@millrace/contract/file-marker'
 import type { Claim } from '@millrace/lifecycle/claim'
+import { isDataUrl, parseDataUrl } from '@millrace/media/data-url'
+import { extensionOf } from '@millrace/media/file-types'
+import { headBytes, typeOfBytes } from '@millrace/media/type-of-bytes'
 import { fileFields, replaceFiles } from '@millrace/models/file-fields'
 import { FetchFileError, fetchFile } from '@millrace/outbound/fetch-file'
-import { parseDataUrl } from '@millrace/storage/data-url'
 import { brokenFileLimit, limitsFiles } from '@millrace/storage/file-limits'
 import { findFile } from '@millrace/storage/files'
-import { headBytes, typeOfBytes } from '@millrace/storage/type-of-bytes'
 import { checkInput, withSecrets } from './input-values.ts'
 import { outlast } from './outlast.ts'
 import type { ServedModel, Worker } from './worker.ts'
@@ -78,7 +79,7 @@ async function bring(worker: Worker, request: InputRequest, url: string, place: 
   const signed = worker.fileUrls.ours(url)
   if (signed !== undefined) return copyStored(worker, request, { id: signed }, place)
 
-  if (/^data:/i.test(url)) return writeDataUrl(url, place)
+  if (isDataUrl(url)) return writeDataUrl(url, place)
   return download(worker, request, url, place)
 }
 
@@ -106,8 +107,7 @@ async function copyStored(
 async function writeDataUrl(url: string, place: Place): Promise<Brought> {
   const data = parseDataUrl(url)
   if (!data) throw new InputError(`input.${place.field}: The data URL cannot be read`)
-  const subtype = /^[a-z]+\/([a-z0-9]+)/.exec(data.contentType)?.[1]
-  const path = pathFor(place, subtype === undefined ? '' : `.${subtype}`)
+  const path = pathFor(place, extensionOf(data.contentType))
   await writeFile(path, data.bytes)
   return { path, contentType: data.contentType }
 }

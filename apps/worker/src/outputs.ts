@@ -4,12 +4,12 @@ import { databaseNow } from '@millrace/database/clock'
 import { newId } from '@millrace/database/ids'
 import { sanitise } from '@millrace/database/sanitise'
 import type { PredictionFile } from '@millrace/database/tables'
+import { anyBytes, typeOfName } from '@millrace/media/file-types'
 import type { FileValue } from '@millrace/models/define-model'
 import type { ModelType } from '@millrace/models/model-types'
 import { TooLargeError } from '@millrace/outbound/byte-limit'
 import { saveFile } from '@millrace/storage/files'
 import type { FileStore } from '@millrace/storage/store'
-import { contentTypeOf } from './content-type.ts'
 import { isLost } from './lease.ts'
 import { outlast } from './outlast.ts'
 import type { Run } from './run.ts'
@@ -55,7 +55,7 @@ export class StorageError extends Error {}
 async function withMarkers(value: unknown, keep: (file: OutputFile) => Promise<string>): Promise<unknown> {
   if (isFile(value)) {
     const { $file, name, contentType } = value
-    return keep({ source: $file, name, contentType: contentType ?? contentTypeOf(name) })
+    return keep({ source: $file, name, contentType: contentType ?? typeByName(name) })
   }
   // One after the other, so that the files are listed in the order of the output.
   if (Array.isArray(value)) {
@@ -67,6 +67,12 @@ async function withMarkers(value: unknown, keep: (file: OutputFile) => Promise<s
   const entries: [string, unknown][] = []
   for (const [key, item] of Object.entries(value)) entries.push([key, await withMarkers(item, keep)])
   return Object.fromEntries(entries)
+}
+
+/** For files whose model did not say. Browsers take text for Latin-1 unless they are told. */
+function typeByName(name: string): string {
+  const type = typeOfName(name) ?? anyBytes
+  return type.startsWith('text/') ? `${type}; charset=utf-8` : type
 }
 
 async function saveOutput(

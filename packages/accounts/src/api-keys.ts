@@ -1,8 +1,8 @@
 import type { Connection, Database } from '@millrace/database/connect'
 import { newId } from '@millrace/database/ids'
-import type { Retention } from '@millrace/database/tables'
 import { digest, newApiKey } from '@millrace/keys/api-key'
 import { deriveKey } from '@millrace/keys/derive'
+import { type Standing, standingOf } from './standing.ts'
 
 /** The keys that accounts need, derived once from the master key, and from the one before it during a rotation. */
 export function createKeyRing(masterKey: string, previousMasterKey?: string): KeyRing {
@@ -46,9 +46,7 @@ export async function storeKey(
 export async function findCaller(db: Database, keyDigests: Buffer[]): Promise<Caller | undefined> {
   const { rows } = await db.pool.query<Caller>({
     name: 'find-caller',
-    text: `select k.account_id as "accountId", k.id as "keyId", k.admin, a.suspended_at is not null as suspended,
-                  json_strip_nulls(json_build_object('files_days', a.retention_files_days,
-                                                     'data_days', a.retention_data_days)) as retention
+    text: `select k.account_id as "accountId", k.id as "keyId", k.admin, ${standingOf('a')}
            from api_keys k join accounts a on a.id = k.account_id
            where k.digest = any($1::bytea[]) and k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp())`,
     values: [keyDigests],
@@ -90,13 +88,10 @@ export interface NewKey {
 }
 
 /** Who is calling. */
-export interface Caller {
+export interface Caller extends Standing {
   accountId: string
   keyId: string
   admin: boolean
-  suspended: boolean
-  /** What the account's files and values are kept for at most. */
-  retention: Retention
 }
 
 export interface KeyRow {

@@ -21,12 +21,23 @@ export async function takeBatches(
   return rows
 }
 
-/** Holds on to a batch, and answers it as it stands; undefined when it is somebody else's by now. */
+/**
+ * Holds on to a batch, and answers it as it stands; undefined when it is somebody else's by now. Who looks after a batch
+ * asks several times a second: it is written only when a third of the lease is over.
+ */
 export async function renewBatch(db: Database, { id, worker }: HeldBatch): Promise<HeldBatch | undefined> {
   const { rows } = await db.pool.query<HeldBatch>({
     name: 'renew-batch',
-    text: `update batches set lease_until = clock_timestamp() + make_interval(secs => $3)
-           where id = $1 and worker = $2 and ended_at is null returning *, expires_at < clock_timestamp() as late`,
+    text: `
+      with renewed as (
+        update batches set lease_until = clock_timestamp() + make_interval(secs => $3)
+        where id = $1 and worker = $2 and ended_at is null and lease_until < ${renewedUntil} returning *
+      ), held as (
+        select * from renewed union all
+        -- Not what is being renewed: it may turn out to be somebody else's.
+        select * from batches where id = $1 and worker = $2 and ended_at is null and lease_until >= ${renewedUntil}
+      )
+      select *, expires_at < clock_timestamp() as late from held`,
     values: [id, worker, leaseSeconds],
   })
   return rows[0]
@@ -57,6 +68,9 @@ export async function leaveBatch(db: Database, { id, worker }: HeldBatch): Promi
 export const now = sql<Date>`clock_timestamp()`
 
 const leaseSeconds = 15
+
+/** A lease that ends before this moment has a third of its time behind it. The same moment in a whole statement. */
+const renewedUntil = 'statement_timestamp() + make_interval(secs => $3) * 2 / 3'
 
 type Change = UpdateObject<Tables, 'batches', 'batches'>
 

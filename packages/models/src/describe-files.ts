@@ -59,9 +59,9 @@ class DescribingChild {
         finish({
           file,
           died: true,
-          faults: [{ reason: `Importing the file takes more than ${PATIENCE_MS / 1000} s` }],
+          faults: [{ reason: `Importing the file takes more than ${patienceMs / 1000} s` }],
         })
-      const timer = setTimeout(stalled, PATIENCE_MS)
+      const timer = setTimeout(stalled, patienceMs)
       child.on('message', hear).on('exit', died).on('error', died)
       child.send({ file, source }, () => undefined)
     })
@@ -92,7 +92,7 @@ class DescribingChild {
 }
 
 /** Longer than any honest import on a busy machine; loading weights belongs in `setup`. */
-const PATIENCE_MS = 15_000
+const patienceMs = 15_000
 
 const program = fileURLToPath(new URL('./describe.ts', import.meta.url))
 

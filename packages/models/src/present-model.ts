@@ -69,7 +69,7 @@ const house = {
 /** The schemas that `?fields=` may ask for. */
 export type SchemaName = 'input_schema' | 'output_schema'
 
-/** The wire shape of a model (native-api §6). */
+/** A model on the wire. */
 export interface PresentedModel {
   name: string
   namespace: string

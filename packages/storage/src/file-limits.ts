@@ -1,4 +1,4 @@
-import { plainType } from './type-of-bytes.ts'
+import { usualType } from '@millrace/media/file-types'
 
 /** What a file of so many bytes and of that type, by what its bytes say, breaks; undefined when the model takes it. */
 export function brokenFileLimit(
@@ -20,7 +20,7 @@ export function limitsFiles({ maxBytes, contentTypes }: FileLimits): boolean {
 }
 
 function matches(wanted: string, type: string): boolean {
-  return wanted.endsWith('/*') ? type.startsWith(wanted.slice(0, -1)) : plainType(wanted) === plainType(type)
+  return wanted.endsWith('/*') ? type.startsWith(wanted.slice(0, -1)) : usualType(wanted) === usualType(type)
 }
 
 /** What a model says of each file of its inputs. A type may be `image/*`. */

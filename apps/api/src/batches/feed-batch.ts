@@ -1,3 +1,4 @@
+import { readStanding } from '@millrace/accounts/standing'
 import {
   type LineEnd,
   linesEnded,
@@ -16,11 +17,10 @@ import { ApiError, errorEnvelope } from '../api-error.ts'
 import { checkShape } from '../check-shape.ts'
 import type { Context } from '../context.ts'
 import { draftPrediction } from '../draft-prediction.ts'
-import { accountOf } from './account-of.ts'
 import { checkLine } from './check-line.ts'
 import { type FileLine, readLines } from './read-lines.ts'
 
-/** Takes up to `count` lines more and creates their predictions. */
+/** Takes up to `count` lines more, as far as they fit into memory together, and creates their predictions. */
 export async function feedBatch(context: Context, batch: HeldBatch, count: number): Promise<void> {
   const { lines, texts, readTo } = await nextLines(context, batch, count)
   if (lines.length === 0) return
@@ -32,10 +32,13 @@ export async function feedBatch(context: Context, batch: HeldBatch, count: numbe
   )
 }
 
-/** Creates the predictions of lines that were taken: again, with the same ids, where a process was killed meanwhile. */
+/**
+ * Creates the predictions of lines that were taken, as far as they fit into memory together: again, with the same ids,
+ * where a process was killed meanwhile.
+ */
 export async function acceptTaken(context: Context, batch: HeldBatch, taken: OpenLine[]): Promise<void> {
   const lines = await Promise.all(
-    taken.map(async (line) => ({ ...line, text: await textAt(context, batch, line) })),
+    fitting(taken).map(async (line) => ({ ...line, text: await textAt(context, batch, line) })),
   )
   await acceptLines(context, batch, lines)
 }
@@ -80,12 +83,22 @@ async function nextLines({ store, config, db }: Context, batch: HeldBatch, count
       next.lines.push({ line, custom_id, at, bytes, prediction_id: newId() })
       next.texts.push(text)
       next.readTo = at + bytes + 1
-      if (next.lines.length === count) break
+      if (next.lines.length === count || next.readTo - batch.read_bytes >= linesBytes) break
     }
   } finally {
     source.destroy()
   }
   return next
+}
+
+/** The first ones, up to the one that fills the memory for them; one in any case. */
+function fitting<Line extends NewLine>(lines: Line[]): Line[] {
+  let bytes = 0
+  const full = lines.findIndex((line) => {
+    bytes += line.bytes
+    return bytes >= linesBytes
+  })
+  return full === -1 ? lines : lines.slice(0, full + 1)
 }
 
 async function textAt(
@@ -104,7 +117,7 @@ async function acceptLines(
   batch: HeldBatch,
   lines: (NewLine & { text: string | undefined })[],
 ): Promise<void> {
-  const owner = { accountId: batch.account_id, ...(await accountOf(context, batch)) }
+  const owner = { accountId: batch.account_id, ...(await readStanding(context.db, batch.account_id)) }
   const running: number[] = []
   const ends: LineEnd[] = []
   await Promise.all(
@@ -155,6 +168,9 @@ async function perform(
   const draft = await draftPrediction(context, owner, request, { id })
   await context.acceptance.add(draft)
 }
+
+/** Of lines that are worked on together; in memory they are several times as large, as text, as JSON and as rows. */
+const linesBytes = 8 * 1024 * 1024
 
 interface Next {
   lines: NewLine[]

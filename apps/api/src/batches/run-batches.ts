@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { readStanding } from '@millrace/accounts/standing'
 import { linesEnded, type OpenLine, openLines } from '@millrace/batches/batch-lines'
 import {
   changeBatch,
@@ -13,7 +14,6 @@ import { isTerminal, type Status } from '@millrace/contract/statuses'
 import { isPassing } from '@millrace/database/faults'
 import { requestCancel } from '@millrace/lifecycle/cancel'
 import type { Context } from '../context.ts'
-import { accountOf } from './account-of.ts'
 import { acceptTaken, endRest, feedBatch, notRun } from './feed-batch.ts'
 import { validateBatch } from './validate-batch.ts'
 import { writeResults } from './write-results.ts'
@@ -159,7 +159,7 @@ async function finish(context: Context, batch: HeldBatch): Promise<boolean> {
 
 /** Nothing more is run for an account that may not ask for it. */
 async function isSuspended(context: Context, batch: HeldBatch): Promise<boolean> {
-  const { suspended } = await accountOf(context, batch)
+  const { suspended } = await readStanding(context.db, batch.account_id)
   if (suspended) {
     const change = { status: 'cancelling' as const, cancelling_at: now }
     await changeBatch(context.db, batch, change, ['in_progress'])

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { readStanding } from '@millrace/accounts/standing'
 import { endedLines, type Line } from '@millrace/batches/batch-lines'
 import { changeBatch, type HeldBatch, now } from '@millrace/batches/hold-batches'
 import { databaseNow } from '@millrace/database/clock'
@@ -7,7 +8,6 @@ import { findPredictions } from '@millrace/lifecycle/find'
 import { present } from '@millrace/lifecycle/present'
 import { saveFile } from '@millrace/storage/files'
 import type { Context } from '../context.ts'
-import { accountOf } from './account-of.ts'
 
 /**
  * Writes the answers of a batch into its files, those of requests that succeeded and of the others apart, in the order
@@ -38,7 +38,7 @@ async function write(
   state: 'completed' | 'failed',
 ): Promise<void> {
   const { config, db, store } = context
-  const { retention } = await accountOf(context, batch)
+  const { retention } = await readStanding(context.db, batch.account_id)
   const stated = [retention.files_days, retention.data_days].filter((days) => days !== undefined)
   const days = Math.min(config.RETENTION_FILES_DAYS, ...stated)
   const name = `${toTypeId('batch', batch.id)}_${state === 'completed' ? 'output' : 'error'}.jsonl`
@@ -59,13 +59,22 @@ async function* answers(
   batch: HeldBatch,
   state: 'completed' | 'failed',
 ): AsyncGenerator<string> {
-  for (let last = -1; ; ) {
-    const lines = await endedLines(context.db, batch.id, state, last, atOnce)
+  for (let last = -1, count = fewest; ; ) {
+    const lines = await endedLines(context.db, batch.id, state, last, count)
     const end = lines.at(-1)
     if (!end) return
     last = end.line
-    yield* await answersOf(context, batch, lines)
+    const texts = await answersOf(context, batch, lines)
+    yield* texts
+    count = nextCount(texts, count)
   }
+}
+
+/** Neighbours are alike: as many as would have filled the memory for them, but at most twice as many as before. */
+function nextCount(texts: string[], count: number): number {
+  const length = texts.reduce((sum, text) => sum + text.length, 0)
+  const fit = Math.floor((textsLength * texts.length) / length)
+  return Math.min(Math.max(fit, 1), 2 * count, most)
 }
 
 async function answersOf(context: Context, batch: HeldBatch, lines: Line[]): Promise<string[]> {
@@ -94,4 +103,7 @@ function answerOf({ answer, prediction_id }: Line, prediction: ReturnType<typeof
   }
 }
 
-const atOnce = 200
+/** Of answers that are in memory together. An answer may have megabytes. */
+const textsLength = 4 * 1024 * 1024
+const fewest = 8
+const most = 200

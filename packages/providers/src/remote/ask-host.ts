@@ -233,5 +233,3 @@ interface AskHostOptions {
   timeoutMs?: number
   maxAnswerBytes?: number
 }
-
-export { textIn } from './host-words.ts'

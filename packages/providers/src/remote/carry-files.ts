@@ -1,9 +1,11 @@
 import { openAsBlob } from 'node:fs'
 import { basename } from 'node:path'
+import { isDataUrl, parseDataUrl } from '@millrace/media/data-url'
+import { anyBytes, typeOfName } from '@millrace/media/file-types'
 import { fileFields, replaceFiles } from '@millrace/models/file-fields'
 import type { JsonSchema } from '@millrace/models/schema'
-import { Unavailable } from './faults.ts'
-import { addressOf, contentTypeOf } from './rehost.ts'
+import { Failed, Unavailable } from './faults.ts'
+import { addressOf } from './rehost.ts'
 
 /**
  * The input as a cloud takes it, which can fetch nothing from here: URLs stay, small files travel inside as data URLs,
@@ -25,13 +27,14 @@ export async function carryFiles(
 
 async function fileOf(value: string): Promise<CarriedFile | undefined> {
   if (/^https?:/i.test(value)) return undefined
-  if (!/^data:/i.test(value)) {
-    return { bytes: await openAsBlob(value, { type: contentTypeOf(value) }), name: basename(value) }
+  if (!isDataUrl(value)) {
+    return { bytes: await openAsBlob(value, { type: typeOfName(value) ?? anyBytes }), name: basename(value) }
   }
-  // Text in a data URL may be shorter than its spelling, and never longer.
-  return value.length > inlineBytes
-    ? { bytes: await fetch(value).then((response) => response.blob()), name: 'file' }
-    : undefined
+  // What a data URL holds may be shorter than its spelling, and never longer.
+  if (value.length <= inlineBytes) return undefined
+  const data = parseDataUrl(value)
+  if (!data) throw new Failed('A data URL of the input cannot be read.')
+  return { bytes: new Blob([new Uint8Array(data.bytes)], { type: data.contentType }), name: 'file' }
 }
 
 /** An upload that may have happened costs nothing, unlike a job. */

@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { leavesJob } from '../provider.ts'
-import { type Answer, createAskHost, type Question, retryAfter, textIn } from './ask-host.ts'
+import { type Answer, createAskHost, type Question, retryAfter } from './ask-host.ts'
 import { isOver, type Snapshot, snapshotIn } from './cog-snapshot.ts'
 import type { Told } from './cog-told.ts'
 import { Failed, Unavailable } from './faults.ts'
+import { textIn } from './host-words.ts'
 import { isRecord } from './is-record.ts'
 import type { Call } from './open-remote.ts'
 

@@ -1,9 +1,10 @@
 import { takesFiles } from '@millrace/models/file-fields'
 import { isFileValue, OutputParts } from '../output-parts.ts'
-import { textIn } from './ask-host.ts'
 import { CancelledThere, isOver, type Snapshot } from './cog-snapshot.ts'
 import { Failed, Unavailable } from './faults.ts'
+import { textIn } from './host-words.ts'
 import { isRecord } from './is-record.ts'
+import { percentIn } from './job-log.ts'
 import type { Call } from './open-remote.ts'
 
 /**
@@ -34,8 +35,8 @@ export function createTold({ description, emit, rehost, measured }: Call<'cog'>)
     logged += text.length
     if (text === '') return
     emit({ kind: 'log', text })
-    const percent = [...text.matchAll(/(\d{1,3})%\|/g)].at(-1)?.[1]
-    if (percent !== undefined && begun) emit({ kind: 'progress', percent: Number(percent) })
+    const percent = percentIn(text)
+    if (percent !== undefined && begun) emit({ kind: 'progress', percent })
   }
 
   function logs(all: unknown): void {

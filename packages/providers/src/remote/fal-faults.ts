@@ -1,6 +1,7 @@
 import type { Unavailability } from '../provider.ts'
-import { type Answer, faultOf, textIn } from './ask-host.ts'
+import { type Answer, faultOf } from './ask-host.ts'
 import { Failed, JobOver, Unavailable } from './faults.ts'
+import { textIn } from './host-words.ts'
 import { recordOf } from './read-answer.ts'
 
 /** Why fal took no request: an answer to a submit with a status of 400, 404, 422 or 429. */

@@ -5,7 +5,7 @@ import { driveJob, type JobHost, mayReach } from './drive-job.ts'
 import { faultOfResult, faultOfSubmit, unknownRequest } from './fal-faults.ts'
 import { Failed } from './faults.ts'
 import type { AnyCall, Call, Kind } from './open-remote.ts'
-import { garbled, passing, recordOf } from './read-answer.ts'
+import { garbled, isId, passing, recordOf } from './read-answer.ts'
 import { serverEvents } from './server-events.ts'
 import { shapeOutput } from './shape-output.ts'
 import { createTeller } from './teller.ts'
@@ -84,12 +84,13 @@ function falHost(call: Call<'fal'>): JobHost<Ref, { output: unknown }> {
       if (answer.status === 404) throw unknownRequest(ref.request, seen)
       const { status, logs, metrics } = recordOf(answer.body)
       if (typeof status !== 'string') throw passing(answer, 'fal')
-      if (status !== 'IN_PROGRESS' && status !== 'COMPLETED') return afterwards(undefined)
+      seen = true
+      if (status !== 'IN_PROGRESS' && status !== 'COMPLETED') return undefined
       teller.begin()
       teller.log(linesOf(logs))
       const { inference_time: seconds } = recordOf(metrics)
       if (typeof seconds === 'number' && seconds >= 0) call.measured(seconds)
-      return afterwards(status === 'COMPLETED' ? await result(ref) : undefined)
+      return status === 'COMPLETED' ? result(ref) : undefined
     },
 
     async cancel(ref) {
@@ -100,11 +101,6 @@ function falHost(call: Call<'fal'>): JobHost<Ref, { output: unknown }> {
     listen(ref, bell, signal) {
       if (!called) void followStatus(call, own(ref, '/status/stream?logs=1'), bell, signal)
     },
-  }
-
-  function afterwards<T>(value: T): T {
-    seen = true
-    return value
   }
 }
 
@@ -137,10 +133,6 @@ function linesOf(logs: unknown): string {
     .filter((line) => typeof line === 'string')
     .map((line) => `${line.replace(/\n$/, '')}\n`)
     .join('')
-}
-
-function isId(value: unknown): value is string {
-  return typeof value === 'string' && /^[\w-]{1,128}$/.test(value)
 }
 
 /** Statuses that may be how the work ended, and not what fal's own door says of us. */

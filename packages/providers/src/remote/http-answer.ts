@@ -3,6 +3,7 @@ import { fillTemplate, type Scope } from '@millrace/models/template'
 import type { RunEvent } from '../provider.ts'
 import { Failed } from './faults.ts'
 import { isPolicy, textIn } from './host-words.ts'
+import { createLogNews } from './job-log.ts'
 
 /** How far a job is, by an answer of its host. */
 export function stateOf(reading: JobReading, scope: Scope): State {
@@ -52,17 +53,19 @@ function failedWith(said: unknown): Failed {
 }
 
 /** Tells what answers say beside the output. Hosts repeat the whole log each time: only what is new is told. */
-export function createTeller(reading: Reading, emit: (event: RunEvent) => void): (scope: Scope) => void {
-  let told = ''
+export function createAnswerTeller(
+  reading: Reading,
+  emit: (event: RunEvent) => void,
+): (scope: Scope) => void {
+  const newsOf = createLogNews()
   return (scope) => {
     const progress = reading.progress === undefined ? undefined : fillTemplate(reading.progress, scope)
     const at = Number.parseFloat(firstOf(progress))
     if (Number.isFinite(at)) emit({ kind: 'progress', percent: (at / reading.progress_of) * 100 })
     const logs = logOf(reading.logs === undefined ? undefined : fillTemplate(reading.logs, scope))
-    const news = logs.startsWith(told) ? logs.slice(told.length) : logs
-    if (news === '') return
-    told = logs
-    emit({ kind: 'log', text: news })
+    // An answer that says nothing of logs does not say that there are none.
+    const news = logs === '' ? '' : newsOf(logs)
+    if (news !== '') emit({ kind: 'log', text: news })
   }
 }
 

@@ -2,7 +2,7 @@ import { fillTemplate, type Scope } from '@millrace/models/template'
 import { type Job, leavesJob } from '../provider.ts'
 import { retryAfter } from './ask-host.ts'
 import { Unavailable } from './faults.ts'
-import { createTeller, failureOf, type JobReading, type State, stateOf } from './http-answer.ts'
+import { createAnswerTeller, failureOf, type JobReading, type State, stateOf } from './http-answer.ts'
 import { createInbox, type Inbox } from './http-inbox.ts'
 import { jobUrl, questionOf } from './http-request.ts'
 import type { Call } from './open-remote.ts'
@@ -94,7 +94,7 @@ async function outcomeOf(call: Call<'http'>, scope: Scope, { inbox, isTaken }: F
 
 /** Reads one answer after the other, and tells what each says of the run. Throws the failure of the job. */
 function createReading({ emit }: Call<'http'>, reading: JobReading, scope: Scope, begin: () => void) {
-  const tell = createTeller(reading, emit)
+  const tell = createAnswerTeller(reading, emit)
   return (body: unknown): State => {
     const at = { ...scope, body }
     const state = stateOf(reading, at)

@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises'
+import { isDataUrl, parseDataUrl } from '@millrace/media/data-url'
 import { fileFields, replaceFiles } from '@millrace/models/file-fields'
 import type { JsonSchema } from '@millrace/models/schema'
 import { fillTemplate, fillUrl, type Scope } from '@millrace/models/template'
@@ -74,19 +76,16 @@ export async function passedInput(
   const replacements: { path: (string | number)[]; value: string }[] = []
   for (const { path, url } of files) {
     const here = settings.files !== 'url' && /^https?:/i.test(url) ? await rehost.inputFile(url) : url
-    const address = await addressOf(here)
-    const value = settings.files === 'base64' ? base64In(address) : address
-    replacements.push({ path, value })
+    replacements.push({ path, value: await (settings.files === 'base64' ? base64Of : addressOf)(here) })
   }
   return replaceFiles(input, replacements)
 }
 
-/** The bytes of a data URL, which may as well be written in percent-encoding. */
-function base64In(dataUrl: string): string {
-  const comma = dataUrl.indexOf(',')
-  const rest = dataUrl.slice(comma + 1)
-  if (/;\s*base64$/i.test(dataUrl.slice(0, comma))) return rest
-  return Buffer.from(decodeURIComponent(rest)).toString('base64')
+/** A host that takes base64 gets the alphabet and the padding that every decoder knows. */
+async function base64Of(value: string): Promise<string> {
+  const bytes = isDataUrl(value) ? parseDataUrl(value)?.bytes : await readFile(value)
+  if (!bytes) throw new Failed('A data URL of the input cannot be read.')
+  return bytes.toString('base64')
 }
 
 const streamTypes = 'text/event-stream, application/x-ndjson, application/json'

@@ -1,12 +1,12 @@
 import { fillTemplate, type Scope } from '@millrace/models/template'
-import { createParser } from 'eventsource-parser'
 import { lines } from '../lines.ts'
 import { tooLarge } from '../output-json.ts'
 import { OutputParts } from '../output-parts.ts'
 import type { Opened } from './ask-host.ts'
 import { Failed } from './faults.ts'
-import { createTeller, failureOf } from './http-answer.ts'
+import { createAnswerTeller, failureOf } from './http-answer.ts'
 import type { Call } from './open-remote.ts'
+import { hasEvents, serverEvents } from './server-events.ts'
 
 /** Whether an answer comes in events or lines. */
 export function isStream({ headers }: Opened): boolean {
@@ -30,7 +30,7 @@ export async function readStream(
     const failure = failureOf(response, at)
     if (failure) throw failure
     // Each event tells only what is new.
-    createTeller(response, (event) =>
+    createAnswerTeller(response, (event) =>
       emit(event.kind === 'log' ? { ...event, text: line(event.text) } : event),
     )(at)
     const delta = response.stream ? fillTemplate(response.stream.delta, at) : undefined
@@ -50,33 +50,20 @@ function line(text: string): string {
 }
 
 async function* eventsOf(answer: Opened): AsyncGenerator<unknown, void> {
-  if (!/^text\/event-stream/i.test(answer.headers['content-type'] ?? '')) {
+  if (!hasEvents(answer)) {
     for await (const { text, whole } of lines(answer.chunks(), longest)) {
-      if (!whole) throw tooLong()
+      if (!whole) throw new Failed("A line of the host's answer is too long.", 'INVALID_OUTPUT')
       yield* read(text)
     }
     return
   }
-  const said: string[] = []
-  const parser = createParser({
-    onEvent: ({ data }) => said.push(data),
-    onError(error) {
-      if (error.type === 'max-buffer-size-exceeded') throw tooLong()
-    },
-    maxBufferSize: longest,
-  })
-  const decoder = new TextDecoder()
-  for await (const chunk of answer.chunks()) {
-    parser.feed(decoder.decode(chunk, { stream: true }))
-    for (const data of said.splice(0)) yield* read(data)
-  }
-  // A host that closes without the empty line after its last event.
-  parser.feed('\n\n')
-  for (const data of said) yield* read(data)
+  for await (const { data } of serverEvents(closed(answer.chunks()))) yield* read(data)
 }
 
-function tooLong(): Failed {
-  return new Failed("A line of the host's answer is too long.", 'INVALID_OUTPUT')
+/** Some hosts leave out the empty line after their last event. */
+async function* closed(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+  yield* bytes
+  yield Buffer.from('\n\n')
 }
 
 function* read(data: string): Generator<unknown, void> {

@@ -1,12 +1,12 @@
+import { extensionOf } from '@millrace/media/file-types'
 import { fileFields, replaceFiles } from '@millrace/models/file-fields'
 import type { Scope } from '@millrace/models/template'
 import { Unavailable } from './faults.ts'
-import { createTeller, failureOf, outputOf } from './http-answer.ts'
+import { createAnswerTeller, failureOf, outputOf } from './http-answer.ts'
 import { performJob } from './http-job.ts'
 import { passedInput, questionOf } from './http-request.ts'
 import { isStream, readStream } from './http-stream.ts'
 import type { Call, Kind } from './open-remote.ts'
-import { extensionFor } from './rehost.ts'
 
 /**
  * Any JSON endpoint. Its description maps the request and the answer by templates; where it says nothing, the input is
@@ -47,11 +47,11 @@ async function askOnce(call: Call<'http'>, scope: Scope): Promise<unknown> {
   const type = headers['content-type']?.split(';')[0] ?? ''
   const at = {
     ...scope,
-    body: body === undefined ? await rehost.save(bytes, `output${extensionFor(type)}`, type) : body,
+    body: body === undefined ? await rehost.save(bytes, `output${extensionOf(type)}`, type) : body,
   }
   const failure = failureOf(settings.response, at)
   if (failure) throw failure
-  createTeller(settings.response, emit)(at)
+  createAnswerTeller(settings.response, emit)(at)
   return outputOf(settings.response, at)
 }
 

@@ -2,12 +2,9 @@ import type { RunEvent } from '../provider.ts'
 
 /** Tells what is new in a log that a host answers whole each time, and the progress that progress bars in it show. */
 export function createJobLog(emit: (event: RunEvent) => void): (whole: string) => void {
-  let told = ''
+  const newsOf = createLogNews()
   return (whole) => {
-    if (whole === told) return
-    // Hosts cut long logs at their start; what is still there of them is not told again.
-    const fresh = whole.startsWith(told) ? whole.slice(told.length) : afterOverlap(told, whole)
-    told = whole
+    const fresh = newsOf(whole)
     if (fresh === '') return
     emit({ kind: 'log', text: fresh })
     const percent = percentIn(fresh)
@@ -15,8 +12,18 @@ export function createJobLog(emit: (event: RunEvent) => void): (whole: string) =
   }
 }
 
+/** Answers what is new in a log that comes whole each time. Hosts cut long ones at their start: what stays is not news. */
+export function createLogNews(): (whole: string) => string {
+  let known = ''
+  return (whole) => {
+    const fresh = whole.startsWith(known) ? whole.slice(known.length) : afterOverlap(known, whole)
+    known = whole
+    return fresh
+  }
+}
+
 /** The last bar that tqdm drew, such as ` 45%|████▌     | 9/20 [00:02<00:02]`. */
-function percentIn(text: string): number | undefined {
+export function percentIn(text: string): number | undefined {
   const [, percent] = [...text.matchAll(/(?:^|[\s:])(\d{1,3})%\|/g)].at(-1) ?? []
   return percent === undefined ? undefined : Math.min(Number(percent), 100)
 }

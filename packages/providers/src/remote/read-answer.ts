@@ -1,9 +1,16 @@
-import { type Answer, textIn } from './ask-host.ts'
+import type { Answer } from './ask-host.ts'
 import { Failed, Unavailable } from './faults.ts'
+import { textIn } from './host-words.ts'
+import { isRecord } from './is-record.ts'
 
 /** The members of an answer that ought to be a JSON object; none where it is something else. */
 export function recordOf(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {}
+  return isRecord(value) ? value : {}
+}
+
+/** Whether a value can be a cloud's name of a job: it goes into paths. */
+export function isId(value: unknown): value is string {
+  return typeof value === 'string' && /^[\w-]{1,128}$/.test(value)
 }
 
 /** A job was asked for, and the answer is none that the host has. */

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { createWriteStream } from 'node:fs'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
+import { dataUrlOf, isDataUrl, parseDataUrl } from '@millrace/media/data-url'
+import { anyBytes, extensionOf, typeOfName } from '@millrace/media/file-types'
 import type { FileValue } from '@millrace/models/define-model'
 import { byteLimit, TooLargeError } from '@millrace/outbound/byte-limit'
 import { FetchFileError, fetchFile } from '@millrace/outbound/fetch-file'
@@ -22,17 +24,21 @@ export function createRehost(options: RehostOptions): Rehost {
   const headers = headersOf(settings)
   let files = 0
 
+  /** Where a file may be written: of its name only the extension is used. */
+  async function newPath(name: string): Promise<string> {
+    await mkdir(workDir, { recursive: true })
+    return join(workDir, `${randomUUID()}${safeExtension(name)}`)
+  }
+
   async function save(bytes: Uint8Array, name: string, contentType?: string): Promise<FileValue> {
     if (bytes.length > maxFileBytes) throw tooLarge(name, maxFileBytes)
-    await mkdir(workDir, { recursive: true })
-    const path = join(workDir, `${randomUUID()}${safeExtension(name)}`)
+    const path = await newPath(name)
     await writeFile(path, bytes)
     return { $file: path, name, ...(contentType ? { contentType } : {}) }
   }
 
   async function saveStream(chunks: AsyncIterable<Uint8Array>, name: string): Promise<FileValue> {
-    await mkdir(workDir, { recursive: true })
-    const path = join(workDir, `${randomUUID()}${safeExtension(name)}`)
+    const path = await newPath(name)
     await pipeline(chunks, byteLimit(maxFileBytes), createWriteStream(path)).catch((error: unknown) => {
       throw error instanceof TooLargeError ? tooLarge(name, maxFileBytes) : error
     })
@@ -40,13 +46,12 @@ export function createRehost(options: RehostOptions): Rehost {
   }
 
   async function fetched(url: string, name?: string): Promise<FileValue> {
-    await mkdir(workDir, { recursive: true })
-    const path = join(workDir, `${randomUUID()}${safeExtension(URL.parse(url)?.pathname ?? '')}`)
+    const path = await newPath(URL.parse(url)?.pathname ?? '')
     try {
       const limits = { maxBytes: maxFileBytes, timeoutMs: fetchMs, signal, headersFor }
       const got = await fetchFile(guard, url, limits, path)
       const [contentType = ''] = got.contentType.split(';')
-      const ending = extname(got.name) === '' ? extensionFor(contentType) : ''
+      const ending = extname(got.name) === '' ? extensionOf(contentType) : ''
       return { $file: path, name: name ?? `${got.name}${ending}`, contentType }
     } catch (error) {
       if (!(error instanceof FetchFileError)) throw error
@@ -60,8 +65,7 @@ export function createRehost(options: RehostOptions): Rehost {
   }
 
   async function inputFile(url: string): Promise<string> {
-    await mkdir(workDir, { recursive: true })
-    const path = join(workDir, `${randomUUID()}${safeExtension(URL.parse(url)?.pathname ?? '')}`)
+    const path = await newPath(URL.parse(url)?.pathname ?? '')
     try {
       await fetchFile(others, url, { maxBytes: maxFileBytes, timeoutMs: fetchMs, signal }, path)
       return path
@@ -80,9 +84,11 @@ export function createRehost(options: RehostOptions): Rehost {
     files += 1
     if (files > maxFiles)
       throw new Failed(`The output has more than ${maxFiles} files, too many to keep.`, 'INVALID_OUTPUT')
-    if (!/^data:/i.test(address)) return fetched(address, name)
-    const { bytes, type } = dataOf(address, maxFileBytes)
-    return save(bytes, name ?? `output${extensionFor(type)}`, type || undefined)
+    if (!isDataUrl(address)) return fetched(address, name)
+    const data = parseDataUrl(address)
+    if (!data) throw new Failed('A data URL of the output cannot be read.', 'INVALID_OUTPUT')
+    const [contentType = ''] = data.contentType.split(';')
+    return save(data.bytes, name ?? `output${extensionOf(contentType)}`, contentType)
   }
 
   /** One after the other, so that files are in the order of the output. What is too deep is refused elsewhere. */
@@ -102,22 +108,6 @@ export function createRehost(options: RehostOptions): Rehost {
   return { file, all: (value) => all(value), save, saveStream, inputFile }
 }
 
-function dataOf(address: string, most: number): { bytes: Uint8Array; type: string } {
-  const [head = ''] = /^data:[^,]{0,200},/i.exec(address) ?? []
-  if (head === '') throw new Failed('A data URL of the output cannot be read.', 'INVALID_OUTPUT')
-  const rest = address.length - head.length
-  const type = /^[\w.+-]+\/[\w.+-]+/.exec(head.slice(5))?.[0].toLowerCase() ?? ''
-  const base64 = /;\s*base64,$/i.test(head)
-  if (base64 ? (rest * 3) / 4 > most + 3 : rest > 3 * most)
-    throw tooLarge(`output${extensionFor(type)}`, most)
-  try {
-    const text = address.slice(head.length)
-    return { bytes: Buffer.from(base64 ? text : decodeURIComponent(text), base64 ? 'base64' : 'utf8'), type }
-  } catch {
-    throw new Failed('A data URL of the output cannot be read.', 'INVALID_OUTPUT')
-  }
-}
-
 function tooLarge(name: string, most: number): Failed {
   return new Failed(
     `A file of the output cannot be kept: ${name} is larger than ${most} bytes.`,
@@ -126,16 +116,9 @@ function tooLarge(name: string, most: number): Failed {
 }
 
 /** A file of an input as a host takes it that can fetch nothing from here: the URL itself, or the bytes in a data URL. */
-export async function addressOf(value: string, contentType = 'application/octet-stream'): Promise<string> {
+export async function addressOf(value: string): Promise<string> {
   if (/^(https?|data):/i.test(value)) return value
-  const chunks: Buffer[] = []
-  for await (const chunk of createReadStream(value)) chunks.push(chunk)
-  return `data:${contentTypeOf(value, contentType)};base64,${Buffer.concat(chunks).toString('base64')}`
-}
-
-/** What the extension of a file says of its type. */
-export function contentTypeOf(path: string, otherwise = 'application/octet-stream'): string {
-  return contentTypes[extname(path).toLowerCase()] ?? otherwise
+  return dataUrlOf({ contentType: typeOfName(value) ?? anyBytes, bytes: await readFile(value) })
 }
 
 /** Whether a text is nothing but an address of a file. */
@@ -154,30 +137,6 @@ function headersOf(settings: object): Record<string, string> {
 function safeExtension(name: string): string {
   const extension = extname(name)
   return /^\.\w{1,10}$/.test(extension) ? extension.toLowerCase() : ''
-}
-
-/** The usual ending of a name for a content type, with its dot; nothing for one that is not known. */
-export function extensionFor(type: string): string {
-  const known = Object.entries(contentTypes).find(([, one]) => one === type.toLowerCase())
-  return known?.[0] ?? ''
-}
-
-const contentTypes: Record<string, string> = {
-  '.png': 'image/png',
-  '.jpg': 'image/jpeg',
-  '.jpeg': 'image/jpeg',
-  '.webp': 'image/webp',
-  '.gif': 'image/gif',
-  '.svg': 'image/svg+xml',
-  '.mp4': 'video/mp4',
-  '.webm': 'video/webm',
-  '.mp3': 'audio/mpeg',
-  '.wav': 'audio/wav',
-  '.flac': 'audio/flac',
-  '.ogg': 'audio/ogg',
-  '.pdf': 'application/pdf',
-  '.txt': 'text/plain',
-  '.json': 'application/json',
 }
 
 const fetchMs = 600_000

@@ -1,5 +1,6 @@
-import { type Answer, faultOf, textIn } from './ask-host.ts'
+import { type Answer, faultOf } from './ask-host.ts'
 import { Failed, JobOver, Unavailable } from './faults.ts'
+import { textIn } from './host-words.ts'
 import { recordOf } from './read-answer.ts'
 
 /** Why Replicate made no prediction: an answer to a create with a status of 404, 422 or 429. */

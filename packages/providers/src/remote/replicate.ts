@@ -4,7 +4,7 @@ import { type CarriedFile, carryFiles } from './carry-files.ts'
 import { driveJob, type JobHost, mayReach } from './drive-job.ts'
 import { Failed } from './faults.ts'
 import type { AnyCall, Call, Kind } from './open-remote.ts'
-import { garbled, passing, recordOf } from './read-answer.ts'
+import { garbled, isId, passing, recordOf } from './read-answer.ts'
 import { faultOfPrediction, refusal, unknownPrediction } from './replicate-faults.ts'
 import { serverEvents } from './server-events.ts'
 import { shapeOutput } from './shape-output.ts'
@@ -138,10 +138,6 @@ function isTheirs(url: string, base: string): boolean {
     origin === new URL(base).origin ||
     (protocol === 'https:' && /\.replicate\.(com|delivery)$/.test(`.${hostname}`))
   )
-}
-
-function isId(value: unknown): value is string {
-  return typeof value === 'string' && /^[\w-]{1,128}$/.test(value)
 }
 
 type Ref = { prediction: string }

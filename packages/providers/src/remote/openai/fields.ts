@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { basename, extname, isAbsolute } from 'node:path'
+import { anyBytes, extensionOf, typeOfName } from '@millrace/media/file-types'
+import { mediaTypeOfBytes } from '@millrace/media/type-of-bytes'
 import { fileFields } from '@millrace/models/file-fields'
 import type { Question } from '../ask-host.ts'
 import type { Call } from '../open-remote.ts'
-import { extensionOf, typeOfBytes, typeOfName } from './media-types.ts'
 
 /**
  * The fields of a request: those of the input by their names, and the host's name of the model. A model may be kinder
@@ -51,9 +52,9 @@ async function append(form: FormData, name: string, value: unknown, files: Field
 /** Hosts tell formats by the part's type or by its name's extension. */
 async function filePart(path: string): Promise<File> {
   const bytes = await readFile(path)
-  const type = typeOfBytes(bytes) ?? typeOfName(path)
+  const type = (await mediaTypeOfBytes(bytes)) ?? typeOfName(path) ?? anyBytes
   const name = extname(path) ? basename(path) : `${basename(path)}${extensionOf(type)}`
-  return new File([bytes], name, { type: type ?? 'application/octet-stream' })
+  return new File([bytes], name, { type })
 }
 
 function rename(values: Record<string, unknown>, from: string, to: string): void {

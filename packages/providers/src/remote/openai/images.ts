@@ -1,9 +1,11 @@
+import { bytesOfBase64, isDataUrl, parseDataUrl } from '@millrace/media/data-url'
+import { extensionOf, typeOfName } from '@millrace/media/file-types'
+import { mediaTypeOfBytes } from '@millrace/media/type-of-bytes'
 import type { FileValue } from '@millrace/models/define-model'
 import { Failed } from '../faults.ts'
 import { isRecord } from '../is-record.ts'
 import type { Call } from '../open-remote.ts'
 import { fieldsOf, formOf } from './fields.ts'
-import { extensionOf, typeOfBytes, typeOfName } from './media-types.ts'
 import { asDeclared } from './output.ts'
 import { questionTo } from './question.ts'
 import { endedEarly, type HostEvent, readAnswer } from './read-answer.ts'
@@ -62,10 +64,10 @@ async function fromBase64(
   name: string,
   format: unknown,
 ): Promise<FileValue> {
-  const bytes = Buffer.from(text.replace(/^data:[^,]*,/, ''), 'base64')
+  const bytes = isDataUrl(text) ? parseDataUrl(text)?.bytes : bytesOfBase64(text)
+  if (!bytes) throw new Failed('The host answered with an image that cannot be read.', 'INVALID_OUTPUT')
   if (bytes.length === 0) throw new Failed('The host answered with an empty image.', 'INVALID_OUTPUT')
-  const type =
-    typeOfBytes(bytes) ?? (typeof format === 'string' ? typeOfName(format) : undefined) ?? 'image/png'
+  const type = (await mediaTypeOfBytes(bytes)) ?? typeOfName(`image.${format}`) ?? 'image/png'
   return rehost.save(bytes, `${name}${extensionOf(type)}`, type)
 }
 

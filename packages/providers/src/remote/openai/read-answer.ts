@@ -1,8 +1,8 @@
-import { createParser } from 'eventsource-parser'
 import type { Question } from '../ask-host.ts'
 import { Failed, Unavailable } from '../faults.ts'
 import { isRecord } from '../is-record.ts'
 import type { Call } from '../open-remote.ts'
+import { hasEvents, serverEvents } from '../server-events.ts'
 import { hostErrorIn, troubleOf } from './refusals.ts'
 
 /**
@@ -10,47 +10,38 @@ import { hostErrorIn, troubleOf } from './refusals.ts'
  * body comes back, JSON where it is some and else text. Throws what an error event, or an error in a 200, means.
  */
 export async function readAnswer(
-  { ask, settings }: Call<'openai'>,
+  { ask }: Call<'openai'>,
   question: Question,
   hear: (event: HostEvent) => void,
 ): Promise<{ body: unknown } | undefined> {
-  const decoder = new TextDecoder()
-  const texts: string[] = []
-  let size = 0
-  const parser = createParser({
-    onEvent({ data, event }) {
-      if (data === '[DONE]') return hear({ type: data })
-      const said = parsed(data)
-      if (!isRecord(said)) throw new Failed('The host streamed what is not JSON.', 'INVALID_OUTPUT')
-      if (event === 'error' || said.type === 'error' || said.error) {
-        throw troubleOf(hostErrorIn(said, settings), { uncertain: true })
-      }
-      hear({ type: event ?? '', ...said })
-    },
-  })
-  const { headers, chunks } = await ask.open(question)
-  const type = headers['content-type'] ?? ''
-  for await (const chunk of chunks()) {
-    size += chunk.length
-    if (size > maxAnswerBytes)
-      throw new Failed(`The host's answer is larger than ${maxAnswerBytes >> 20} MB.`)
-    const text = decoder.decode(chunk, { stream: true })
-    if (isEvents(type)) parser.feed(text)
-    else texts.push(text)
+  const answer = await ask.open(question)
+  if (!hasEvents(answer)) {
+    const { bytes, body = parsed(bytes.toString('utf8')) } = await answer.whole()
+    if (isRecord(body) && body.error) throw troubleOf(hostErrorIn(body), { uncertain: true })
+    return { body }
   }
-  if (isEvents(type)) return undefined
-  const body = parsed(texts.join(''))
-  if (isRecord(body) && body.error) throw troubleOf(hostErrorIn(body, settings), { uncertain: true })
-  return { body }
+  let length = 0
+  for await (const { event, data } of serverEvents(answer.chunks())) {
+    length += data.length
+    if (length > longest) throw new Failed("The host's stream does not end.", 'INVALID_OUTPUT')
+    hear(heard(event, data))
+  }
+  return undefined
+}
+
+function heard(event: string, data: string): HostEvent {
+  if (data === '[DONE]') return { type: data }
+  const said = parsed(data)
+  if (!isRecord(said)) throw new Failed('The host streamed what is not JSON.', 'INVALID_OUTPUT')
+  if (event === 'error' || said.type === 'error' || said.error) {
+    throw troubleOf(hostErrorIn(said), { uncertain: true })
+  }
+  return { type: event, ...said }
 }
 
 /** A stream that ended in good order, but before the work was said to be done. */
 export function endedEarly(): Unavailable {
   return new Unavailable('The host ended its answer before it was whole.', { down: true, uncertain: true })
-}
-
-function isEvents(type: string): boolean {
-  return /^text\/event-stream/i.test(type)
 }
 
 function parsed(text: string): unknown {
@@ -62,7 +53,7 @@ function parsed(text: string): unknown {
 }
 
 /** Pictures come inline, as base64. */
-const maxAnswerBytes = 256 * 1024 * 1024
+const longest = 256 * 1024 * 1024
 
 /** The JSON of one event; `[DONE]` is one without. */
 export type HostEvent = Record<string, unknown> & { type: unknown }

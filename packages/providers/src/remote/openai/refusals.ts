@@ -1,14 +1,15 @@
 import type { SettingsOf } from '@millrace/models/provider-settings'
-import { type Answer, faultOf, retryAfter, textIn } from '../ask-host.ts'
+import { type Answer, faultOf, retryAfter } from '../ask-host.ts'
 import { Failed, Unavailable } from '../faults.ts'
+import { textIn } from '../host-words.ts'
 import { isRecord } from '../is-record.ts'
 
-/** What an answer outside of 2xx means: whose fault it is, and nothing of the key that was sent. */
+/** What an answer outside of 2xx means: whose fault it is. */
 export function refusalOf(answer: Answer, settings: SettingsOf<'openai'>): Error {
   const { status, headers } = answer
-  // Its words are about the key, and quote it.
+  // Its words are about the key, and quote parts of it.
   if (status === 401) return new Unavailable('The host refused the API key (HTTP 401).')
-  const error = hostErrorIn(answer.body, settings)
+  const error = hostErrorIn(answer.body)
   const known = byCode(error)
   if (known) return known
   if (isMisplaced(status, error, settings)) {
@@ -42,14 +43,13 @@ export function troubleOf(error: HostError, { uncertain }: { uncertain: boolean 
 }
 
 /** The error of a body, in any of the shapes that compatible hosts give it. */
-export function hostErrorIn(body: unknown, { api_key }: SettingsOf<'openai'>): HostError {
+export function hostErrorIn(body: unknown): HostError {
   const inner = isRecord(body) && isRecord(body.error) ? body.error : body
   const { code, type, param, detail } = isRecord(inner) ? inner : {}
-  const message = textIn(body)
   return {
     codes: [code, type].filter((one) => typeof one === 'string'),
     param: typeof param === 'string' && param !== '' ? param : fieldIn(detail),
-    message: api_key ? message.replaceAll(api_key, '[API key]') : message,
+    message: textIn(body),
   }
 }
 

@@ -1,6 +1,5 @@
 import type { Call } from '../open-remote.ts'
 import { fieldsOf } from './fields.ts'
-import { typeOfName } from './media-types.ts'
 import { asDeclared } from './output.ts'
 import { questionTo } from './question.ts'
 import { receiveFile } from './receive-file.ts'
@@ -18,7 +17,7 @@ export async function performSpeech(call: Call<'openai'>): Promise<unknown> {
   const { response_format: format } = values
   const file = await receiveFile(call, question, {
     name: 'speech',
-    format: typeof format === 'string' ? typeOfName(format) : undefined,
+    format,
     otherwise: 'audio/mpeg',
   })
   return asDeclared([file], call.description)

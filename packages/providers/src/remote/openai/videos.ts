@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FileValue } from '@millrace/models/define-model'
 import { leavesJob } from '../../provider.ts'
-import { type Answer, createAskHost, retryAfter } from '../ask-host.ts'
+import { type Answer, retryAfter } from '../ask-host.ts'
 import { Failed, Unavailable } from '../faults.ts'
 import { isRecord } from '../is-record.ts'
 import type { Call } from '../open-remote.ts'
@@ -40,11 +40,10 @@ async function finished(call: Call<'openai'>, id: string, isKept: boolean): Prom
  * remove; it is waited for a little longer.
  */
 async function create(call: Call<'openai'>): Promise<string> {
-  const { signal, settings } = call
+  const { lasting, signal, settings } = call
   const form = await formOf(fieldsOf(call, { words: 'prompt', file: 'input_reference' }))
   signal.throwIfAborted()
-  const ask = createAskHost({ signal: outliving(signal) })
-  const { body } = await ask(questionTo(settings, '/videos', { method: 'POST', ...form }))
+  const { body } = await lasting(questionTo(settings, '/videos', { method: 'POST', ...form }))
   const id = isRecord(body) ? body.id : undefined
   if (typeof id !== 'string' || id === '') throw new Failed('The host answered without the id of a video.')
   try {
@@ -96,8 +95,8 @@ function look({ ask, settings }: Call<'openai'>, id: string): Promise<Answer> {
 }
 
 /** What a video came to that failed. One that may be tried again is forgotten first: it will not change any more. */
-async function endOf({ keep, settings }: Call<'openai'>, error: unknown): Promise<Error> {
-  const fault = troubleOf(hostErrorIn({ error }, settings), { uncertain: false })
+async function endOf({ keep }: Call<'openai'>, error: unknown): Promise<Error> {
+  const fault = troubleOf(hostErrorIn({ error }), { uncertain: false })
   if (fault instanceof Unavailable) await keep?.({})
   return fault
 }
@@ -112,22 +111,12 @@ function fetchVideo(call: Call<'openai'>, id: string): Promise<FileValue> {
         ? new Failed('The host does not have the video any more.')
         : refusalOf(answer, settings),
   })
-  return receiveFile(call, question, { name: 'video', format: undefined, otherwise: 'video/mp4' })
+  return receiveFile(call, question, { name: 'video', otherwise: 'video/mp4' })
 }
 
 /** Cancels it, too. Some hosts refuse that while it is made, and then it is made for nobody. */
-async function remove({ settings }: Call<'openai'>, id: string): Promise<void> {
-  const ask = createAskHost({ signal: AbortSignal.timeout(graceMs) })
-  await ask(questionTo(settings, pathOf(id), { method: 'DELETE' })).catch(() => undefined)
-}
-
-/** A signal that fires a while after the other has. */
-function outliving(signal: AbortSignal): AbortSignal {
-  const later = new AbortController()
-  signal.addEventListener('abort', () => {
-    setTimeout(() => later.abort(signal.reason), graceMs).unref()
-  })
-  return later.signal
+async function remove({ lasting, settings }: Call<'openai'>, id: string): Promise<void> {
+  await lasting(questionTo(settings, pathOf(id), { method: 'DELETE' })).catch(() => undefined)
 }
 
 /** What the host asks for, else soon at first and then every ten seconds. */
@@ -148,5 +137,3 @@ const ended: ReadonlySet<string> = new Set(['failed', 'cancelled', 'canceled', '
 
 /** A host that misses one question is asked again; one that misses so many in a row is away. */
 const maxMisses = 3
-
-const graceMs = 10_000
