@@ -95,6 +95,10 @@ const schema = z.object({
   // Whether the model send-email is on shows in the catalogue.
   SMTP_URL: z.url({ protocol: /^smtps?$/, error: 'must be an smtp:// or smtps:// URL' }).optional(),
   MAIL_FROM: z.string().optional(),
+  // An OpenAI-compatible moderation host, which prompts and answers are shown to.
+  SAFETY_URL: z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }).optional(),
+  SAFETY_API_KEY: z.string().optional(),
+  SAFETY_MODEL: z.string().optional(),
   BATCH_SLOTS: z.coerce.number().int().min(0).max(100).default(4),
   AWAIT_SECONDS: z.coerce.number().min(0).max(300).default(50),
   PARTITIONS: z.enum(['month', 'day']).default('month'),

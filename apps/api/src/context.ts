@@ -1,6 +1,10 @@
 import { createKeyRing, type KeyRing } from '@millrace/accounts/api-keys'
+import { openRequestLog, type RequestLog } from '@millrace/activity/request-log'
 import { connect, type Database } from '@millrace/database/connect'
 import { deriveKeys } from '@millrace/keys/derive'
+import { createModeration } from '@millrace/inference/moderation'
+import { createRouter, type Router } from '@millrace/inference/router'
+import { passAll, type SafetyFilter } from '@millrace/inference/safety'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import type { Links } from '@millrace/lifecycle/present'
 import type { ModelDescription } from '@millrace/models/description'
@@ -52,6 +56,8 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
   const webhookLinks = linksFor(config, fileUrls, webhookUrlSeconds)
   const lifecycle = { db, links: webhookLinks, partitions: config.PARTITIONS }
   const changes = watchChanges(db, queue, log)
+  const requests = openRequestLog({ db, log, partitions: config.PARTITIONS })
+  const router = createRouter({ catalogue, db, log })
   return {
     config,
     log,
@@ -74,14 +80,21 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
     acceptance: createAcceptance(lifecycle, queue),
     changes,
     lines: keepLines(db),
+    requests,
+    router,
+    safety: safetyOf(config),
     draining: new AbortController(),
     async close() {
       catalogue.close()
       changes.close()
-      await queue.close()
+      await Promise.all([queue.close(), requests.close(), router.close()])
       await db.close()
     },
   }
+}
+
+function safetyOf({ SAFETY_URL: baseUrl, SAFETY_API_KEY: apiKey, SAFETY_MODEL: model }: Config): SafetyFilter {
+  return baseUrl === undefined ? passAll : createModeration({ baseUrl, apiKey, model })
 }
 
 function linksFor(config: Config, fileUrls: FileUrls, seconds: number): Links {
@@ -117,6 +130,12 @@ export interface Context {
   acceptance: Acceptance
   changes: Changes
   lines: Lines
+  /** The activity log of inference. */
+  requests: RequestLog
+  /** Finds who answers for a model. */
+  router: Router
+  /** Judges prompts and answers. */
+  safety: SafetyFilter
   draining: AbortController
   close(): Promise<void>
 }

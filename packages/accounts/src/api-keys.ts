@@ -46,7 +46,7 @@ export async function storeKey(
 export async function findCaller(db: Database, keyDigests: Buffer[]): Promise<Caller | undefined> {
   const { rows } = await db.pool.query<Caller>({
     name: 'find-caller',
-    text: `select k.account_id as "accountId", k.id as "keyId", k.admin, ${standingOf('a')}
+    text: `select k.account_id as "accountId", k.id as "keyId", k.name as "keyName", k.admin, ${standingOf('a')}
            from api_keys k join accounts a on a.id = k.account_id
            where k.digest = any($1::bytea[]) and k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp())`,
     values: [keyDigests],
@@ -91,6 +91,7 @@ export interface NewKey {
 export interface Caller extends Standing {
   accountId: string
   keyId: string
+  keyName: string
   admin: boolean
 }
 

@@ -10,10 +10,8 @@ import { asInferenceError, type Call } from './infer.ts'
  */
 export async function runChat(call: Call, request: ChatRequest): Promise<ChatReply> {
   const { context, model, note } = call
-  const wanted = withLimits(model, { ...request, model: model.namespace })
-  const asked = wanted.stream
-    ? { ...wanted, stream_options: { ...wanted.stream_options, include_usage: true } }
-    : wanted
+  const { stream_options: _, ...rest } = request
+  const asked = withLimits(model, { ...rest, model: model.namespace })
   const { reply, ...served } = await context.router.chat(model, asked, call)
   note.served = { ...served, whole: reply.kind === 'whole' }
   if (reply.kind === 'stream') return { kind: 'stream', chunks: observed(call, asked, reply.chunks) }
