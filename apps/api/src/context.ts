@@ -2,8 +2,10 @@ import { createKeyRing, type KeyRing } from '@millrace/accounts/api-keys'
 import { openRequestLog, type RequestLog } from '@millrace/activity/request-log'
 import { connect, type Database } from '@millrace/database/connect'
 import { deriveKeys } from '@millrace/keys/derive'
+import { watchHosts } from '@millrace/hosts/host-watch'
 import { createModeration } from '@millrace/inference/moderation'
-import { createRouter, type Router } from '@millrace/inference/router'
+import { keepModules } from '@millrace/inference/keep-modules'
+import { createRouter, type Router } from '@millrace/inference/route'
 import { passAll, type SafetyFilter } from '@millrace/inference/safety'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import type { Links } from '@millrace/lifecycle/present'
@@ -57,7 +59,13 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
   const lifecycle = { db, links: webhookLinks, partitions: config.PARTITIONS }
   const changes = watchChanges(db, queue, log)
   const requests = openRequestLog({ db, log, partitions: config.PARTITIONS })
-  const router = createRouter({ catalogue, db, log })
+  const modules = keepModules()
+  catalogue.listen(() => modules.keepOnly(catalogue.models.values()))
+  const router = createRouter({
+    watch: watchHosts(db, log),
+    describe: (slug) => catalogue.find(slug),
+    openOther: (model) => modules.of(model),
+  })
   return {
     config,
     log,
@@ -87,7 +95,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
     async close() {
       catalogue.close()
       changes.close()
-      await Promise.all([queue.close(), requests.close(), router.close()])
+      await Promise.all([queue.close(), requests.close(), router.close(), modules.close()])
       await db.close()
     },
   }

@@ -18,10 +18,11 @@ import { type ChatPart, chunkOf, completionOf, finishOf } from './module-parts.t
  */
 export function openModule(description: ModelDescription): ModuleBackend {
   const provider: Provider = openProvider(description)
+  const inside = new Set<Promise<Outcome>>()
 
   function perform(input: Record<string, unknown>, { signal }: BackendCall, hear: (text: string) => void) {
     const id = randomUUID()
-    return provider.run({
+    const running = provider.run({
       id,
       attempt: 1,
       input,
@@ -31,6 +32,9 @@ export function openModule(description: ModelDescription): ModuleBackend {
         if (event.kind === 'output' && typeof event.delta === 'string') hear(event.delta)
       },
     })
+    inside.add(running)
+    void running.finally(() => inside.delete(running))
+    return running
   }
 
   return {
@@ -54,7 +58,10 @@ export function openModule(description: ModelDescription): ModuleBackend {
       const { vectors, usage } = outputOf(await perform(request, call, () => {}), call.signal) as Embeddings
       return { vectors, usage }
     },
-    close: () => provider.close(),
+    async close() {
+      while (inside.size > 0) await Promise.all(inside)
+      await provider.close()
+    },
   }
 }
 
@@ -147,6 +154,6 @@ function openQueue() {
 
 /** A backend with a process of its own. */
 export interface ModuleBackend extends Backend {
-  /** Ends the process. */
+  /** Ends the process, once nobody is inside. */
   close(): Promise<void>
 }

@@ -9,10 +9,10 @@ export const createEmbeddings = route(endpoints.createEmbeddings, (incoming) => 
   return infer(incoming, { surface: 'embeddings', slug: body.model, stream: false }, async (call) => {
     const { encoding_format: format, dimensions, ...request } = body
     const asked = { ...request, model: call.model.namespace } as EmbeddingsRequest
-    const { reply, ...served } = await call.context.router.embed(call.model, asked, call)
-    call.note.served = { ...served, whole: true }
-    const { vectors, usage = { prompt_tokens: 0, total_tokens: 0 } } = reply
-    call.note.tokens = { input: usage.prompt_tokens, output: 0, estimated: reply.usage === undefined }
+    const { vectors, usage: counted } = await call.context.router.embed(call.model, asked, call)
+    call.note.whole = true
+    const usage = counted ?? { prompt_tokens: 0, total_tokens: 0 }
+    call.note.tokens = { input: usage.prompt_tokens, output: 0, estimated: counted === undefined }
     return {
       object: 'list' as const,
       data: vectors.map((vector, index) => {

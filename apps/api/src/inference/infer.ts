@@ -1,7 +1,9 @@
 import type { RequestEnd } from '@millrace/activity/logged-request'
-import type { RequestSurface, RequestTry } from '@millrace/database/tables'
+import type { RequestSurface } from '@millrace/database/tables'
 import { errors } from '@millrace/contract/errors'
+import type { ChatRequest } from '@millrace/inference/chat'
 import { InferenceFault } from '@millrace/inference/fault'
+import { newRouteReport, type RouteReport } from '@millrace/inference/route-report'
 import type { ModelDescription } from '@millrace/models/description'
 import type { Response } from 'express'
 import { ApiError } from '../api-error.ts'
@@ -32,21 +34,21 @@ export async function infer<T>(
     stream,
   })
   const gone = goneSignal(response)
-  const note: Note = { tries: [] }
+  const note: Note = {}
+  const report = newRouteReport()
   const firstByte = () => {
     note.firstByteMs ??= Math.round(performance.now() - begun)
   }
   try {
     const model = servedBy(context, slug, surface)
-    const answer = await work({ context, response, model, slug, requestId, signal: gone, note, firstByte })
+    const answer = await work({ context, response, model, slug, requestId, signal: gone, report, note, firstByte })
     firstByte()
-    logged.end(endOf(note, gone))
+    logged.end(endOf({ note, report, gone }))
     return answer
   } catch (error) {
     const known = asInferenceError(error)
-    if (known.id === 'INTERNAL_ERROR') note.cause = error
     note.fault ??= known
-    logged.end(endOf(note, gone))
+    logged.end(endOf({ note, report, gone }))
     throw known
   }
 }
@@ -75,24 +77,25 @@ export function asInferenceError(error: unknown): ApiError {
   })
 }
 
-function endOf({ fault, tries, served, opened, firstByteMs, tokens }: Note, gone: AbortSignal): RequestEnd {
+function endOf({ note, report, gone }: Ended): RequestEnd {
+  const { fault, opened, whole, firstByteMs, tokens } = note
+  const { served, tries } = report
   const known = {
     servedModel: served?.model,
     host: served?.host ?? tries.at(-1)?.host,
-    tries,
+    tries: tries.map(({ host, model, ms, fault: failed }) => ({ host, model, ms, fault: failed?.message })),
     firstByteMs,
     tokens,
   }
-  if (gone.aborted && (fault !== undefined || !served?.whole)) {
+  if (gone.aborted && (fault !== undefined || !whole)) {
     const httpStatus = opened ? 200 : clientGone
     return { ...known, status: 'cancelled', httpStatus, failure: 'The client went away.' }
   }
   if (fault === undefined) return { ...known, status: 'succeeded', httpStatus: 200 }
-  const { status } = errors[fault.id]
   return {
     ...known,
     status: fault.id === 'INFERENCE_TIMEOUT' ? 'timeout' : 'failed',
-    httpStatus: opened ? 200 : status,
+    httpStatus: opened ? 200 : errors[fault.id].status,
     errorId: fault.id,
     failure: fault.message,
   }
@@ -118,6 +121,7 @@ export interface Call {
   requestId: string
   /** The client has gone. */
   signal: AbortSignal
+  report: RouteReport
   note: Note
   /** Says that the answer begins. */
   firstByte(): void
@@ -125,14 +129,20 @@ export interface Call {
 
 /** What the activity log is told in the end. */
 export interface Note {
-  tries: RequestTry[]
-  /** Who answers, and whether the answer has come to its end. */
-  served?: { model: string; host: string; whole: boolean }
   /** A stream has begun: its status is 200 whatever comes. */
   opened?: true
+  /** The answer has come to its end. */
+  whole?: boolean
   firstByteMs?: number
   tokens?: { input: number; output: number; estimated: boolean }
-  /** In a stream that had begun, it is told there. */
+  /** What to count, where no host did. */
+  uncounted?: { request: ChatRequest; said(): string }
+  /** What went wrong; in a stream that had begun, it is told there. */
   fault?: ApiError
-  cause?: unknown
+}
+
+interface Ended {
+  note: Note
+  report: RouteReport
+  gone: AbortSignal
 }

@@ -12,8 +12,8 @@ export async function runChat(call: Call, request: ChatRequest): Promise<ChatRep
   const { context, model, note } = call
   const { stream_options: _, ...rest } = request
   const asked = withLimits(model, { ...rest, model: model.namespace })
-  const { reply, ...served } = await context.router.chat(model, asked, call)
-  note.served = { ...served, whole: reply.kind === 'whole' }
+  const reply = await context.router.chat(model, asked, call)
+  note.whole = reply.kind === 'whole'
   if (reply.kind === 'stream') return { kind: 'stream', chunks: observed(call, asked, reply.chunks) }
   count(call, asked, reply.completion.usage, () => saidIn(reply.completion))
   return reply
@@ -46,7 +46,7 @@ async function* observed(
       for (const { delta } of chunk.choices) gather(said, delta)
       yield chunk
     }
-    if (note.served) note.served.whole = true
+    note.whole = true
   } catch (error) {
     note.fault = asInferenceError(error)
     throw error
