@@ -30,6 +30,32 @@ export async function findWorkers(db: Database, model: string): Promise<string[]
   return rows.map(({ name }) => name)
 }
 
+/**
+ * Which of these models nobody serves: no worker says so, and none holds a run of it at the front of its line, as one of
+ * the previous version would, which does not say that it is up.
+ */
+export async function findUnserved(db: Database, models: readonly string[]): Promise<string[]> {
+  const { rows } = await db.pool.query<{ model: string }>({
+    name: 'find-unserved',
+    text: unservedStatement,
+    values: [
+      JSON.stringify([...new Set(models)].map((name) => ({ name, alias: markAlias(name) }))),
+      silentSeconds,
+    ],
+  })
+  return rows.map(({ model }) => model)
+}
+
+const unservedStatement = `
+  select m.name as model from json_to_recordset($1) as m(name text, alias text)
+  where not exists (
+    select from workers w where w.models && array[m.name, m.alias] and w.seen_at > clock_timestamp() - make_interval(secs => $2)
+  ) and not exists (
+    select from (
+      select worker from runs r where r.model = m.name and r.parked_until is null order by r.priority, r.turn limit 100
+    ) front where worker is not null
+  )`
+
 /** No slug has a space in it. */
 const markAlias = (alias: string): string => `alias ${alias}`
 
