@@ -1,3 +1,4 @@
+import type { PredictionErrorId } from '@millrace/contract/errors'
 import { createBatcher } from '@millrace/database/batch'
 import type { Database } from '@millrace/database/connect'
 import { faultOf } from '@millrace/database/faults'
@@ -117,14 +118,14 @@ const prolongStatement = `
   update runs r set start_by = least(to_timestamp($1::float8), r.expires_at) from short where r.prediction_id = short.prediction_id`
 
 async function endingsOf(db: Database, rows: OverdueRow[]): Promise<Ending[]> {
-  const waited = rows.flatMap(({ model, why }) => (why === 'away' || why === 'left' ? [model] : []))
+  const waited = rows.flatMap(({ model, why }) => (mayBeUnserved(why) ? [model] : []))
   const unserved = new Set(waited.length > 0 ? await findUnserved(db, waited) : [])
   return rows.flatMap(({ id, attempt, why, model, working }): Ending[] => {
     if (why === 'free') return []
     if (why === 'cancel') return [{ verb: 'cancel', id, attempt }]
-    const { errorId, error, ...reason } = reasons[why]
-    const isUnserved = 'unserved' in reason && unserved.has(model)
-    const text = isUnserved ? `No worker that serves "${model}" was there; ${reason.unserved}` : error
+    const { errorId, error, unserved: otherwise } = reasons[why]
+    const isUnserved = otherwise !== undefined && unserved.has(model)
+    const text = isUnserved ? `No worker that serves "${model}" was there; ${otherwise}` : error
     return [{ verb: 'fail', id, attempt, errorId, error: working ? `${text} ${stillWorking}` : text }]
   })
 }
@@ -135,7 +136,10 @@ const stillWorking = 'Its host was not told to stop, and may have done the work.
 export const expiredText =
   'It had not begun within its expires_in. Give it more time, or try when the queue is shorter.'
 
-const reasons = {
+const mayBeUnserved = (why: OverdueRow['why']): boolean =>
+  why !== 'cancel' && why !== 'free' && reasons[why].unserved !== undefined
+
+const reasons: Record<'lost' | 'unknown' | 'away' | 'left' | 'run' | 'expired' | 'start', Reason> = {
   lost: {
     errorId: 'WORKER_LOST',
     error: `The process that ran this prediction died ${maxAttempts} times. Check the model for crashes and memory use, then create it again.`,
@@ -147,25 +151,37 @@ const reasons = {
   away: {
     errorId: 'PROVIDER_UNAVAILABLE',
     error: 'The host of the model did not come back in time. Create the prediction again later.',
-    unserved: 'nobody could go on with what had begun. Create the prediction again when one is.',
+    unserved: 'what had begun could not go on. Create the prediction again when there is one.',
   },
   left: {
     errorId: 'PROVIDER_UNAVAILABLE',
     error:
       'It had begun, its worker gave it back or was lost, and no other went on with it in time. Create the prediction again later.',
-    unserved: 'nobody could go on with what had begun. Create the prediction again when one is.',
+    unserved: 'what had begun could not go on. Create the prediction again when there is one.',
   },
   run: {
     errorId: 'RUN_TIMEOUT',
     error: 'The run took longer than its time limit. Raise timeouts.run, or ask for less in one prediction.',
   },
-  expired: { errorId: 'EXPIRED', error: expiredText },
+  expired: {
+    errorId: 'EXPIRED',
+    error: expiredText,
+    unserved: 'it had not begun within its expires_in. Create the prediction again when there is one.',
+  },
   start: {
     errorId: 'START_TIMEOUT',
     error:
       'No worker began this prediction within its time to start. Raise timeouts.start, or try when the queue is shorter.',
+    unserved: 'it had not begun within its time to start. Create the prediction again when there is one.',
   },
-} as const
+}
+
+interface Reason {
+  errorId: PredictionErrorId
+  error: string
+  /** Said instead, after that no worker served its model. */
+  unserved?: string
+}
 
 export interface Judging {
   leaseSeconds: number
