@@ -17,7 +17,7 @@ import { findUnserved } from './workers.ts'
  * A run's own time counts while a worker holds it: one that waits for another worker begins anew, and has its time to
  * start again to be taken up. No time limit ends
  * anything before the database has been there for a lease, in which a worker saves what it finished meanwhile; only
- * what nobody holds expires to the moment.
+ * what nobody holds expires to the moment. What a host works for is left to a worker for the grace, which tells the host.
  */
 export async function endOverdue(
   lifecycle: Lifecycle,
@@ -31,7 +31,8 @@ export async function endOverdue(
     since,
     asked,
   ])
-  await noticeFree(lifecycle.db, rows)
+  await note(lifecycle.db, freeStatement, idsOf(rows, 'free'))
+  await note(lifecycle.db, dueStatement, idsOf(rows, 'due'))
   const ending = await endingsOf(lifecycle.db, rows)
   if (ending.length === 0) return []
   const batcher = createBatcher<Ending, MovedRow | undefined>({
@@ -46,21 +47,31 @@ export async function endOverdue(
 
 const present = isPresent({ lease: '$3', since: '$4', asked: '$5' })
 
-/**
- * Notes since when a begun run is free: what gives it back need not, so neither can a former version have forgotten it.
- * Who holds a row is just taking it up.
- */
-async function noticeFree(db: Database, rows: OverdueRow[]): Promise<void> {
-  const ids = rows.flatMap(({ id, why }) => (why === 'free' ? [id] : []))
-  if (ids.length > 0) await db.pool.query(noticeStatement, [ids])
+const idsOf = (rows: OverdueRow[], wanted: OverdueRow['why']): string[] =>
+  rows.flatMap(({ id, why }) => (why === wanted ? [id] : []))
+
+/** Who holds a row is just taking it up. */
+async function note(db: Database, statement: string, ids: string[]): Promise<void> {
+  if (ids.length > 0) await db.pool.query(statement, [ids])
 }
 
-const noticeStatement = `
+// Since when a begun run is free. What gives it back need not say so, so neither can a former version have forgotten it.
+const freeStatement = `
   with free as materialized (
     select prediction_id from runs where prediction_id = any($1::uuid[]) and worker is null and lease_until is null
     order by prediction_id for update skip locked
   )
   update runs r set lease_until = clock_timestamp() from free where r.prediction_id = free.prediction_id`
+
+// It is too late for a try that was put off, and just right for a worker to have its job stopped.
+const dueStatement = `
+  with due as materialized (
+    select prediction_id from runs where prediction_id = any($1::uuid[]) and worker is null
+    order by prediction_id for update skip locked
+  )
+  update runs r set run_at = clock_timestamp() - interval '1 second' from due where r.prediction_id = due.prediction_id`
+
+const leftToWorkers = `case when r.job is null then interval '0' else make_interval(secs => $1) end`
 
 /** Twice as long as a host that fails is left alone before somebody looks again. */
 const awaySeconds = 120
@@ -72,12 +83,14 @@ const statement = `
         when r.cancel_requested_at is not null
          and (r.worker is null and (r.job is null or r.crashes >= $2) or r.cancel_requested_at + make_interval(secs => $1) < clock_timestamp()) then 'cancel'
         when r.crashes >= $2 and r.worker is null then 'lost'
-        when r.run_by is null and r.expires_at <= clock_timestamp() and (r.worker is null or (${present})) then 'expired'
+        when r.run_by is null and r.worker is null and r.job is not null and r.run_at > clock_timestamp()
+         and least(r.start_by, r.expires_at) <= clock_timestamp() then 'due'
+        when r.run_by is null and r.expires_at + ${leftToWorkers} <= clock_timestamp() and (r.worker is null or (${present})) then 'expired'
         when r.worker is null and not r.rerun and r.job is null then 'unknown'
         when r.worker is null and r.run_by is not null and r.lease_until is null then 'free'
         when not (${present}) then null
         when r.worker is not null and r.run_by + make_interval(secs => $1) < clock_timestamp() then 'run'
-        when r.run_by is null and r.cancel_requested_at is null and r.start_by < clock_timestamp() then 'start'
+        when r.run_by is null and r.cancel_requested_at is null and r.start_by + ${leftToWorkers} < clock_timestamp() then 'start'
         -- It has begun, and nobody takes it up: nobody serves its model, or its host is away for all who do. Of one whose
         -- host was found away, or that was passed on for that, is known by now that it should not wait for long.
         when r.worker is null and r.start_by < clock_timestamp()
@@ -121,7 +134,7 @@ async function endingsOf(db: Database, rows: OverdueRow[]): Promise<Ending[]> {
   const waited = rows.flatMap(({ model, why }) => (mayBeUnserved(why) ? [model] : []))
   const unserved = new Set(waited.length > 0 ? await findUnserved(db, waited) : [])
   return rows.flatMap(({ id, attempt, why, model, working }): Ending[] => {
-    if (why === 'free') return []
+    if (why === 'free' || why === 'due') return []
     if (why === 'cancel') return [{ verb: 'cancel', id, attempt }]
     const { errorId, error, unserved: otherwise } = reasons[why]
     const isUnserved = otherwise !== undefined && unserved.has(model)
@@ -137,7 +150,7 @@ export const expiredText =
   'It had not begun within its expires_in. Give it more time, or try when the queue is shorter.'
 
 const mayBeUnserved = (why: OverdueRow['why']): boolean =>
-  why !== 'cancel' && why !== 'free' && reasons[why].unserved !== undefined
+  why !== 'cancel' && why !== 'free' && why !== 'due' && reasons[why].unserved !== undefined
 
 const reasons: Record<'lost' | 'unknown' | 'away' | 'left' | 'run' | 'expired' | 'start', Reason> = {
   lost: {
@@ -194,6 +207,6 @@ interface OverdueRow {
   model: string
   /** Its host has a job for it, and nobody looks after that. */
   working: boolean
-  /** `free`: it may have to end one day. */
-  why: keyof typeof reasons | 'cancel' | 'free'
+  /** `free` and `due` end nothing yet. */
+  why: keyof typeof reasons | 'cancel' | 'free' | 'due'
 }
