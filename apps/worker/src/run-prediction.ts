@@ -57,7 +57,8 @@ async function perform(worker: Worker, run: Run): Promise<Outcome> {
   const deadline = over ? undefined : createDeadline(claim, hold.stop)
   try {
     if (over && !run.job) hold.stop(over)
-    if (isOrphan(run))
+    // Whoever cancelled it asks for nothing more: nobody is left to ask of it.
+    if (isOrphan(run) && over !== 'cancel')
       return { kind: 'unavailable', reason: 'Its job was left at another host', uncertain: true }
     // Of what is only to be stopped the input is not brought.
     const input = over
