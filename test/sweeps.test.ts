@@ -7,12 +7,16 @@ import { newId, newIdAt } from '@millrace/database/ids'
 import { endLate } from '@millrace/dispatcher/sweep/end-overdue'
 import { createPurge } from '@millrace/dispatcher/sweep/purge'
 import { releaseDead } from '@millrace/dispatcher/sweep/release-expired'
+import { removeLeftovers } from '@millrace/dispatcher/sweep/remove-leftovers'
 import { ringLost } from '@millrace/dispatcher/sweep/ring-lost'
 import { startSweeps } from '@millrace/dispatcher/sweep/sweep'
 import { watchUnserved } from '@millrace/dispatcher/sweep/watch-unserved'
+import { claimWithin } from '@millrace/lifecycle/claim'
 import { findPrediction } from '@millrace/lifecycle/find'
 import { alwaysThere } from '@millrace/lifecycle/presence'
+import { handBack } from '@millrace/lifecycle/release'
 import { hide } from '@millrace/lifecycle/remove'
+import { settle } from '@millrace/lifecycle/settle'
 import { announceWorker } from '@millrace/lifecycle/workers'
 import { createLog } from '@millrace/process/log'
 import { saveFile } from '@millrace/storage/files'
@@ -271,6 +275,23 @@ test('logs go after their days as well, where there is neither input nor output'
     .execute()
   expect(left).toEqual([{ kind: 'status' }])
   expect(await sweepPurge()).toBeUndefined()
+})
+
+test('places go when their runs are over, also of names that nobody claims any more', async () => {
+  const { db } = database
+  const limits = [{ name: 'model gone', limit: 5 }]
+  const ids = await Promise.all([1, 2, 3].map(() => givenPrediction(db, account, { model: 'gone' })))
+  const request = { model: 'gone', limit: 3, worker: 'w', leaseSeconds: 60, places: limits }
+  const { claims } = await claimWithin(lifecycleOf(db), request)
+  const [ended, back, held] = claims
+  if (!ended || !back || !held) throw new Error(`${ids.length} were there to claim`)
+  await settle(lifecycleOf(db), [{ verb: 'cancel', ...ended }])
+  await handBack(db, 'w', [back])
+
+  expect(await removeLeftovers(db)).toEqual({ removed: 2 })
+
+  const left = await db.kysely.selectFrom('places').select('prediction_id').execute()
+  expect(left).toEqual([{ prediction_id: held.id }])
 })
 
 test('idempotency keys go after a day, secrets when they have retired', async () => {
