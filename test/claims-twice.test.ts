@@ -77,6 +77,7 @@ async function given() {
           description: { namespace: model, concurrency: 2, pool: 'default', fallbacks: [] },
           provider: { warm: () => false },
           enter: () => () => undefined,
+          aliases: [],
           places: [],
         },
       ],

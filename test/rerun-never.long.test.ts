@@ -101,6 +101,39 @@ test('its job is taken up when its worker is killed: that is no second run', asy
   expect(host.jobs).toHaveLength(1)
 }, 60_000)
 
+test.each(['cancelled', 'not cancelled'])(
+  'a job at a host that its model left: the prediction is asked for nowhere, and ends (%s)',
+  async (how) => {
+    const host = await startJobsHost()
+    onTestFinished(() => host.close())
+    const service = await givenRemoteModels(
+      { mail: { rerun: 'never', provider: { kind: 'cog', url: host.url } } },
+      { workers: 0, env: { CANCEL_GRACE_SECONDS: '60' } },
+    )
+    const id = await service.create('mail')
+    const request = { model: 'mail', limit: 1, worker: 'gone', leaseSeconds: 60, once: true }
+    const [held] = await claim(lifecycleOn(service.db), request)
+    if (!held) throw new Error('nothing was claimed')
+    const job = { model: 'mail', host: 'http://elsewhere', attempt: held.attempt, job: { id: 'j' } }
+    await keepJobs(service.db, 'gone', [{ ...held, job }])
+    await handBack(service.db, 'gone', [held])
+    if (how === 'cancelled') await service.call(`POST /v1/predictions/${id}/cancel`)
+    await service.start('worker')
+
+    expect(await untilEnded(service.call, id)).toMatchObject(
+      how === 'cancelled'
+        ? { status: 'cancelled', error: null }
+        : {
+            status: 'failed',
+            error_id: 'PROVIDER_UNAVAILABLE',
+            error: expect.stringContaining('is not known'),
+          },
+    )
+    expect(host.jobs).toEqual([])
+  },
+  90_000,
+)
+
 test('in the store: what was claimed once is free again only untouched, or with its job', async () => {
   const database = await freshDatabase()
   onTestFinished(() => database.drop())

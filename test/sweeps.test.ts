@@ -7,11 +7,17 @@ import { newId, newIdAt } from '@millrace/database/ids'
 import { endLate } from '@millrace/dispatcher/sweep/end-overdue'
 import { createPurge } from '@millrace/dispatcher/sweep/purge'
 import { releaseDead } from '@millrace/dispatcher/sweep/release-expired'
+import { removeLeftovers } from '@millrace/dispatcher/sweep/remove-leftovers'
 import { ringLost } from '@millrace/dispatcher/sweep/ring-lost'
 import { startSweeps } from '@millrace/dispatcher/sweep/sweep'
+import { watchUnserved } from '@millrace/dispatcher/sweep/watch-unserved'
+import { claimWithin } from '@millrace/lifecycle/claim'
 import { findPrediction } from '@millrace/lifecycle/find'
 import { alwaysThere } from '@millrace/lifecycle/presence'
+import { handBack } from '@millrace/lifecycle/release'
 import { hide } from '@millrace/lifecycle/remove'
+import { settle } from '@millrace/lifecycle/settle'
+import { announceWorker } from '@millrace/lifecycle/workers'
 import { createLog } from '@millrace/process/log'
 import { saveFile } from '@millrace/storage/files'
 import { type FileStore, openStore } from '@millrace/storage/store'
@@ -71,6 +77,32 @@ test('a bell that just rang is left its second', async () => {
   expect(await ringLost(database.db, bells)).toBeUndefined()
 })
 
+test('a model that no worker serves is told once by its name, how many wait for it, and once when it is over', async () => {
+  const { db } = database
+  const lines: { level: string; model: string; msg: string }[] = []
+  const note = (level: string) => (fields: { model: string }, msg: string) =>
+    void lines.push({ level, msg, ...fields })
+  const log = Object.assign(createLog({ name: 'test', level: 'silent' }), {
+    warn: note('warn'),
+    info: note('info'),
+  })
+  const watch = watchUnserved(db, log, { patienceSeconds: 0 })
+  for (const model of ['gone', 'gone', 'busy']) await givenPrediction(db, account, { model })
+  await age('run_at', 'true', '2 seconds')
+  await announceWorker(db, 'a-worker', ['busy'])
+
+  for (let turn = 0; turn < 3; turn++) expect(await ringLost(db, bells, watch)).toEqual({ rung: 1 })
+  expect(lines).toEqual([
+    { level: 'warn', model: 'gone', waiting: 2, msg: expect.stringContaining('no worker serves gone') },
+  ])
+  // One that does not say that it is up may serve it all the same.
+  expect(rung.filter(({ model }) => model === 'gone')).toHaveLength(3)
+
+  await announceWorker(db, 'a-worker', ['busy', 'gone'])
+  for (let turn = 0; turn < 3; turn++) expect(await ringLost(db, bells, watch)).toEqual({ rung: 2 })
+  expect(lines.slice(1)).toEqual([{ level: 'info', model: 'gone', msg: 'a worker serves gone' }])
+})
+
 test('a run whose lease ran out is free again and rung for', async () => {
   const id = await givenPrediction(database.db, account, { model: 'm' })
   await givenPrediction(database.db, account, { model: 'm' })
@@ -98,6 +130,38 @@ test('what ran out of time to start fails, and those who wait are told', async (
     status: 'failed',
     error_id: 'START_TIMEOUT',
   })
+})
+
+test.each([
+  ['START_TIMEOUT', 'start_by'],
+  ['EXPIRED', 'expires_at'],
+])('%s says whether a worker served the model at all', async (error_id, column) => {
+  const { db } = database
+  const unserved = await givenPrediction(db, account, { model: 'gone' })
+  const [late, unannounced] = [
+    await givenPrediction(db, account, { model: 'busy' }),
+    await givenPrediction(db, account, { model: 'old' }),
+  ]
+  await givenPrediction(db, account, { model: 'old' })
+  await announceWorker(db, 'a-worker', ['busy'])
+  await age(column, 'true', '2 hours')
+  // A worker of the previous version does not say that it is up.
+  await db.pool.query(
+    `update runs set worker = 'old-worker', start_by = 'infinity', expires_at = null where model = 'old' and prediction_id <> $1`,
+    [unannounced],
+  )
+
+  const options = { graceSeconds: 10, leaseSeconds: 15, changed: () => undefined }
+  await endLate(lifecycleOf(db), options, alwaysThere)
+
+  const shown = async (id: string) => findPrediction(db, account, id)
+  expect(await shown(unserved)).toMatchObject({
+    error_id,
+    error: expect.stringMatching(/^No worker that serves "gone" was there; it had not begun/),
+  })
+  for (const id of [late, unannounced]) {
+    expect(await shown(id)).toMatchObject({ error_id, error: expect.not.stringContaining('serves') })
+  }
 })
 
 test('a deleted prediction is purged after its last delivery, with its events, bodies and bytes', async () => {
@@ -211,6 +275,23 @@ test('logs go after their days as well, where there is neither input nor output'
     .execute()
   expect(left).toEqual([{ kind: 'status' }])
   expect(await sweepPurge()).toBeUndefined()
+})
+
+test('places go when their runs are over, also of names that nobody claims any more', async () => {
+  const { db } = database
+  const limits = [{ name: 'model gone', limit: 5 }]
+  const ids = await Promise.all([1, 2, 3].map(() => givenPrediction(db, account, { model: 'gone' })))
+  const request = { model: 'gone', limit: 3, worker: 'w', leaseSeconds: 60, places: limits }
+  const { claims } = await claimWithin(lifecycleOf(db), request)
+  const [ended, back, held] = claims
+  if (!ended || !back || !held) throw new Error(`${ids.length} were there to claim`)
+  await settle(lifecycleOf(db), [{ verb: 'cancel', ...ended }])
+  await handBack(db, 'w', [back])
+
+  expect(await removeLeftovers(db)).toEqual({ removed: 2 })
+
+  const left = await db.kysely.selectFrom('places').select('prediction_id').execute()
+  expect(left).toEqual([{ prediction_id: held.id }])
 })
 
 test('idempotency keys go after a day, secrets when they have retired', async () => {

@@ -26,6 +26,7 @@ import { createStrayRemoval } from './sweep/remove-strays.ts'
 import { ringLost } from './sweep/ring-lost.ts'
 import { startDue } from './sweep/start-due.ts'
 import { type Sweep, startSweeps } from './sweep/sweep.ts'
+import { watchUnserved } from './sweep/watch-unserved.ts'
 
 const config = orExit(readConfig)
 const log = createLog({ name: 'dispatcher', level: config.logLevel })
@@ -110,9 +111,10 @@ function sweepsOf(settings: Config, store: FileStore, bells: Queue, dispatcher: 
     bells.signal('changed', ids)
     dispatcher.wake()
   }
+  const unserved = watchUnserved(db, log)
   return [
     { name: 'start-due', everySeconds: sweepSeconds, run: () => startDue(db, bells) },
-    { name: 'ring-lost', everySeconds: sweepSeconds, run: () => ringLost(db, bells) },
+    { name: 'ring-lost', everySeconds: sweepSeconds, run: () => ringLost(db, bells, unserved) },
     {
       name: 'release-expired',
       everySeconds: sweepSeconds,

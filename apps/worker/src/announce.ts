@@ -12,7 +12,8 @@ export function announce({ config, lifecycle: { db }, log, models, runTimes }: A
   let stopped = false
 
   async function say(): Promise<void> {
-    await announceWorker(db, config.name, [...models.keys()])
+    const aliases = [...models.values()].flatMap((model) => model.aliases)
+    await announceWorker(db, config.name, [...models.keys()], aliases)
     await save()
   }
 

@@ -3,9 +3,10 @@ import type { Job } from '@millrace/providers/provider'
 import { insist, type Run } from './run.ts'
 import type { ServedModel, Worker } from './worker.ts'
 
-/** A job means something to the host and the model only that kept it. */
-export function isJobHere({ job }: Claim, { description, host }: ServedModel): boolean {
-  return job !== undefined && job.model === description.namespace && job.host === host
+/** A job means something to the host and the model only that kept it, be it under a former name. */
+export function isJobHere({ job }: Claim, { description, aliases, host }: ServedModel): boolean {
+  if (job === undefined || job.host !== host) return false
+  return job.model === description.namespace || aliases.includes(job.model)
 }
 
 /** It may be under way where this worker cannot ask, and must not be under way twice. */

@@ -35,7 +35,7 @@ export async function runPrediction(
     asked: false,
   }
   try {
-    if (aim === 'away' && model.host !== undefined && claim.row.cancel_requested_at === null) {
+    if (aim === 'away' && model.host !== undefined && whyOver(claim) === undefined) {
       const settlement = await settleUnasked(worker, run, worker.hosts.secondsAway(model.host))
       return { outcome: { kind: 'unavailable', reason: 'Its host is away' }, ...settlement }
     }
@@ -53,18 +53,21 @@ export async function runPrediction(
 async function perform(worker: Worker, run: Run): Promise<Outcome> {
   const { claim, model, hold, workDir } = run
   const { signal } = hold
-  const deadline = createDeadline(claim, hold.stop)
-  const isCancelled = claim.row.cancel_requested_at !== null
+  const over = whyOver(claim)
+  const deadline = over ? undefined : createDeadline(claim, hold.stop)
   try {
-    if (isCancelled && !run.job) hold.stop('cancel')
-    if (isOrphan(run))
+    if (over && !run.job) hold.stop(over)
+    // Whoever cancelled it asks for nothing more: nobody is left to ask of it.
+    if (isOrphan(run) && over !== 'cancel')
       return { kind: 'unavailable', reason: 'Its job was left at another host', uncertain: true }
     // Of what is only to be stopped the input is not brought.
-    const input = isCancelled
+    const input = over
       ? claim.row.input
       : await prepareInput(worker, { claim, model, workDir, signal, isLost: () => isLost(hold) })
     if (signal.aborted) return { kind: 'aborted' }
-    const emit = (event: RunEvent) => hear(worker, run, event, deadline.begin)
+    const emit = (event: RunEvent) => {
+      if (!over || event.kind !== 'ready') hear(worker, run, event, () => deadline?.begin())
+    }
     const { id, attempt, crashes } = claim
     const began = performance.now()
     run.asked = true
@@ -82,7 +85,7 @@ async function perform(worker: Worker, run: Run): Promise<Outcome> {
       emit,
     })
     // Told only once the job is taken up, as of any other, so that the host hears of it.
-    if (isCancelled) setImmediate(() => hold.stop('cancel'))
+    if (over) setImmediate(() => hold.stop(over))
     const outcome = await running
     await worker.hosts.heard(model.host, outcome, { began, aim: run.aim })
     return outcome
@@ -93,8 +96,14 @@ async function perform(worker: Worker, run: Run): Promise<Outcome> {
     return { kind: 'unavailable', reason: 'The worker could not prepare the run' }
   } finally {
     if (!run.asked && run.aim === 'probe' && model.host !== undefined) await worker.hosts.spare(model.host)
-    deadline.clear()
+    deadline?.clear()
   }
+}
+
+/** Why a claim is only to be stopped: its prediction was cancelled, or is too late to begin, while a host works for it. */
+function whyOver({ row, startBy }: Claim): 'cancel' | 'start-timeout' | undefined {
+  if (row.cancel_requested_at !== null) return 'cancel'
+  return row.started_at === null && startBy <= performance.now() ? 'start-timeout' : undefined
 }
 
 function hear(worker: Worker, run: Run, event: RunEvent, onBegin: () => void): void {

@@ -26,7 +26,7 @@ export async function serveModels(config: Config, guard: Guard, log: Log): Promi
   const hearers = new Set<(names: string[]) => void>()
   const served = new Map<string, OpenModel>()
   const open = new Set<OpenModel>()
-  const isServed = createJudge(config, log)
+  const isServed = createJudge(config, log, (slug) => catalogue.find(slug)?.namespace)
 
   function openModel(description: ModelDescription): OpenModel {
     const model = createOpenModel(description, config, guard, () => open.delete(model))
@@ -47,8 +47,11 @@ export async function serveModels(config: Config, guard: Guard, log: Log): Promi
     }
     const fresh = [...wanted].filter(([name]) => !served.has(name))
     for (const [name, description] of fresh) served.set(name, openModel(description))
-    // A limit of their host may have changed in the file of another model.
-    for (const model of served.values()) model.places = placesOf(model.description, hosts)
+    // A limit of their host, or whose an alias is, may have changed in the file of another model.
+    for (const [name, model] of served) {
+      model.aliases = model.description.aliases.filter((alias) => catalogue.find(alias)?.namespace === name)
+      model.places = placesOf(model, hosts)
+    }
     return fresh.map(([name]) => name)
   }
 
@@ -66,11 +69,16 @@ export async function serveModels(config: Config, guard: Guard, log: Log): Promi
 }
 
 /** Whether a model is for this worker. Of one that could be, it is said once why it is not. */
-function createJudge(config: Config, log: Log): (model: ModelDescription) => boolean {
+function createJudge(
+  config: Config,
+  log: Log,
+  namespaceOf: (slug: string) => string | undefined,
+): (model: ModelDescription) => boolean {
   const told = new Set<string>()
   return (model) => {
     const { file, namespace, pool, statesInput, versionId } = model
-    if (!config.pools.includes(pool) || !(config.models?.includes(namespace) ?? true)) return false
+    const isNamed = config.models?.some((slug) => namespaceOf(slug) === namespace) ?? true
+    if (!config.pools.includes(pool) || !isNamed) return false
     const missing = missingVariables(variablesOf(model))
     if (missing.length > 0 && !told.has(versionId)) {
       told.add(versionId)
@@ -105,6 +113,7 @@ function createOpenModel(
     takesFiles: takesFiles(description.input_schema),
     provider,
     host: hostOf(description, config.hostSettings),
+    aliases: [],
     places: [],
     enter() {
       inside += 1
@@ -125,19 +134,22 @@ function isSame(open: ModelDescription, wanted: ModelDescription | undefined): b
   return open.versionId === wanted?.versionId && open.file === wanted.file
 }
 
-/** A host's limit is what any model states that runs there, the least of them, and counts for all. */
+/**
+ * A host's limit is what any model states that runs there, the least of them, and counts for all. A model's own counts
+ * under its aliases as well, so that runs which other workers have under its former name leave no more than the rest.
+ */
 function placesOf(
-  model: ModelDescription,
+  { description: model, host, aliases }: OpenModel,
   hosts: ReadonlyMap<ModelDescription, string | undefined>,
 ): Place[] {
-  const host = [...hosts].find(([{ namespace }]) => namespace === model.namespace)?.[1]
   const stated = [...hosts].flatMap(([{ provider }, name]) =>
     host !== undefined && name === host && 'max_running' in provider ? (provider.max_running ?? []) : [],
   )
+  const { maxRunning } = model
   return [
-    ...(model.maxRunning === undefined
+    ...(maxRunning === undefined
       ? []
-      : [{ name: `model ${model.namespace}`, limit: model.maxRunning }]),
+      : [model.namespace, ...aliases].map((name) => ({ name: `model ${name}`, limit: maxRunning }))),
     ...(stated.length === 0 ? [] : [{ name: `host ${host}`, limit: Math.min(...stated) }]),
   ]
 }

@@ -15,6 +15,7 @@ import type { Log } from '@millrace/process/log'
 import { type Bell, openQueue, type Queue } from '@millrace/queue/open-queue'
 import { createFileUrls } from '@millrace/storage/file-urls'
 import { openStore } from '@millrace/storage/store'
+import { adoptRenamed } from './adopt-renamed.ts'
 import { announce } from './announce.ts'
 import { type Claimer, claimRuns } from './claim-runs.ts'
 import type { Config } from './config.ts'
@@ -40,9 +41,11 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
   await outlast(log, () => measureClock(db.pool))
   const claimer = claimRuns(worker, (claim, model, aim) => performAndReport(worker, claim, model, aim))
   const wakeAll = () => claimer.wake(...models.keys())
+  const adopter = adoptRenamed(worker, claimer)
 
   /** Who has no slot left keeps the bell that filled the last one, and so leaves the next ones to other workers. */
   async function answer({ model }: Bell): Promise<void> {
+    await adopter.heard(model)
     await claimer.wake(model)
     await claimer.room()
   }
@@ -55,8 +58,12 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
     // With the queue away no bell rings.
     setInterval(() => void (queue.ready() || wakeAll()), 1_000),
   ]
-  models.listen((names) => void claimer.wake(...names))
+  models.listen((names) => {
+    void claimer.wake(...names)
+    void adopter.look()
+  })
   void wakeAll()
+  void adopter.look()
   const watch = watchClaims(lifecycle.db, claimer, log)
   const announcing = announce(worker)
 
@@ -74,6 +81,7 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
       watch.stop()
       for (const timer of timers) clearInterval(timer)
       await Promise.race([Promise.all(stopAnswering.map((stop) => stop())), delay(closeMs)])
+      await Promise.race([adopter.stop(), delay(closeMs)])
       await finish(worker, claimer)
       await Promise.race([announcing.stop(), delay(closeMs)])
       await Promise.race([close(worker), delay(closeMs)])

@@ -63,6 +63,8 @@ export interface ServedModel {
   provider: Provider
   /** Until what it answers is called, the provider stays open, though the model be replaced or removed. */
   enter(): () => void
+  /** The other names that mean it, as the whole catalogue has it: runs that wait under them are its own. */
+  aliases: readonly string[]
   /** Where it runs, if not in a process of this worker. */
   host: string | undefined
   /** What limits how many of its runs are under way in all workers together. */

@@ -141,6 +141,7 @@ export interface RunTable {
   crashes: Generated<number>
   run_at: Date
   worker: string | null
+  /** Of a begun run that nobody holds: since when, as far as a sweep has noticed. */
   lease_until: Date | null
   event_seq: Generated<number>
   appended: Generated<string>

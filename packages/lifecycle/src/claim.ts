@@ -119,8 +119,9 @@ function frontOf(which: string, limit: string): string {
 
 const claimStatement = `
   with found as materialized (
-    -- one that may have killed its process gets a process to itself, which is not warm
-    select r.prediction_id, r.run_by is null as waits, $6::boolean and r.crashes = 0 as begins, (
+    -- one that may have killed its process gets a process to itself, which is not warm; what is late is only to be stopped
+    select r.prediction_id, r.run_by is null as waits,
+           $6::boolean and r.crashes = 0 and (r.run_by is not null or least(r.start_by, r.expires_at) > clock_timestamp()) as begins, (
              select (p.timeouts ->> 'run')::integer from predictions p where p.id = r.prediction_id and p.id between $2 and $3
            ) as run_seconds
     from runs r where r.prediction_id = any($1::uuid[])
@@ -170,7 +171,10 @@ export interface ClaimRequest {
 /** A run that this worker holds. Every later write names `id` and `attempt`: that is the fence. */
 export interface Claim extends Fence {
   row: PredictionRow
-  /** When its time to start ends: what the database said is left, on this process's `performance.now()`. */
+  /**
+   * When its time to start ends: what the database said is left, on this process's `performance.now()`. It may be over
+   * already where a job was kept that is to be stopped.
+   */
   startBy: number
   /** Then it has expired, rather than run out of its time to start. */
   expires: boolean

@@ -16,7 +16,7 @@ export function candidates(filter: ListFilter): RawBuilder<unknown> {
 
   if (statuses && !ended) {
     const states = sql.join(statuses.map(unfinished), sql` or `)
-    const runs = sql`select prediction_id as id from runs r where ${account} ${andAsked(model)} and (${states}) and ${notDeleted}`
+    const runs = sql`select prediction_id as id from runs r where ${account} ${andAsked(filter)} and (${states}) and ${notDeleted}`
     return joined(runs, named.map(tagged))
   }
   if (firstTag) {
@@ -46,7 +46,7 @@ function joined(source: RawBuilder<unknown>, lookUps: RawBuilder<unknown>[] = []
 
 /**
  * One filter for each ending and each slug that is asked for: each is in the order of its index, all together are not.
- * A run is under its model's own slug, whichever was asked for.
+ * A run is under its model's own slug, whichever was asked for, or an alias that was its slug before.
  */
 export function onePerEnding(filter: ListFilter): ListFilter[] {
   const { model, aliases = [], statuses } = filter
@@ -73,9 +73,12 @@ function andModel(model: string | undefined): RawBuilder<unknown> {
   return model === undefined ? sql`` : sql`and model = ${model}`
 }
 
-/** A run that a fallback serves stands in the fallback's line; its prediction is of the model that was asked for. */
-function andAsked(model: string | undefined): RawBuilder<unknown> {
-  return model === undefined ? sql`` : sql`and (asked = ${model} or asked is null and model = ${model})`
+/**
+ * A run that a fallback serves stands in the fallback's line; its prediction is of the model that was asked for. Either
+ * may still be under a name that the model had before.
+ */
+function andAsked({ model, aliases = [] }: ListFilter): RawBuilder<unknown> {
+  return model === undefined ? sql`` : sql`and coalesce(asked, model) in (${sql.join([model, ...aliases])})`
 }
 
 /** How a run tells the status of its prediction. */

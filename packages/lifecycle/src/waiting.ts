@@ -12,6 +12,22 @@ export async function findWaiting(db: Database, models: string[], seconds: numbe
   return rows.map(({ model }) => model)
 }
 
+/** How many runs of a model are free to claim, counted as far as `most`. */
+export async function countWaiting(
+  db: Database,
+  model: string,
+  most = 10_000,
+): Promise<{ waiting: number; capped: boolean }> {
+  const { rows } = await db.pool.query<{ waiting: number }>(countStatement, [model, most + 1, maxAttempts])
+  const waiting = rows[0]?.waiting ?? 0
+  return { waiting: Math.min(waiting, most), capped: waiting > most }
+}
+
+const countStatement = `
+  select count(*)::integer as waiting from (
+    select from runs where model = $1 and run_at <= clock_timestamp() and ${isFree('$3')} limit $2
+  ) counted`
+
 const statement = `
   select m.model from unnest($1::text[]) as m(model)
   where exists (

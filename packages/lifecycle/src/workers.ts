@@ -1,8 +1,17 @@
 import type { Database } from '@millrace/database/connect'
 
-/** A worker says that it is up and what it serves. Those that were silent for an hour are forgotten. */
-export async function announceWorker(db: Database, name: string, models: readonly string[]): Promise<void> {
-  await db.pool.query({ name: 'announce-worker', text: announceStatement, values: [name, models] })
+/**
+ * A worker says that it is up, what it serves, and under which aliases it serves that as well. Those that were silent for
+ * an hour are forgotten.
+ */
+export async function announceWorker(
+  db: Database,
+  name: string,
+  models: readonly string[],
+  aliases: readonly string[] = [],
+): Promise<void> {
+  const names = [...models, ...aliases.map(markAlias)]
+  await db.pool.query({ name: 'announce-worker', text: announceStatement, values: [name, names] })
 }
 
 /** It serves nothing any more. */
@@ -10,19 +19,48 @@ export async function dismissWorker(db: Database, name: string): Promise<void> {
   await db.pool.query('delete from workers where name = $1', [name])
 }
 
-/** The workers that serve a model and were heard of within the last `silentSeconds`. */
+/** The workers that serve a model, be it under an alias, and were heard of within the last `silentSeconds`. */
 export async function findWorkers(db: Database, model: string): Promise<string[]> {
   const { rows } = await db.pool.query<{ name: string }>({
     name: 'find-workers',
     text: `select name from workers
-           where $1 = any(models) and seen_at > clock_timestamp() - make_interval(secs => $2)`,
-    values: [model, silentSeconds],
+           where models && $1::text[] and seen_at > clock_timestamp() - make_interval(secs => $2)`,
+    values: [[model, markAlias(model)], silentSeconds],
   })
   return rows.map(({ name }) => name)
 }
 
+/**
+ * Which of these models nobody serves: no worker says so, and none holds a run of it at the front of its line, as one of
+ * the previous version would, which does not say that it is up.
+ */
+export async function findUnserved(db: Database, models: readonly string[]): Promise<string[]> {
+  const { rows } = await db.pool.query<{ model: string }>({
+    name: 'find-unserved',
+    text: unservedStatement,
+    values: [
+      JSON.stringify([...new Set(models)].map((name) => ({ name, alias: markAlias(name) }))),
+      silentSeconds,
+    ],
+  })
+  return rows.map(({ model }) => model)
+}
+
+const unservedStatement = `
+  select m.name as model from json_to_recordset($1) as m(name text, alias text)
+  where not exists (
+    select from workers w where w.models && array[m.name, m.alias] and w.seen_at > clock_timestamp() - make_interval(secs => $2)
+  ) and not exists (
+    select from (
+      select worker from runs r where r.model = m.name and r.parked_until is null order by r.priority, r.turn limit 100
+    ) front where worker is not null
+  )`
+
+/** No slug has a space in it. */
+const markAlias = (alias: string): string => `alias ${alias}`
+
 /** Three times what lies between two words of a worker. */
-const silentSeconds = 15
+export const silentSeconds = 15
 
 const announceStatement = `
   with forgotten as (

@@ -2,19 +2,27 @@ import type { Database } from '@millrace/database/connect'
 import { isFree } from '@millrace/lifecycle/free-runs'
 import { maxAttempts } from '@millrace/lifecycle/lifecycle'
 import type { SweepReport } from './sweep.ts'
+import type { UnservedWatch } from './watch-unserved.ts'
 
 /**
  * Rings again for every model and pool of which a claimable run has waited over a second: its bell was lost, or
- * nobody had a free slot when it rang. Bells ring twice harmlessly, so nothing is noted.
+ * nobody had a free slot when it rang. Bells ring twice harmlessly, so nothing is noted. Those of models that nobody
+ * serves are no news: `findUnserved` tells of them.
  */
-export async function ringLost(db: Database, queue: Ringing): Promise<SweepReport | undefined> {
+export async function ringLost(
+  db: Database,
+  queue: Ringing,
+  findUnserved?: UnservedWatch,
+): Promise<SweepReport | undefined> {
   const { rows } = await db.pool.query<{ pool: string; model: string }>({
     name: 'ring-lost',
     text: statement,
     values: [maxAttempts],
   })
   for (const { pool, model } of rows) queue.ring(pool, model)
-  return rows.length > 0 ? { rung: rows.length } : undefined
+  const unserved = await findUnserved?.([...new Set(rows.map(({ model }) => model))])
+  const rung = rows.filter(({ model }) => !unserved?.has(model)).length
+  return rung > 0 ? { rung } : undefined
 }
 
 // The models are found by leaping from one to the next in the index, and of each only the front of the line is read:
