@@ -1,5 +1,5 @@
 import type { Database } from '@millrace/database/connect'
-import { readHosts } from '@millrace/lifecycle/hosts'
+import { readHosts } from '@millrace/hosts/hosts'
 import { variableOf } from '@millrace/models/config'
 import type { ModelDescription } from '@millrace/models/description'
 import { replaceVariables } from '@millrace/models/variables'
