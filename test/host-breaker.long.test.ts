@@ -8,7 +8,7 @@ import {
   noteService,
   readHosts,
   takeProbe,
-} from '@millrace/lifecycle/hosts'
+} from '@millrace/hosts/hosts'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { callerOf, uuidOf } from './api-caller.ts'
 import { givenRemoteModels, type RemoteService } from './given-hosts.ts'

@@ -4,6 +4,9 @@ import { loadCatalogue } from '@millrace/models/catalogue'
 import { type CatalogueReader, createCatalogueReader } from '@millrace/models/catalogue-reader'
 import { describeText } from '@millrace/models/describe-text'
 import { describeSettings } from '@millrace/models/description'
+import { openaiHosts } from '@millrace/models/openai-hosts'
+import { presentModel } from '@millrace/models/present-model'
+import { variablesOf } from '@millrace/models/variables'
 import { openProvider } from '@millrace/providers/open-provider'
 import { expect, onTestFinished, test } from 'vitest'
 import { startRun, temporaryFolder } from './run-model.ts'
@@ -250,6 +253,15 @@ async function givenReader(dir: string): Promise<{ reader: CatalogueReader; look
 test.each([
   ['a cloud', { kind: 'replicate', token: 'r8_1', model: 'acme/a' }, 'partner', 'replicate'],
   ["OpenAI's own address", { kind: 'openai', base_url: 'https://api.openai.com/v1' }, 'partner', 'openai'],
+  [
+    'one of several hosts that is OpenAI',
+    {
+      kind: 'openai',
+      hosts: [{ base_url: 'http://gpu:8000/v1' }, { base_url: 'https://api.openai.com/v1' }],
+    },
+    'partner',
+    'openai',
+  ],
   ['a server of your own', { kind: 'openai', base_url: 'http://gpu:8000/v1' }, 'native', 'millrace'],
   [
     'a name that only looks alike',
@@ -264,4 +276,75 @@ test.each([
     const denied = { ...stated, service: { type: 'native' } }
     expect(() => describeSettings('/a.json', denied)).toThrow('leaves the installation')
   }
+})
+
+const talker = (provider: object, change: object = {}) => ({
+  namespace: 'talker',
+  type: 'text',
+  apis: ['chat'],
+  provider: { kind: 'openai', ...provider },
+  ...change,
+})
+
+test('a model that serves no predictions needs no schema, and one that does is told so', () => {
+  const described = describeSettings('/a.yaml', talker({ base_url: 'http://gpu:8000/v1' }))
+  expect(described).toMatchObject({ statesInput: true, input_schema: { type: 'object' } })
+  expect(described.timeouts).toEqual({ start: 600, maxStart: 3600, run: 600, maxRun: 3600, idle: 60 })
+  const both = talker({ base_url: 'http://gpu:8000/v1' }, { apis: ['chat', 'predictions'] })
+  expect(() => describeSettings('/a.yaml', both)).toThrow('input_schema: is required')
+})
+
+test('a model that chats is shown with the three surfaces that serve it, and its lengths', () => {
+  const described = describeSettings(
+    '/a.yaml',
+    talker({ base_url: 'http://gpu/v1' }, { context_length: 8192, max_output_tokens: 4096 }),
+  )
+  expect(presentModel(described, { schemas: [] })).toMatchObject({
+    apis: [
+      { name: 'chat', path: '/v1/chat/completions' },
+      { name: 'responses', path: '/v1/responses' },
+      { name: 'messages', path: '/v1/messages' },
+    ],
+    context_length: 8192,
+    max_output_tokens: 4096,
+  })
+})
+
+test('the hosts of a model have what is said of the model, and no key but their own', () => {
+  const first = { base_url: 'http://a/v1', api_key: 'one', model: 'x', max_running: 4 }
+  const more = [
+    { base_url: 'http://b/v1', weight: 2 },
+    { base_url: 'http://c/v1', api_key: 'three', model: 'y' },
+  ]
+  const hostsOf = (provider: object) => {
+    const { provider: settled } = describeSettings('/a.yaml', talker(provider))
+    if (settled.kind !== 'openai') throw new Error(settled.kind)
+    return openaiHosts(settled)
+  }
+  expect(hostsOf({ ...first, hosts: more })).toEqual([
+    { ...first, weight: 1 },
+    { base_url: 'http://b/v1', model: 'x', weight: 2, max_running: 4 },
+    { base_url: 'http://c/v1', api_key: 'three', model: 'y', weight: 1, max_running: 4 },
+  ])
+  expect(hostsOf({ api_key: 'all', hosts: more }).map(({ api_key }) => api_key)).toEqual(['all', 'three'])
+})
+
+test.each([
+  ['no address', {}, 'provider.base_url: is required, or hosts'],
+  ['no hosts', { hosts: [] }, 'provider.hosts: '],
+  ['a weight of nothing', { hosts: [{ base_url: 'http://a/v1', weight: 0 }] }, 'provider.hosts.0.weight: '],
+  [
+    'a secret of the service',
+    { hosts: [{ base_url: 'http://a', api_key: `\${MASTER_KEY}` }] },
+    "service's own",
+  ],
+  ['a word nobody knows', { hosts: [{ url: 'http://a/v1' }] }, 'provider.hosts.0'],
+  ['a tongue nobody speaks', { base_url: 'http://a/v1', speaks: ['assembler'] }, 'provider.speaks.0: '],
+])('a model at hosts with %s is a mistake', (_what, provider, reason) => {
+  expect(() => describeSettings('/a.yaml', talker(provider))).toThrow(reason)
+})
+
+test('each variable that a host of several needs is one that the model needs', () => {
+  const provider = { base_url: 'http://a/v1', hosts: [{ base_url: `\${HOST_B}`, api_key: `\${KEY_B}` }] }
+  expect(variablesOf(describeSettings('/a.yaml', talker(provider)))).toEqual(['HOST_B', 'KEY_B'])
 })

@@ -157,7 +157,11 @@ test('a model is shown with what its file says of it', async () => {
     apis: [
       { name: 'predictions', path: '/v1/predictions' },
       { name: 'chat', path: '/v1/chat/completions' },
+      { name: 'responses', path: '/v1/responses' },
+      { name: 'messages', path: '/v1/messages' },
     ],
+    context_length: null,
+    max_output_tokens: null,
     vendor: {
       name: 'Mill & Sons',
       description: '',

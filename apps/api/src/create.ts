@@ -5,7 +5,7 @@ import { faultOf } from '@millrace/database/faults'
 import { rowOf } from '@millrace/lifecycle/accept'
 import type { PredictionRow } from '@millrace/lifecycle/present'
 import type { ModelDescription } from '@millrace/models/description'
-import { apiPaths } from '@millrace/models/present-model'
+import { apiPaths, servedApis } from '@millrace/models/present-model'
 import type { Request, Response } from 'express'
 import { ApiError } from './api-error.ts'
 import type { Context } from './context.ts'
@@ -46,10 +46,11 @@ export async function create(incoming: Create): Promise<{ row: PredictionRow; st
 }
 
 /** Predictions of a model that is made for another surface are not to be had here. */
-function refuseOtherApis({ namespace, apis }: ModelDescription): void {
+function refuseOtherApis(model: ModelDescription): void {
+  const apis = servedApis(model)
   if (apis.includes('predictions')) return
   const paths = apis.map((api) => `POST ${apiPaths[api]}`).join(' or ')
-  throw new ApiError('MODEL_NOT_SUPPORTED', `The model "${namespace}" is served by ${paths}.`)
+  throw new ApiError('MODEL_NOT_SUPPORTED', `The model "${model.namespace}" is served by ${paths}.`)
 }
 
 /** The seconds a request wants to wait: `await: true`, or `Prefer: wait[=N]`, capped by AWAIT_SECONDS. */

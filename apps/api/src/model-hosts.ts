@@ -1,7 +1,9 @@
 import type { Database } from '@millrace/database/connect'
-import { readHosts } from '@millrace/lifecycle/hosts'
+import { readHosts } from '@millrace/hosts/hosts'
 import { variableOf } from '@millrace/models/config'
 import type { ModelDescription } from '@millrace/models/description'
+import { openaiHosts } from '@millrace/models/openai-hosts'
+import type { RemoteKind } from '@millrace/models/provider-settings'
 import { replaceVariables } from '@millrace/models/variables'
 
 /**
@@ -11,21 +13,33 @@ import { replaceVariables } from '@millrace/models/variables'
 export async function hostsOf(db: Database, model: ModelDescription, admin: boolean): Promise<HostHealth[]> {
   const { provider } = model
   if (provider.kind === 'module' || provider.kind === 'command') return []
-  const stated = 'url' in provider ? provider.url : provider.base_url
-  const origin = URL.parse(replaceVariables(stated, (name) => variableOf(name) ?? ''))?.origin
-  const known = (await readHosts(db)).filter(
-    ({ name }) => name === origin || name.startsWith(`${origin} on `),
-  )
-  const name = (address: string | undefined) => (admin && address !== undefined ? address : provider.kind)
-  if (known.length === 0) return [{ host: name(origin), breaker: 'closed', failures: 0 }]
-  return known.map(({ name: address, failures, closedFor, reason }) => ({
-    host: name(address),
-    breaker: closedFor === null ? 'closed' : closedFor > 0 ? 'open' : 'half_open',
-    failures,
-    ...(closedFor === null ? {} : { retry_in_seconds: Math.ceil(closedFor) }),
-    ...(admin ? { reason } : {}),
-  }))
+  const states = await readHosts(db)
+  const shown = (address: string | undefined) => (admin && address !== undefined ? address : provider.kind)
+  return originsOf(provider).flatMap((origin): HostHealth[] => {
+    const known = states.filter(({ name }) => name === origin || name.startsWith(`${origin} on `))
+    if (known.length === 0) return [{ host: shown(origin), breaker: 'closed', failures: 0 }]
+    return known.map(({ name, failures, closedFor, reason }) => ({
+      host: shown(name),
+      breaker: closedFor === null ? 'closed' : closedFor > 0 ? 'open' : 'half_open',
+      failures,
+      ...(closedFor === null ? {} : { retry_in_seconds: Math.ceil(closedFor) }),
+      ...(admin ? { reason } : {}),
+    }))
+  })
 }
+
+function originsOf(provider: RemoteProvider): (string | undefined)[] {
+  const stated =
+    provider.kind === 'openai'
+      ? openaiHosts(provider).map((host) => host.base_url)
+      : ['url' in provider ? provider.url : provider.base_url]
+  const origins = stated.map(
+    (address) => URL.parse(replaceVariables(address, (name) => variableOf(name) ?? ''))?.origin,
+  )
+  return [...new Set(origins)]
+}
+
+type RemoteProvider = Extract<ModelDescription['provider'], { kind: RemoteKind }>
 
 interface HostHealth {
   host: string

@@ -1,5 +1,5 @@
+import type { Aim } from '@millrace/hosts/host-watch'
 import { type Claim, claimWithin } from '@millrace/lifecycle/claim'
-import type { Aim } from './host-watch.ts'
 import { createModelSlots } from './model-slots.ts'
 import type { ServedModel, Worker } from './worker.ts'
 

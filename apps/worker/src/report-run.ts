@@ -1,8 +1,8 @@
 import { toTypeId } from '@millrace/database/ids'
+import type { Aim } from '@millrace/hosts/host-watch'
 import type { Claim } from '@millrace/lifecycle/claim'
 import { counter, histogram } from '@millrace/process/metrics'
 import type { Outcome } from '@millrace/providers/provider'
-import type { Aim } from './host-watch.ts'
 import { type RunReport, runPrediction } from './run-prediction.ts'
 import type { ServedModel, Worker } from './worker.ts'
 

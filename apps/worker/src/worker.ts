@@ -1,4 +1,5 @@
 import type { Batcher } from '@millrace/database/batch'
+import type { HostWatch } from '@millrace/hosts/host-watch'
 import type { Beginning } from '@millrace/lifecycle/begin'
 import type { NewJob } from '@millrace/lifecycle/keep-jobs'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
@@ -15,7 +16,6 @@ import type { FileStore } from '@millrace/storage/store'
 import type { Config } from './config.ts'
 import type { EventBuffer } from './event-buffer.ts'
 import type { Hearing } from './host-callbacks.ts'
-import type { HostWatch } from './host-watch.ts'
 import type { Lease } from './lease.ts'
 import type { RunTimes } from './run-times.ts'
 

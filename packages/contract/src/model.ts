@@ -11,6 +11,11 @@ export const model = z
     type: z.string(),
     apis: z.array(z.object({ name: z.string(), path: z.string() })),
     status: z.string().describe('operational or offline'),
+    context_length: z
+      .int()
+      .nullable()
+      .describe('Tokens of a conversation with its answer, where the model says so'),
+    max_output_tokens: z.int().nullable().describe('Tokens of an answer, where the model says so'),
     aliases: z.array(z.string()).describe('Other slugs under which it is found'),
     version: z.string().describe('The id of its state, which predictions record: another file, another id'),
     version_label: z.string().nullable().describe('What its author calls that state'),

@@ -23,6 +23,8 @@ export interface BackendCall {
   signal: AbortSignal
   /** `x-request-id`, passed to the host. */
   requestId: string
+  /** Told, when the stream is over, how much of it could not be read and was left out. */
+  onSkipped?: ((lines: number) => void) | undefined
 }
 
 /** An answer in the way that it was asked for. */

@@ -47,8 +47,12 @@ function finish(
 ): ModelDescription {
   const { input_schema, output_schema, name, vendor, service, ...rest } = traits
   const partner = isPartner(provider)
-  if (input_schema === undefined && provider.kind !== 'cog') {
+  const predicts = rest.apis.includes('predictions')
+  if (input_schema === undefined && predicts && provider.kind !== 'cog') {
     throw fault(['input_schema'], 'is required, a JSON Schema with type: "object"')
+  }
+  if (provider.kind === 'openai' && provider.base_url === undefined && provider.hosts === undefined) {
+    throw fault(['provider', 'base_url'], 'is required, or hosts, where each has its own')
   }
   if (partner && service?.type === 'native') {
     throw fault(['service', 'type'], `what is sent to this host leaves the installation: it is a partner's`)
@@ -68,7 +72,7 @@ function finish(
     },
     input_schema: withTitles(input_schema ?? { type: 'object' }, 'Input'),
     output_schema: output_schema ? withTitles(output_schema, 'Output') : {},
-    statesInput: input_schema !== undefined,
+    statesInput: input_schema !== undefined || !predicts,
     provider,
   }
   return { ...description, versionId: versionIdOf(description, []) }

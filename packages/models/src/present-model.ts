@@ -14,13 +14,15 @@ export function presentModel(
     namespace: model.namespace,
     description: model.description,
     type: model.type,
-    apis: model.apis.map((name) => ({ name, path: apiPaths[name] })),
+    apis: servedApis(model).map((name) => ({ name, path: apiPaths[name] })),
     privacy: 'private',
     img_url: null,
     vendor: vendorOf(model),
     billable: (model.pricing?.amount ?? 0) > 0,
     pricing: model.pricing ?? { amount: 0, currency: 'USD', unit: 'prediction', per: 1 },
     capabilities: model.capabilities,
+    context_length: model.context_length ?? null,
+    max_output_tokens: model.max_output_tokens ?? null,
     metadata: {
       edge_compatible: false,
       openai_compatible: !model.apis.includes('predictions'),
@@ -39,12 +41,20 @@ export function presentModel(
 }
 
 /** Where each surface that may serve a model is. */
-export const apiPaths: Readonly<Record<ModelDescription['apis'][number], string>> = {
+export const apiPaths: Readonly<Record<ServedApi, string>> = {
   predictions: '/v1/predictions',
   chat: '/v1/chat/completions',
   responses: '/v1/responses',
+  messages: '/v1/messages',
   embeddings: '/v1/embeddings',
 }
+
+/** The surfaces that serve a model: one that chats does so in each of the three protocols. */
+export function servedApis({ apis }: Pick<ModelDescription, 'apis'>): ServedApi[] {
+  return [...new Set(apis.flatMap((name) => (name === 'chat' ? chatApis : [name])))]
+}
+
+const chatApis = ['chat', 'responses', 'messages'] as const
 
 /** Whether this process knows all that a model needs: its variables, and what it takes. */
 function isOperational(model: ModelDescription): boolean {
@@ -65,6 +75,9 @@ const house = {
   slug: 'millrace',
   metadata: {},
 } as const
+
+/** A surface: those that a model's file names, and those that come with them. */
+export type ServedApi = ModelDescription['apis'][number] | 'messages'
 
 /** The schemas that `?fields=` may ask for. */
 export type SchemaName = 'input_schema' | 'output_schema'
@@ -89,6 +102,9 @@ export interface PresentedModel {
   billable: boolean
   pricing: NonNullable<ModelDescription['pricing']>
   capabilities: string[]
+  /** Tokens. */
+  context_length: number | null
+  max_output_tokens: number | null
   metadata: { edge_compatible: boolean; openai_compatible: boolean; cold_boot: boolean }
   status: 'operational' | 'offline'
   service: ModelDescription['service']

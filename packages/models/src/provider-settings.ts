@@ -31,11 +31,29 @@ const cog = z.strictObject({
 /** The routes of OpenAI-compatible hosts that make predictions. */
 export const openaiSurfaces = ['images', 'speech', 'transcriptions', 'videos'] as const
 
-const openai = z.strictObject({
-  kind: z.literal('openai'),
+/** What an OpenAI-compatible host may speak for inference. */
+export const openaiTongues = ['chat', 'responses', 'embeddings'] as const
+
+const openaiHost = {
+  /** The routes of the host, with the `/v1` where it has one. */
   base_url: address,
   api_key: z.string().optional(),
+  /** What the host calls the model. */
   model: z.string().optional(),
+}
+
+const openai = z.strictObject({
+  kind: z.literal('openai'),
+  ...openaiHost,
+  base_url: address.optional(),
+  /** What the hosts themselves speak, where that is not what the model's `apis` say. */
+  speaks: z.array(z.enum(openaiTongues)).min(1).optional(),
+  /** More hosts of the model, or all of them where there is no `base_url`; each gets requests by its weight. */
+  hosts: z
+    .array(z.strictObject({ ...openaiHost, weight: z.number().positive().max(1000).default(1), ...host }))
+    .min(1)
+    .max(100)
+    .optional(),
   /** Which of the host's routes serves the model, where its type and capabilities do not say. */
   surface: z.enum(openaiSurfaces).optional(),
   ...host,
@@ -81,11 +99,17 @@ export type SettingsOf<Kind extends ProviderSettings['kind']> = Extract<Provider
 export type RemoteKind = Exclude<ProviderSettings['kind'], 'command'>
 
 /** Whether what such a model is given leaves this installation for somebody else's cloud. */
-export function isPartner(provider: { kind: string; base_url?: string }): boolean {
-  return (
-    partnerKinds.has(provider.kind) ||
-    /^https?:\/\/([\w.-]+\.)?openai\.com(?=[:/]|$)/i.test(provider.base_url ?? '')
-  )
+export function isPartner({ kind, base_url, hosts = [] }: PartnerTraits): boolean {
+  const addresses = [base_url, ...hosts.map((one) => one.base_url)]
+  return partnerKinds.has(kind) || addresses.some((one) => openaiItself.test(one ?? ''))
 }
 
+const openaiItself = /^https?:\/\/([\w.-]+\.)?openai\.com(?=[:/]|$)/i
+
 const partnerKinds: ReadonlySet<string> = new Set(['replicate', 'fal'])
+
+interface PartnerTraits {
+  kind: string
+  base_url?: string | undefined
+  hosts?: readonly { base_url: string }[] | undefined
+}

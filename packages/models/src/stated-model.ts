@@ -6,6 +6,8 @@ const seconds = z
   .positive()
   .max(7 * 24 * 3600)
 
+const tokens = z.int().min(1).max(1_000_000_000)
+
 const days = z.int().min(1).max(365_000)
 
 const objectSchema = z
@@ -63,6 +65,11 @@ export const statedModel = z.object({
     })
     .optional(),
   capabilities: z.array(z.string()).default([]),
+  /** Tokens that a conversation and its answer may have together. */
+  context_length: tokens.optional(),
+  /** Tokens that an answer may have. */
+  max_output_tokens: tokens.optional(),
+  /** Required where it serves predictions. */
   input_schema: objectSchema.optional(),
   output_schema: z.record(z.string(), z.unknown()).optional(),
   /** Which workers serve it. */
@@ -74,13 +81,19 @@ export const statedModel = z.object({
   concurrency: z.int().min(1).max(1000).default(1),
   /** Runs at a time in all workers together; the others wait. */
   maxRunning: z.int().min(1).max(100_000).optional(),
-  /** Seconds. `start` and `run` are what a request gets that asks for nothing, the others the most it may ask for. */
+  /**
+   * Seconds. `start` and `run` are what a request gets that asks for nothing, `maxStart` and `maxRun` the most it may ask
+   * for. Of inference, `run` is for all tries together, and `idle` between two chunks of a stream. `firstByte` is for one
+   * try, until the first chunk of a stream or a whole answer; unless stated, a chat that does not stream has all of `run`.
+   */
   timeouts: z
     .object({
       start: seconds.default(600),
       maxStart: seconds.default(3600),
       run: seconds.default(600),
       maxRun: seconds.default(3600),
+      firstByte: seconds.optional(),
+      idle: seconds.default(60),
     })
     .prefault({}),
   /** How often a run whose host is unavailable is tried again before its fallbacks are. */

@@ -5,10 +5,7 @@ import { variablesIn } from '@millrace/models/variables'
  * echo the headers that they were sent. A secret is the value of a variable, and a token that stands in the settings.
  */
 export function secretsOf(settings: object, environment: Record<string, string | undefined>): Secrets {
-  const stated = Object.entries(settings).flatMap(([name, value]) =>
-    /^(token|key|api_key)$/.test(name) ? [value] : [],
-  )
-  const values = [...variablesIn(settings).map(({ name }) => environment[name]), ...stated]
+  const values = [...variablesIn(settings).map(({ name }) => environment[name]), ...statedIn(settings)]
   const secrets = values.filter(
     (value): value is string => typeof value === 'string' && value.length >= shortest,
   )
@@ -31,6 +28,15 @@ export function secretsOf(settings: object, environment: Record<string, string |
   }
 
   return { hide: <T>(value: T) => (spelled.length === 0 ? value : (hidden(value, 0) as T)) }
+}
+
+function statedIn(settings: object): unknown[] {
+  const hosts = 'hosts' in settings && Array.isArray(settings.hosts) ? settings.hosts : []
+  return [settings, ...hosts].flatMap(({ token, key, api_key }: Partial<Record<string, unknown>>) => [
+    token,
+    key,
+    api_key,
+  ])
 }
 
 /** Such as the name of a region, which may well be said. */

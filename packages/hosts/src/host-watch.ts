@@ -1,4 +1,5 @@
 import type { Database } from '@millrace/database/connect'
+import type { Log } from '@millrace/process/log'
 import {
   dropProbe,
   failuresToOpen,
@@ -7,14 +8,12 @@ import {
   noteService,
   readHosts,
   takeProbe,
-} from '@millrace/lifecycle/hosts'
-import type { Log } from '@millrace/process/log'
-import type { Outcome } from '@millrace/providers/provider'
+} from './hosts.ts'
 
 /**
- * Knows which hosts are away, from all workers together: one that failed a few runs in a row is left alone for a while,
- * then one run at a time finds out whether it is back. Read at most once a second, and only for what is about to be
- * claimed; written only when a host fails, and when it serves again.
+ * Knows which hosts are away, from all processes together: one that failed a few runs in a row is left alone for a
+ * while, then one run at a time finds out whether it is back. Read at most once a second, and only for what is about to
+ * be asked; written only when a host fails, and when it serves again.
  */
 export function watchHosts(db: Database, log: Log): HostWatch {
   let known = new Map<string, Known>()
@@ -53,6 +52,13 @@ export function watchHosts(db: Database, log: Log): HostWatch {
     return mine ? 'probe' : 'away'
   }
 
+  function glance(host: string): Glance {
+    if (performance.now() - readAt >= betweenLooksMs) void look()
+    const state = known.get(host)
+    if (!state || state.failures < failuresToOpen) return 'well'
+    return state.probed || state.openUntil > performance.now() ? 'away' : 'due'
+  }
+
   async function failed(host: string, reason: string, began: number): Promise<void> {
     if ((known.get(host)?.openUntil ?? 0) > performance.now()) return
     const secondsAgo = (performance.now() - began) / 1000
@@ -83,6 +89,7 @@ export function watchHosts(db: Database, log: Log): HostWatch {
 
   return {
     aim,
+    glance,
     secondsAway(host) {
       const until = (known.get(host)?.openUntil ?? 0) - performance.now()
       return Math.max(betweenLooksMs, until) / 1000
@@ -106,7 +113,7 @@ export function watchHosts(db: Database, log: Log): HostWatch {
 }
 
 /** It answered as a host does that is well, whatever it said. */
-function isService(outcome: Outcome): boolean {
+function isService(outcome: Heard): boolean {
   return (
     outcome.kind === 'succeeded' ||
     outcome.kind === 'failed' ||
@@ -123,18 +130,28 @@ const betweenLooksMs = 1_000
 /** How a run may aim at its host: as ever; not at all; or as the one that finds out whether it is back. */
 export type Aim = 'well' | 'away' | 'probe'
 
+/** The same at once; `due`: `aim` may answer that one is to find out. */
+export type Glance = 'well' | 'away' | 'due'
+
+/** What came of asking a host, as far as it says how the host is. */
+export type Heard =
+  | { kind: 'succeeded' | 'failed' | 'crashed' | 'aborted' }
+  | { kind: 'unavailable'; reason: string; down?: boolean | undefined; busy?: boolean | undefined }
+
 export interface HostWatch {
   /** `probe` holds a promise: `heard`, `works` or `spare` follows. */
   aim(host: string | undefined): Promise<Aim>
+  /** As far as it is known, without waiting: a look that is due is taken in the background. */
+  glance(host: string): Glance
   /** How long it is left alone yet; at least until the next look. */
   secondsAway(host: string): number
   /** What a run that began then came to says of its host. */
-  heard(host: string | undefined, outcome: Outcome, run: { began: number; aim: Aim }): Promise<void>
+  heard(host: string | undefined, outcome: Heard, run: { began: number; aim: Aim }): Promise<void>
   /** It took a job on. */
   works(host: string | undefined): Promise<void>
   /** There was no run to find out with. */
   spare(host: string): Promise<void>
-  /** Calls `listener` when a host that failed serves again, as far as this worker learns of it. */
+  /** Calls `listener` when a host that failed serves again, as far as this process learns of it. */
   onRecovery(listener: (host: string) => void): void
 }
 
