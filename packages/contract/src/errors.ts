@@ -191,6 +191,19 @@ export const errors = {
     message: 'The host of the model could not be reached.',
     advice: 'Try again later, or name another model.',
   },
+  CONTENT_POLICY_VIOLATION: {
+    status: 451,
+    retryable: false,
+    message: 'The content policy of the model forbids this.',
+    advice: 'Ask for something else; the same request will be refused again.',
+  },
+  INFERENCE_TIMEOUT: {
+    status: 504,
+    retryable: false,
+    message: 'The answer takes longer than a connection is held for it.',
+    advice:
+      'Get the prediction that the message names, or send the same request with the same Idempotency-Key: it goes on waiting.',
+  },
   CANCELLED: {
     status: 422,
     retryable: false,

@@ -2,6 +2,7 @@ import { missingVariables } from './config.ts'
 import type { ModelDescription } from './description.ts'
 import { withFileLimits } from './file-limits.ts'
 import type { JsonSchema } from './schema.ts'
+import { servedApis } from './served-apis.ts'
 import { variablesOf } from './variables.ts'
 
 /** A model as `/v1/models` shows it, with every key always. A schema that was not asked for is `{}`, as lists have it. */
@@ -14,7 +15,7 @@ export function presentModel(
     namespace: model.namespace,
     description: model.description,
     type: model.type,
-    apis: model.apis.map((name) => ({ name, path: apiPaths[name] })),
+    apis: servedApis(model).map((name) => ({ name, path: apiPaths[name] })),
     privacy: 'private',
     img_url: null,
     vendor: vendorOf(model),
@@ -44,6 +45,10 @@ export const apiPaths: Readonly<Record<ModelDescription['apis'][number], string>
   chat: '/v1/chat/completions',
   responses: '/v1/responses',
   embeddings: '/v1/embeddings',
+  images: '/v1/images/generations',
+  speech: '/v1/audio/speech',
+  transcriptions: '/v1/audio/transcriptions',
+  videos: '/v1/videos',
 }
 
 /** Whether this process knows all that a model needs: its variables, and what it takes. */
