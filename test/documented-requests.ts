@@ -35,7 +35,7 @@ function read(method: string, path: string, operation: DescribedOperation): Docu
 
 /** What takes the place of a path parameter: the id of an owned thing, which its description names, or what is everybody's. */
 function standIn(operation: string, { name, description }: DescribedParameter): StandIn {
-  const kind = owned.find((prefix) => description?.startsWith(`${prefix}_`))
+  const kind = owned.find((one) => description?.startsWith(idsOf[one]))
   const value = shared[name]
   if (kind === undefined && value === undefined)
     throw new Error(`${operation}: the description of {${name}} must start with the prefix of its ids`)
@@ -52,7 +52,17 @@ function bodyOf(name: string, { requestBody }: DescribedOperation): DocumentedOp
   return { headers: { 'content-type': 'application/octet-stream' }, body: 'bytes' }
 }
 
-const owned = ['pred', 'file', 'whe', 'batch'] as const
+const owned = ['video', 'pred', 'file', 'whe', 'batch'] as const
+
+/** How the description of an id begins that is of this kind. */
+const idsOf: Readonly<Record<OwnedKind, string>> = {
+  video: 'pred_… of a video',
+  pred: 'pred_',
+  file: 'file_',
+  whe: 'whe_',
+  batch: 'batch_',
+}
+
 const shared: Readonly<Record<string, string>> = { slug: 'echo', name: 'a.txt', token: 'nobodys' }
 
 export interface DocumentedOperation {

@@ -90,8 +90,11 @@ describe('the document', () => {
       expect([path, '401' in operation.responses]).toEqual([path, !open])
       for (const [status, reply] of Object.entries(operation.responses)) {
         expect(reply.description).not.toBe('')
+        const shape = operation.tags[0] === 'Inference' ? 'InferenceError' : 'Error'
         if (Number(status) >= 400)
-          expect(reply.content?.['application/json']?.schema).toEqual({ $ref: '#/components/schemas/Error' })
+          expect(reply.content?.['application/json']?.schema).toEqual({
+            $ref: `#/components/schemas/${shape}`,
+          })
       }
     }
   })
@@ -167,6 +170,7 @@ interface OpenApi {
 
 interface Operation {
   operationId: string
+  tags: string[]
   parameters?: { name: string; in: string }[]
   security?: unknown[]
   responses: Record<string, { description: string; content?: Record<string, { schema: unknown }> }>

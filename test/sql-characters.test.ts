@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { answers } from './answers-to-texts.ts'
 import { type ApiCaller, type ApiReply, callerOf, refusalOf } from './api-caller.ts'
 import type { ApiDocument } from './fitting-values.ts'
+import { givenMediaModels } from './given-media.ts'
 import { type Service, startService } from './harness/service.ts'
 import { type Place, type PlacedRequest, placed, placesOf, type ValidRequest } from './places.ts'
 import { untilEnded } from './until-ended.ts'
@@ -31,8 +32,11 @@ const requests = [{ custom_id: 'a', url: '/v1/predictions', body: { model: 'echo
 let service: Service
 let call: ApiCaller
 let valid: Record<string, ValidRequest>
+let media: Awaited<ReturnType<typeof givenMediaModels>>
 beforeAll(async () => {
-  service = await startService({ queue: 'redis', dispatchers: 0 })
+  media = await givenMediaModels()
+  const env = { MODELS_DIR: media.dir, POOLS: 'default,media' }
+  service = await startService({ queue: 'redis', dispatchers: 0, env })
   call = callerOf(service.url, service.apiKey)
   const [prediction, file, webhook, batch] = await Promise.all([
     call('POST /v1/predictions', { body: { model: 'echo', input: {} } }),
@@ -40,7 +44,8 @@ beforeAll(async () => {
     call('POST /v1/webhooks', { body: { url: 'http://127.0.0.1:9/' } }),
     call('POST /v1/batches', { body: { requests } }),
   ])
-  await untilEnded(call, prediction.body.id)
+  const video = await call('POST /v1/videos', { body: { model: 'film', prompt: 'a' } })
+  await Promise.all([prediction, video].map(({ body }) => untilEnded(call, body.id)))
   const ofPrediction = { params: { id: prediction.body.id } }
   const { pathname, searchParams } = new URL(file.body.url)
   valid = {
@@ -55,6 +60,11 @@ beforeAll(async () => {
     getBatch: { params: { id: batch.body.id } },
     cancelBatch: { params: { id: batch.body.id } },
     getFileContent: { params: { id: file.body.id } },
+    createImage: { body: { model: 'picture', prompt: 'a' } },
+    createSpeech: { body: { model: 'speak', input: 'a' } },
+    createTranscription: { body: { model: 'transcript', file: 'data:audio/wav;base64,UklGRg==' } },
+    createVideo: { body: { model: 'film', prompt: 'a' } },
+    getVideoContent: { params: { id: video.body.id } },
     getModel: { params: { slug: 'echo' } },
     downloadFile: {
       params: { id: file.body.id, name: pathname.split('/').at(-1) ?? '' },
@@ -62,7 +72,10 @@ beforeAll(async () => {
     },
   }
 })
-afterAll(() => service.stop())
+afterAll(async () => {
+  await service.stop()
+  await media.close()
+})
 
 test('every place of the document is in the table, and no other', () => {
   expect([...answerAt.keys()].sort()).toEqual([...new Set(places.map(({ place }) => place))].sort())

@@ -5,7 +5,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { callerOf } from './api-caller.ts'
 import { type DocumentedOperation, documentedOperations, type OwnedKind } from './documented-requests.ts'
 import { givenAccount, givenKey } from './given-accounts.ts'
+import { givenMediaModels } from './given-media.ts'
 import { type Service, startService } from './harness/service.ts'
+import { untilEnded } from './until-ended.ts'
 
 const operations = documentedOperations()
 const keyed = operations.filter(({ open }) => !open)
@@ -13,12 +15,19 @@ const keyed = operations.filter(({ open }) => !open)
 let service: Service
 let keys: Record<'own' | 'other', string>
 let badKeys: Record<string, string>
+let media: Awaited<ReturnType<typeof givenMediaModels>>
 beforeAll(async () => {
+  media = await givenMediaModels()
   service = await startService({
     queue: 'redis',
-    workers: 0,
     dispatchers: 0,
-    env: { AWAIT_SECONDS: '0', BATCH_SLOTS: '0' },
+    env: {
+      AWAIT_SECONDS: '0',
+      BATCH_SLOTS: '0',
+      MODELS_DIR: media.dir,
+      // What is held until its end needs a worker; everything else stays as it is made.
+      POOLS: 'media',
+    },
   })
   keys = { own: service.apiKey, other: (await givenAccount(service)).apiKey }
   const revoked = await givenKey(service, service.accountId)
@@ -26,7 +35,10 @@ beforeAll(async () => {
   const expired = await givenKey(service, service.accountId, new Date(Date.now() - 1_000))
   badKeys = { unknown: newApiKey(), revoked: revoked.key, expired: expired.key, malformed: 'sk-mr-nonsense' }
 })
-afterAll(() => service.stop())
+afterAll(async () => {
+  await service.stop()
+  await media.close()
+})
 
 test('the operations are those that the service serves', async () => {
   const { paths } = (await callerOf(service.url)('GET /openapi.json')).body
@@ -135,7 +147,7 @@ test('an input cannot name a file of another account', async () => {
   expect(answers[0]?.text).toBe(answers[1]?.text)
 })
 
-const kinds: readonly OwnedKind[] = ['pred', 'file', 'whe', 'batch']
+const kinds: readonly OwnedKind[] = ['pred', 'video', 'file', 'whe', 'batch']
 
 /** One more thing that the first account owns, by its id; '' where none is asked for. */
 async function given(kind: OwnedKind | undefined): Promise<string> {
@@ -144,6 +156,11 @@ async function given(kind: OwnedKind | undefined): Promise<string> {
     case 'pred': {
       const webhook = 'http://127.0.0.1:9/'
       return (await owner('POST /v1/predictions', { body: { model: 'echo', input: {}, webhook } })).body.id
+    }
+    case 'video': {
+      const { id } = (await owner('POST /v1/videos', { body: { model: 'film', prompt: 'a mill' } })).body
+      await untilEnded(owner, id)
+      return id
     }
     case 'file':
       return (await owner('POST /v1/files?filename=a.txt', { raw: 'text' })).body.id
@@ -158,6 +175,11 @@ async function given(kind: OwnedKind | undefined): Promise<string> {
   }
 }
 
+/** In place of what would be held for a model that nobody serves here. */
+const quick: Readonly<Record<string, { body: string }>> = {
+  'POST /v1/images/generations': { body: '{"model":"picture","prompt":"a mill by a river"}' },
+}
+
 /** How many wait for a model is said to everybody who may use it, and other tests of this file add to it. */
 function withoutWaiting(reply: string): string {
   return /"waiting":\d+/.test(reply)
@@ -167,7 +189,7 @@ function withoutWaiting(reply: string): string {
 
 /** An id that never was. */
 function strange(kind: OwnedKind | undefined): string {
-  return kind === undefined ? '' : toTypeId(kind, newId())
+  return kind === undefined ? '' : toTypeId(kind === 'video' ? 'pred' : kind, newId())
 }
 
 /** The ways of asking that an operation documents: those that hold the answer, change its form or leave it out. */
@@ -192,7 +214,7 @@ async function waysOf(
 }
 
 async function ask(operation: DocumentedOperation, id: string, { key, method, query, headers }: Asked = {}) {
-  const { request } = operation
+  const request = { ...operation.request, ...quick[operation.name] }
   const response = await fetch(`${service.url}${operation.pathWith(id)}${query ? `?${query}` : ''}`, {
     ...request,
     method: method ?? operation.method,

@@ -114,4 +114,16 @@ describe('secrets', () => {
     const now = (await call(`GET /v1/webhooks/${body.id}/secret`)).body.secret
     expect(rotations.map((reply) => reply.body.secret)).toContain(now)
   })
+
+  test('rotating one while it is deleted is a rotation or a 404, never a fault', async () => {
+    for (let round = 0; round < 10; round++) {
+      const { body } = await call('POST /v1/webhooks', { body: { url } })
+      const [deletion, ...rotations] = await Promise.all([
+        call(`DELETE /v1/webhooks/${body.id}`),
+        ...Array.from({ length: 4 }, () => call(`POST /v1/webhooks/${body.id}/secret/rotate`)),
+      ])
+      expect(deletion.status).toBe(200)
+      for (const { status } of rotations) expect([200, 404]).toContain(status)
+    }
+  })
 })

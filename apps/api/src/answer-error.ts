@@ -1,9 +1,12 @@
-import { errors } from '@millrace/contract/errors'
+import { type ErrorBody, errors } from '@millrace/contract/errors'
+import type { InferenceErrorBody } from '@millrace/contract/inference-errors'
 import { isPassing, isUnreachable } from '@millrace/database/faults'
 import type { ErrorRequestHandler, RequestHandler } from 'express'
 import { ApiError, errorEnvelope } from './api-error.ts'
 import type { Context } from './context.ts'
 import { inSkillBossDialect } from './dialects/skillboss/errors.ts'
+import { envelopeOf } from './envelope-of.ts'
+import { inferenceError } from './inference-error.ts'
 
 /** The one place where errors become replies. What is unforeseen is logged whole and answered without a trace of it. */
 export function answerErrors({ log }: Context): ErrorRequestHandler {
@@ -16,11 +19,10 @@ export function answerErrors({ log }: Context): ErrorRequestHandler {
       response.destroy()
       return
     }
-    const error = inSkillBossDialect(request.path, known)
-    const { status, retryable } = errors[error.id]
-    response.status(status).set(error.options.headers ?? {})
+    const { status, retryable } = errors[known.id]
+    response.status(status).set(known.options.headers ?? {})
     if (retryable && !response.hasHeader('retry-after')) response.set('retry-after', '1')
-    response.json(errorEnvelope(error, requestId))
+    response.json(errorReply(request.path, known, requestId))
   }
 }
 
@@ -29,7 +31,15 @@ export const unknownEndpoint: RequestHandler = (request) => {
   throw new ApiError('ENDPOINT_NOT_FOUND', `There is no endpoint ${request.method} ${request.path}.`)
 }
 
-function asApiError(thrown: unknown): ApiError {
+/** The body of an error in the shape that a path's clients read. */
+export function errorReply(path: string, error: ApiError, requestId: string): ErrorBody | InferenceErrorBody {
+  return envelopeOf(path) === 'inference'
+    ? inferenceError(error, requestId)
+    : errorEnvelope(inSkillBossDialect(path, error), requestId)
+}
+
+/** What was thrown as an error of the API: INTERNAL_ERROR where nobody foresaw it. */
+export function asApiError(thrown: unknown): ApiError {
   if (thrown instanceof ApiError) return thrown
   if (isUnreachable(thrown)) return new ApiError('SERVICE_UNAVAILABLE')
   if (isPassing(thrown)) return new ApiError('SERVICE_UNAVAILABLE', 'The service is busy.')

@@ -5,9 +5,16 @@ import { answerErrors, unknownEndpoint } from './answer-error.ts'
 import { admit } from './authenticate.ts'
 import type { Context } from './context.ts'
 import { cors } from './cors.ts'
+import { createImage } from './dialects/openai/images.ts'
+import { createSpeech } from './dialects/openai/speech.ts'
+import { createTranscription } from './dialects/openai/transcriptions.ts'
+import * as videos from './dialects/openai/videos.ts'
 import { getJob, listJobs } from './dialects/skillboss/jobs.ts'
 import { run } from './dialects/skillboss/run.ts'
+import { createChatCompletion } from './inference/chat.ts'
+import { createEmbeddings } from './inference/embeddings.ts'
 import { letGo } from './let-go.ts'
+import { isForm } from './receive-form.ts'
 import { refuseFloods } from './refuse-floods.ts'
 import { logRequests, requestId } from './request-log.ts'
 import type { Route } from './route.ts'
@@ -41,6 +48,8 @@ export const routes: readonly Route[] = [
   listModels,
   getModel,
   getModelHealth,
+  createChatCompletion,
+  createEmbeddings,
   run,
   listJobs,
   getJob,
@@ -56,6 +65,10 @@ export const routes: readonly Route[] = [
   downloadFile,
   takeCallback,
   ...Object.values(webhooks),
+  createImage,
+  createSpeech,
+  createTranscription,
+  ...Object.values(videos),
   root,
   livez,
   readyz,
@@ -69,17 +82,20 @@ export function createApp(context: Context): Express {
   const app = express()
   app.disable('x-powered-by').disable('etag').set('query parser', 'simple')
   if (config.TRUST_PROXY !== undefined) app.set('trust proxy', config.TRUST_PROXY)
-  const creates = [createPrediction, run].flatMap(({ endpoint }) =>
+  const media = [createImage, createSpeech, createTranscription, videos.createVideo]
+  const creates = [createPrediction, run, ...media].flatMap(({ endpoint }) =>
     spellingsOf(endpoint, config.DIALECTS).map(({ path }) => path),
   )
   app.use(requestId, letGo(context), refuseFloods(context, creates))
   app.use(logRequests(context), helmet(headers(config)), cors(config.CORS_ORIGINS))
   const readBody = express.raw({ type: () => true, limit: config.MAX_BODY_BYTES })
+  // A form streams into the store.
+  const readUnlessForm = express.raw({ type: (request) => !isForm(request), limit: config.MAX_BODY_BYTES })
   for (const { endpoint, handle } of routes) {
     for (const { method, path } of spellingsOf(endpoint, config.DIALECTS)) {
       const handlers = [
         ...(endpoint.open ? [] : [admit(context)]),
-        ...(endpoint.body || endpoint.anyBody ? [readBody] : []),
+        ...(endpoint.body || endpoint.anyBody ? [endpoint.formFile ? readUnlessForm : readBody] : []),
         handle(context),
       ]
       app[method](path.replaceAll(/\{(\w+)\}/g, ':$1'), ...handlers)

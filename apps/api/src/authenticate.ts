@@ -20,7 +20,14 @@ export function callerOf(response: Response): Caller {
   return response.locals.caller ?? nobody
 }
 
-const nobody: Caller = { accountId: '', keyId: '', keyName: '', admin: false, suspended: false, retention: {} }
+const nobody: Caller = {
+  accountId: '',
+  keyId: '',
+  keyName: '',
+  admin: false,
+  suspended: false,
+  retention: {},
+}
 
 /**
  * Who is calling: `x-api-key`, else `Authorization: Bearer`. A malformed key costs no query; the caller of a good one

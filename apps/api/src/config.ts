@@ -101,6 +101,8 @@ const schema = z.object({
   SAFETY_MODEL: z.string().optional(),
   BATCH_SLOTS: z.coerce.number().int().min(0).max(100).default(4),
   AWAIT_SECONDS: z.coerce.number().min(0).max(300).default(50),
+  // OpenAI's clients give up after 600: they should hear of us before.
+  MEDIA_AWAIT_SECONDS: z.coerce.number().min(0).max(3600).default(590),
   PARTITIONS: z.enum(['month', 'day']).default('month'),
   METRICS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
   METRICS_HOST: z.string().optional(),

@@ -1,12 +1,12 @@
 import { createKeyRing, type KeyRing } from '@millrace/accounts/api-keys'
 import { openRequestLog, type RequestLog } from '@millrace/activity/request-log'
 import { connect, type Database } from '@millrace/database/connect'
-import { deriveKeys } from '@millrace/keys/derive'
 import { watchHosts } from '@millrace/hosts/host-watch'
-import { createModeration } from '@millrace/inference/moderation'
 import { keepModules } from '@millrace/inference/keep-modules'
+import { createModeration } from '@millrace/inference/moderation'
 import { createRouter, type Router } from '@millrace/inference/route'
 import { passAll, type SafetyFilter } from '@millrace/inference/safety'
+import { deriveKeys } from '@millrace/keys/derive'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import type { Links } from '@millrace/lifecycle/present'
 import type { ModelDescription } from '@millrace/models/description'
@@ -101,7 +101,11 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
   }
 }
 
-function safetyOf({ SAFETY_URL: baseUrl, SAFETY_API_KEY: apiKey, SAFETY_MODEL: model }: Config): SafetyFilter {
+function safetyOf({
+  SAFETY_URL: baseUrl,
+  SAFETY_API_KEY: apiKey,
+  SAFETY_MODEL: model,
+}: Config): SafetyFilter {
   return baseUrl === undefined ? passAll : createModeration({ baseUrl, apiKey, model })
 }
 

@@ -5,7 +5,8 @@ import { faultOf } from '@millrace/database/faults'
 import { rowOf } from '@millrace/lifecycle/accept'
 import type { PredictionRow } from '@millrace/lifecycle/present'
 import type { ModelDescription } from '@millrace/models/description'
-import { apiPaths, servedApis } from '@millrace/models/present-model'
+import { apiPaths } from '@millrace/models/present-model'
+import { type Api, servedApis } from '@millrace/models/served-apis'
 import type { Request, Response } from 'express'
 import { ApiError } from './api-error.ts'
 import type { Context } from './context.ts'
@@ -26,9 +27,10 @@ export async function create(incoming: Create): Promise<{ row: PredictionRow; st
   if (replay) return answerReplay(incoming, replay)
 
   const model = findModel(context, body.model)
-  if (!incoming.anyApi) refuseOtherApis(model)
+  if (incoming.api !== 'any') refuseOtherApi(model, incoming.api ?? 'predictions')
   const draft = await draftPrediction(context, caller, body, {
     userAgent: request.get('user-agent'),
+    id: incoming.id,
   })
   const statusCode = 201
   const keyed = { ...draft, idempotency: idempotency ? { ...idempotency, statusCode } : null }
@@ -45,11 +47,11 @@ export async function create(incoming: Create): Promise<{ row: PredictionRow; st
   return { row, statusCode: endedWithin(row, waitSeconds) ? 200 : statusCode }
 }
 
-/** Predictions of a model that is made for another surface are not to be had here. */
-function refuseOtherApis(model: ModelDescription): void {
+/** Refuses a model that is served by other surfaces than this one, and names those. Throws MODEL_NOT_SUPPORTED. */
+export function refuseOtherApi(model: ModelDescription, api: Api): void {
   const apis = servedApis(model)
-  if (apis.includes('predictions')) return
-  const paths = apis.map((api) => `POST ${apiPaths[api]}`).join(' or ')
+  if (apis.includes(api)) return
+  const paths = apis.map((one) => `POST ${apiPaths[one]}`).join(' or ')
   throw new ApiError('MODEL_NOT_SUPPORTED', `The model "${model.namespace}" is served by ${paths}.`)
 }
 
@@ -93,6 +95,7 @@ async function waitUntilEnd(
 /** Aborts when the client goes away before its answer. */
 export function goneSignal(response: Response): AbortSignal {
   const gone = new AbortController()
+  if (response.destroyed) gone.abort()
   response.once('close', () => gone.abort())
   return gone.signal
 }
@@ -105,6 +108,8 @@ export interface Create {
   raw: Buffer | undefined
   body: Omit<CreatePrediction, 'await'>
   waitSeconds: number
-  /** Models of every surface will do. */
-  anyApi?: boolean
+  /** The surface that must serve the model; predictions unless stated. */
+  api?: Api | 'any'
+  /** Of the new prediction, where something is its own before it is there. */
+  id?: string | undefined
 }

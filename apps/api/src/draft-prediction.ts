@@ -20,7 +20,7 @@ export async function draftPrediction(
   context: Context,
   caller: Pick<Caller, 'accountId' | 'retention'>,
   request: Omit<CreatePrediction, 'await'>,
-  { userAgent = '', id = newId() }: { userAgent?: string | undefined; id?: string } = {},
+  { userAgent = '', id = newId() }: { userAgent?: string | undefined; id?: string | undefined } = {},
 ): Promise<Draft> {
   const model = findModel(context, request.model)
   const runAt = startOf(request.run_at)

@@ -2,6 +2,7 @@ import type { PageQuery, Pagination } from '@millrace/contract/lists'
 import { fromTypeId, type IdPrefix, toTypeId } from '@millrace/database/ids'
 import { countCap, type Found, type Page } from '@millrace/database/page'
 import { ApiError } from './api-error.ts'
+import { badParameter } from './bad-parameter.ts'
 
 /** The page that a list's query asks for. Throws INVALID_PARAMETER and INVALID_PARAMETER_COMBINATION. */
 export function pageOf({ per_page = 15, page, cursor }: PageQuery, prefix: IdPrefix): Page {
@@ -42,8 +43,4 @@ export function paginationOf(page: Page, found: Found<{ id: string }>, prefix: I
 
 function cursorOf(direction: 'after' | 'before', publicId: string): string {
   return Buffer.from(`${direction}:${publicId}`).toString('base64url')
-}
-
-function badParameter(path: string, message: string): ApiError {
-  return new ApiError('INVALID_PARAMETER', `${path} ${message}.`, { fields: [{ path, message }] })
 }

@@ -1,13 +1,11 @@
 import type { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
-import { Busboy, type BusboyInstance } from '@fastify/busboy'
 import { databaseNow } from '@millrace/database/clock'
-import { sanitiseText } from '@millrace/database/sanitise'
 import { TooLargeError } from '@millrace/outbound/byte-limit'
 import { type StoredFile, saveFile } from '@millrace/storage/files'
 import type { Request } from 'express'
 import { ApiError } from './api-error.ts'
 import type { Context } from './context.ts'
+import { isForm, receiveForm } from './receive-form.ts'
 
 /**
  * Stores an upload: the `file` part of multipart/form-data, or the raw body. It streams to storage and is never held
@@ -20,19 +18,19 @@ export async function receiveUpload(
 ): Promise<StoredFile> {
   const type = request.get('content-type') ?? defaultType
   try {
-    return /^multipart\/form-data/i.test(type)
+    return isForm(request)
       ? await receiveMultipart(context, request, target)
       : await save(context, target, { name: target.filename ?? 'upload', contentType: type, source: request })
   } catch (error) {
     request.resume()
-    if (error instanceof TooLargeError) {
-      throw new ApiError(
-        'PAYLOAD_TOO_LARGE',
-        `A file may have at most ${context.config.MAX_FILE_BYTES} bytes.`,
-      )
-    }
-    throw error
+    throw asTooLarge(context, error)
   }
+}
+
+/** What a file that is too large is refused with; any other error as it is. */
+export function asTooLarge({ config }: Context, error: unknown): unknown {
+  if (!(error instanceof TooLargeError)) return error
+  return new ApiError('PAYLOAD_TOO_LARGE', `A file may have at most ${config.MAX_FILE_BYTES} bytes.`)
 }
 
 async function receiveMultipart(
@@ -40,44 +38,17 @@ async function receiveMultipart(
   request: Request,
   target: UploadTarget,
 ): Promise<StoredFile> {
-  const parser = parserOf(request)
-  // A field counts for the file that follows it: the file is stored while it arrives.
-  let purpose = target.purpose
-  let saving: Promise<StoredFile> | undefined
-  parser.on('field', (name, value) => {
-    if (name === 'purpose') purpose = sanitiseText(value).slice(0, 64)
-  })
-  parser.on('file', (field, source, name, _encoding, contentType) => {
-    if (field !== 'file' || saving) {
-      source.resume()
-      return
-    }
-    saving = save(
+  const { saved } = await receiveForm(request, 'file', ({ name, contentType, source }, before) => {
+    // A field counts for the file that follows it: the file is stored while it arrives.
+    const purpose = before.findLast(([field]) => field === 'purpose')?.[1].slice(0, 64)
+    return save(
       context,
-      { ...target, purpose },
+      { ...target, purpose: purpose ?? target.purpose },
       { name: target.filename ?? name ?? 'upload', contentType, source },
     )
-    // The rest of a file that is too large is read and dropped, so that the parser can finish.
-    saving.catch(() => source.resume())
   })
-  await pipeline(request, parser).catch((error: unknown) => {
-    throw new ApiError('INVALID_REQUEST', 'The multipart body could not be read.', {
-      details: error instanceof Error ? error.message : String(error),
-    })
-  })
-  if (!saving) throw new ApiError('INVALID_REQUEST', 'The multipart body has no part named "file".')
-  return saving
-}
-
-function parserOf(request: Request): BusboyInstance {
-  try {
-    return new Busboy({
-      headers: { ...request.headers, 'content-type': request.headers['content-type'] ?? '' },
-      limits: { fields: 20, files: 5 },
-    })
-  } catch {
-    throw new ApiError('INVALID_REQUEST', 'The multipart body has no boundary.')
-  }
+  if (!saved) throw new ApiError('INVALID_REQUEST', 'The multipart body has no part named "file".')
+  return saved
 }
 
 function save(

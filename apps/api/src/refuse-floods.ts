@@ -2,9 +2,8 @@ import { errors } from '@millrace/contract/errors'
 import { counter } from '@millrace/process/metrics'
 import type { RequestHandler } from 'express'
 import { tooMany } from './acceptance.ts'
-import { errorEnvelope } from './api-error.ts'
+import { errorReply } from './answer-error.ts'
 import type { Context } from './context.ts'
-import { inSkillBossDialect } from './dialects/skillboss/errors.ts'
 
 /**
  * Refuses creates before anything else is done for them while as many wait as can: under a flood what is done for the
@@ -26,9 +25,7 @@ export function refuseFloods({ acceptance }: Context, paths: readonly string[]):
 }
 
 function replyOn(path: string): (requestId: string) => string {
-  const [start = '', end = ''] = JSON.stringify(
-    errorEnvelope(inSkillBossDialect(path, tooMany()), '<id>'),
-  ).split('<id>')
+  const [start = '', end = ''] = JSON.stringify(errorReply(path, tooMany(), '<id>')).split('<id>')
   return (requestId) => start + requestId + end
 }
 

@@ -8,7 +8,9 @@ import { ApiError } from './api-error.ts'
 import { callerOf } from './authenticate.ts'
 import { checkShape } from './check-shape.ts'
 import type { Context } from './context.ts'
+import { readForm, type Upload } from './read-form.ts'
 import { readJson } from './read-json.ts'
+import { isForm } from './receive-form.ts'
 
 /**
  * Ties an endpoint of the contract to its deed. Before the deed: the JSON, the shape of parameters and body;
@@ -23,16 +25,14 @@ export function route<const E extends EndpointDefinition>(
   const handle =
     (context: Context): RequestHandler =>
     async (request, response) => {
-      const raw = Buffer.isBuffer(request.body) ? request.body : undefined
       const incoming = {
         context,
         caller: callerOf(response),
         request,
         response,
-        raw,
         params: checkShape(endpoint.params, sanitise(request.params), {}),
         query: checkShape(endpoint.query, sanitise(request.query), {}),
-        body: endpoint.body ? readBody(endpoint, raw, request.get('content-type'), response) : undefined,
+        ...(await read(endpoint, context, request, response)),
       } as Incoming<E>
       const answer = await deed(incoming)
       if (answer === answered) return
@@ -63,15 +63,35 @@ class Answer {
 // 201 before 200: of a create's two statuses the usual one.
 const preferred = (status: string): number => (status === '201' ? 2 : status === '200' ? 1 : 0)
 
-function readBody(
+async function read(
   endpoint: EndpointDefinition,
-  raw: Buffer | undefined,
-  contentType: string | undefined,
+  context: Context,
+  request: Request,
+  response: Response,
+): Promise<{ raw: Buffer | undefined; body: unknown; upload: Upload | undefined }> {
+  if (endpoint.formFile !== undefined && isForm(request)) {
+    const { said, body, upload } = await readForm(context, callerOf(response), request, endpoint.formFile)
+    try {
+      return { raw: said, body: checkBody(endpoint, body, response), upload }
+    } catch (error) {
+      await upload?.discard()
+      throw error
+    }
+  }
+  const raw = Buffer.isBuffer(request.body) ? request.body : undefined
+  const given = endpoint.body && (readJson(raw, request.get('content-type')) ?? {})
+  return { raw, body: given && checkBody(endpoint, given, response), upload: undefined }
+}
+
+function checkBody(
+  endpoint: EndpointDefinition,
+  given: Record<string, unknown>,
   response: Response,
 ): unknown {
-  const given = readJson(raw, contentType) ?? {}
   const known = Object.keys(endpoint.body?.shape ?? {})
-  const ignored = Object.keys(given).filter((name) => !known.includes(name))
+  // A schema with a catch-all ignores nothing.
+  const others = endpoint.body?.def.catchall ? [] : Object.keys(given)
+  const ignored = others.filter((name) => !known.includes(name))
   if (ignored.length > 0) response.set('x-ignored-fields', headerSafe(ignored))
   refuseProto(given, known, endpoint.fieldErrors ?? {})
   return checkShape(endpoint.body, given, endpoint.fieldErrors ?? {}, ignored)
@@ -112,7 +132,10 @@ export interface Incoming<E extends EndpointDefinition> {
   caller: Caller
   request: Request
   response: Response
+  /** The body's bytes; of a form, what it says. */
   raw: Buffer | undefined
+  /** The file of a form. */
+  upload: Upload | undefined
   params: E['params'] extends z.ZodObject ? z.infer<E['params']> : Record<string, never>
   query: E['query'] extends z.ZodObject ? z.infer<E['query']> : Record<string, never>
   body: E['body'] extends z.ZodObject ? z.infer<E['body']> : undefined

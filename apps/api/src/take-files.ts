@@ -97,9 +97,9 @@ async function storeDataUrl(
 }
 
 /**
- * The account's own file behind a signed URL. An upload stays where it is, until `until` at least. What may go before
- * this prediction has run is copied: a file of another account, whose URL was enough to read it, and one of another
- * prediction, which is deleted with it.
+ * The account's own file behind a signed URL. An upload, and what came along with this prediction, stays where it is,
+ * until `until` at least. What may go before this prediction has run is copied: a file of another account, whose URL was
+ * enough to read it, and one of another prediction, which is deleted with it.
  */
 async function ownFile(
   { db, store, config }: Context,
@@ -108,8 +108,8 @@ async function ownFile(
 ): Promise<StoredFile | undefined> {
   const file = await findFile(db, { id })
   if (!file) return undefined
-  if (file.accountId === accountId && file.predictionId === null)
-    return keepFile(db, { id, accountId }, until)
+  const isFree = file.predictionId === null || file.predictionId === predictionId
+  if (file.accountId === accountId && isFree) return keepFile(db, { id, accountId }, until)
   return copyFile(db, store, file, {
     accountId,
     predictionId,

@@ -45,11 +45,18 @@ export async function opensSecrets(db: Database, ring: KeyRing): Promise<boolean
   )
 }
 
-/** Makes a new current secret; the old one signs as well for 24 hours more. */
+/**
+ * Makes a new current secret; the old one signs as well for 24 hours more. Of an endpoint that was deleted meanwhile
+ * there is none.
+ */
 export async function rotateSecret(db: Database, ring: KeyRing, owner: SecretOwner): Promise<Secrets> {
   await transaction(db, async (client) => {
     // Two rotations at once: the second retires what the first has made.
     await client.query('select 1 from accounts where id = $1 for no key update', [owner.accountId])
+    // Before its secrets, as a deletion locks them.
+    const endpoint = 'select 1 from webhook_endpoints where id = $1 for key share'
+    const isGone = async () => (await client.query(endpoint, [owner.endpointId])).rowCount === 0
+    if (owner.endpointId !== null && (await isGone())) return
     await client.query(
       `update signing_secrets set retires_at = clock_timestamp() + make_interval(hours => $3)
        where account_id = $1 and endpoint_id is not distinct from $2::uuid and retires_at is null`,

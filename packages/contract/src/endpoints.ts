@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import { batch, batchList, createBatch, listBatchesQuery } from './batch.ts'
 import { createPrediction, job, run, runAccepted, runResult } from './create-prediction.ts'
+import { inferenceEndpoints } from './endpoints/inference.ts'
+import { mediaEndpoints } from './endpoints/media.ts'
 import type { ErrorId } from './errors.ts'
 import { file, fileDeleted, fileList } from './file.ts'
 import { exportPredictionsQuery, listPredictionsQuery, pageQuery, predictionList } from './lists.ts'
@@ -190,6 +192,7 @@ export const endpoints = {
       ...createErrors,
       'MODEL_ERROR',
       'INVALID_OUTPUT',
+      'CONTENT_POLICY_VIOLATION',
       'START_TIMEOUT',
       'RUN_TIMEOUT',
       'EXPIRED',
@@ -269,6 +272,8 @@ export const endpoints = {
     errors: ['BATCH_NOT_FOUND'],
     replies: { 200: { description: 'The batch as it stands', schema: batch } },
   },
+  ...inferenceEndpoints,
+  ...mediaEndpoints,
   uploadFile: {
     method: 'post',
     path: '/v1/files',
@@ -480,6 +485,10 @@ export interface EndpointDefinition {
   upload?: true
   /** The body is taken as it comes. */
   anyBody?: true
+  /** The body may come as multipart/form-data, too, with one file in the part of this name. */
+  formFile?: string
+  /** The shape of its errors, where that is not the one of `errorBody`. */
+  envelope?: 'inference'
   aliases?: readonly { method: Method; path: string; dialect?: string }[]
   params?: z.ZodObject
   query?: z.ZodObject
@@ -498,6 +507,8 @@ export interface Reply {
   stream?: true
   ndjson?: true
   binary?: true
+  /** Or plain text. */
+  text?: true
   html?: true
 }
 

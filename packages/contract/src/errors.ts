@@ -191,6 +191,31 @@ export const errors = {
     message: 'The host of the model could not be reached.',
     advice: 'Try again later, or name another model.',
   },
+  CONTENT_POLICY_VIOLATION: {
+    status: 451,
+    retryable: false,
+    message: 'The content policy of the model forbids this.',
+    advice: 'Ask for something else; the same request will be refused again.',
+  },
+  RATE_LIMITED: {
+    status: 429,
+    retryable: true,
+    message: 'Too many requests.',
+    advice: 'Send the request again after the seconds in `Retry-After`.',
+  },
+  INFERENCE_ERROR: {
+    status: 502,
+    retryable: true,
+    message: 'The host of the model did not answer as it should.',
+    advice: 'Send the request again, or name another model; the request id finds the reason in the log.',
+  },
+  INFERENCE_TIMEOUT: {
+    status: 504,
+    retryable: false,
+    message: 'The answer takes longer than a connection is held for it.',
+    advice:
+      'Get the prediction that the message names, or send the same request with the same Idempotency-Key: it goes on waiting.',
+  },
   CANCELLED: {
     status: 422,
     retryable: false,

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { type EndpointDefinition, endpoints, type Reply } from './endpoints.ts'
 import { type ErrorId, errorBody, errors } from './errors.ts'
+import { inferenceErrorBody } from './inference-errors.ts'
 
 /** The OpenAPI 3.1 document of the whole API, generated from `endpoints`; `dialects` tells which spellings are on. */
 export function openapiDocument({ publicUrl, version, dialects }: DocumentOptions): Record<string, unknown> {
@@ -98,17 +99,23 @@ function requestBodyOf(endpoint: EndpointDefinition, schemas: Schemas): object {
     return { requestBody: { content: { 'application/json': { schema: {}, ...(example && { example }) } } } }
   }
   if (!endpoint.body) return {}
+  const schema = schemaOf(endpoint.body, schemas, 'input')
   return {
     requestBody: {
       required: true,
       content: {
-        'application/json': {
-          schema: schemaOf(endpoint.body, schemas, 'input'),
-          ...(endpoint.example ? { example: endpoint.example } : {}),
-        },
+        'application/json': { schema, ...(endpoint.example ? { example: endpoint.example } : {}) },
+        ...formOf(endpoint, schema),
       },
     },
   }
+}
+
+/** The same fields as a form, with the bytes of a file where JSON has its address. */
+function formOf({ formFile }: EndpointDefinition, schema: object): object {
+  if (formFile === undefined) return {}
+  const part = { type: 'object', properties: { [formFile]: { type: 'string', format: 'binary' } } }
+  return { 'multipart/form-data': { schema: { anyOf: [schema, part] } } }
 }
 
 function repliesOf(endpoint: EndpointDefinition, schemas: Schemas): object {
@@ -127,6 +134,7 @@ function contentOf(reply: Reply, schemas: Schemas): object | undefined {
   if (reply.ndjson) return { 'application/x-ndjson': { schema: schemaOf(reply.schema, schemas, 'output') } }
   return {
     'application/json': { schema: schemaOf(reply.schema, schemas, 'output') },
+    ...(reply.text ? { 'text/plain': { schema: { type: 'string' } } } : {}),
     ...(reply.stream ? { 'text/event-stream': { schema: { type: 'string' } } } : {}),
   }
 }
@@ -147,12 +155,13 @@ function commonErrors(endpoint: EndpointDefinition): ErrorId[] {
 function errorsOf(endpoint: EndpointDefinition, schemas: Schemas): object {
   const ids = [...new Set([...endpoint.errors, ...commonErrors(endpoint)])]
   const byStatus = Map.groupBy(ids, (id) => errors[id].status)
+  const body = endpoint.envelope === 'inference' ? inferenceErrorBody : errorBody
   return Object.fromEntries(
     [...byStatus].map(([status, group]) => [
       status,
       {
         description: group.map((id) => `\`${id}\`: ${errors[id].message}`).join(' '),
-        content: { 'application/json': { schema: schemaOf(errorBody, schemas, 'output') } },
+        content: { 'application/json': { schema: schemaOf(body, schemas, 'output') } },
       },
     ]),
   )

@@ -2,6 +2,7 @@ import { missingVariables } from './config.ts'
 import type { ModelDescription } from './description.ts'
 import { withFileLimits } from './file-limits.ts'
 import type { JsonSchema } from './schema.ts'
+import { type Api, servedApis } from './served-apis.ts'
 import { variablesOf } from './variables.ts'
 
 /** A model as `/v1/models` shows it, with every key always. A schema that was not asked for is `{}`, as lists have it. */
@@ -41,20 +42,17 @@ export function presentModel(
 }
 
 /** Where each surface that may serve a model is. */
-export const apiPaths: Readonly<Record<ServedApi, string>> = {
+export const apiPaths: Readonly<Record<Api, string>> = {
   predictions: '/v1/predictions',
   chat: '/v1/chat/completions',
   responses: '/v1/responses',
   messages: '/v1/messages',
   embeddings: '/v1/embeddings',
+  images: '/v1/images/generations',
+  speech: '/v1/audio/speech',
+  transcriptions: '/v1/audio/transcriptions',
+  videos: '/v1/videos',
 }
-
-/** The surfaces that serve a model: one that chats does so in each of the three protocols. */
-export function servedApis({ apis }: Pick<ModelDescription, 'apis'>): ServedApi[] {
-  return [...new Set(apis.flatMap((name) => (name === 'chat' ? chatApis : [name])))]
-}
-
-const chatApis = ['chat', 'responses', 'messages'] as const
 
 /** Whether this process knows all that a model needs: its variables, and what it takes. */
 function isOperational(model: ModelDescription): boolean {
@@ -75,9 +73,6 @@ const house = {
   slug: 'millrace',
   metadata: {},
 } as const
-
-/** A surface: those that a model's file names, and those that come with them. */
-export type ServedApi = ModelDescription['apis'][number] | 'messages'
 
 /** The schemas that `?fields=` may ask for. */
 export type SchemaName = 'input_schema' | 'output_schema'

@@ -35,7 +35,18 @@ export const statedModel = z.object({
   /** What its author calls this state of it; beside it there is an id that no two states share. */
   version: z.string().min(1).max(128).optional(),
   apis: z
-    .array(z.enum(['predictions', 'chat', 'responses', 'embeddings']))
+    .array(
+      z.enum([
+        'predictions',
+        'chat',
+        'responses',
+        'embeddings',
+        'images',
+        'speech',
+        'transcriptions',
+        'videos',
+      ]),
+    )
     .min(1)
     .default(['predictions']),
   /** `unlisted`: whoever knows its name may use it. */

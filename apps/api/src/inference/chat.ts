@@ -1,10 +1,9 @@
-import type { CreateChatCompletion } from '@millrace/contract/chat'
 import { endpoints } from '@millrace/contract/endpoints'
 import { newId } from '@millrace/database/ids'
 import type { ChatReply } from '@millrace/inference/backend'
 import type { ChatChunk, ChatCompletion, ChatRequest } from '@millrace/inference/chat'
 import { isFiltered, safe, type Verdict } from '@millrace/inference/safety'
-import { inferenceEnvelope } from '../inference-error.ts'
+import { inferenceError } from '../inference-error.ts'
 import { answered, route } from '../route.ts'
 import { checkAnswer, checkPrompt } from './check-safety.ts'
 import { type Call, infer } from './infer.ts'
@@ -23,7 +22,7 @@ export const createChatCompletion = route(endpoints.createChatCompletion, (incom
     await sendStream(
       call,
       runChat(call, request).then((reply) => framesOf(call, reply, shown, withUsage)),
-      (fault) => `data: ${JSON.stringify(inferenceEnvelope(fault, call.requestId))}\n\n`,
+      (fault) => `data: ${JSON.stringify(inferenceError(fault, call.requestId))}\n\n`,
     )
     return answered
   })

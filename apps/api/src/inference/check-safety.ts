@@ -4,7 +4,10 @@ import { ApiError } from '../api-error.ts'
 import type { Call } from './infer.ts'
 
 /** Has the safety filter look at what is asked. Throws CONTENT_POLICY_VIOLATION before anything is run. */
-export async function checkPrompt({ context, signal }: Call, messages: readonly ChatMessage[]): Promise<Verdict> {
+export async function checkPrompt(
+  { context, signal }: Call,
+  messages: readonly ChatMessage[],
+): Promise<Verdict> {
   const { safety } = context
   const parts = messages.flatMap(({ content }) =>
     typeof content === 'string' ? [{ type: 'text', text: content }] : (content ?? []),
@@ -20,7 +23,10 @@ export async function checkPrompt({ context, signal }: Call, messages: readonly 
   const refused = verdicts.find(isFiltered)
   if (refused) {
     const categories = filteredCategories(refused).join(', ')
-    throw new ApiError('CONTENT_POLICY_VIOLATION', `The prompt was blocked by the safety filter: ${categories}.`)
+    throw new ApiError(
+      'CONTENT_POLICY_VIOLATION',
+      `The prompt was blocked by the safety filter: ${categories}.`,
+    )
   }
   return verdicts[0]
 }

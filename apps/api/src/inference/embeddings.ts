@@ -32,9 +32,13 @@ export const createEmbeddings = route(endpoints.createEmbeddings, (incoming) => 
 /** The first `dimensions` of a vector, of length 1 again. */
 function shortened(vector: number[], dimensions: number): number[] {
   if (dimensions > vector.length) {
-    throw new InferenceFault('INVALID_PARAMETER', `dimensions must be at most ${vector.length} for this model.`, {
-      param: 'dimensions',
-    })
+    throw new InferenceFault(
+      'INVALID_PARAMETER',
+      `dimensions must be at most ${vector.length} for this model.`,
+      {
+        param: 'dimensions',
+      },
+    )
   }
   const cut = vector.slice(0, dimensions)
   const length = Math.hypot(...cut)

@@ -1,18 +1,18 @@
 import type { RequestEnd } from '@millrace/activity/logged-request'
-import type { RequestSurface } from '@millrace/database/tables'
 import { errors } from '@millrace/contract/errors'
+import type { RequestSurface } from '@millrace/database/tables'
 import type { ChatRequest } from '@millrace/inference/chat'
 import { InferenceFault } from '@millrace/inference/fault'
 import { newRouteReport, type RouteReport } from '@millrace/inference/route-report'
 import type { ModelDescription } from '@millrace/models/description'
+import { apiPaths } from '@millrace/models/present-model'
 import type { Response } from 'express'
-import { ApiError } from '../api-error.ts'
 import { asApiError } from '../answer-error.ts'
+import { ApiError } from '../api-error.ts'
 import type { Context } from '../context.ts'
 import { goneSignal } from '../create.ts'
 import { findModel } from '../draft-prediction.ts'
 import type { Incoming } from '../route.ts'
-import { apiPaths } from '@millrace/models/present-model'
 
 /**
  * One call for inference, from its begin to its row in the activity log, whatever surface it came by. `work` does it and
@@ -41,7 +41,17 @@ export async function infer<T>(
   }
   try {
     const model = servedBy(context, slug, surface)
-    const answer = await work({ context, response, model, slug, requestId, signal: gone, report, note, firstByte })
+    const answer = await work({
+      context,
+      response,
+      model,
+      slug,
+      requestId,
+      signal: gone,
+      report,
+      note,
+      firstByte,
+    })
     firstByte()
     logged.end(endOf({ note, report, gone }))
     return answer

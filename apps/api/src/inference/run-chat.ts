@@ -55,7 +55,10 @@ async function* observed(
   }
 }
 
-function gather(said: string[], { content, reasoning_content, refusal, tool_calls }: Partial<ChatChunk['choices'][0]['delta']>) {
+function gather(
+  said: string[],
+  { content, reasoning_content, refusal, tool_calls }: Partial<ChatChunk['choices'][0]['delta']>,
+) {
   for (const text of [content, reasoning_content, refusal]) if (text) said.push(text)
   for (const { function: called } of tool_calls ?? []) said.push(called?.name ?? '', called?.arguments ?? '')
 }
@@ -63,13 +66,23 @@ function gather(said: string[], { content, reasoning_content, refusal, tool_call
 function saidIn({ choices }: ChatCompletion): string {
   const said: string[] = []
   for (const { message } of choices) {
-    gather(said, { ...message, tool_calls: message.tool_calls?.map((call, index) => ({ index, ...call })) })
+    const { content, tool_calls: calls, ...rest } = message
+    gather(said, {
+      ...rest,
+      content: typeof content === 'string' ? content : null,
+      tool_calls: calls?.map((called, index) => ({ index, ...called })),
+    })
   }
   return said.join('')
 }
 
 /** As the host counted; where it did not, they are counted here once the call is over. */
-function count({ note }: Call, request: ChatRequest, usage: ChatUsage | null | undefined, said: () => string): void {
+function count(
+  { note }: Call,
+  request: ChatRequest,
+  usage: ChatUsage | null | undefined,
+  said: () => string,
+): void {
   if (usage) note.tokens = { input: usage.prompt_tokens, output: usage.completion_tokens, estimated: false }
   else note.uncounted = { request, said }
 }

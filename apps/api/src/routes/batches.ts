@@ -12,6 +12,7 @@ import { databaseNow } from '@millrace/database/clock'
 import { fromTypeId, newId } from '@millrace/database/ids'
 import { keepFile, saveFile } from '@millrace/storage/files'
 import { ApiError } from '../api-error.ts'
+import { badParameter } from '../bad-parameter.ts'
 import type { Context } from '../context.ts'
 import { idempotencyOf } from '../idempotency-key.ts'
 import { route } from '../route.ts'
@@ -37,10 +38,7 @@ export const createBatch = route(
 export const listBatches = route(endpoints.listBatches, async ({ context, caller, query }) => {
   const { limit = 20, after } = query
   const below = after === undefined ? undefined : fromTypeId('batch', after)
-  if (after !== undefined && below === undefined) {
-    const message = 'is no id of a batch'
-    throw new ApiError('INVALID_PARAMETER', `after ${message}.`, { fields: [{ path: 'after', message }] })
-  }
+  if (after !== undefined && below === undefined) throw badParameter('after', 'is no id of a batch')
   const found = await findBatches(context.db, caller.accountId, { limit: limit + 1, after: below })
   const data = found.slice(0, limit).map(presentBatch)
   return {

@@ -1,7 +1,7 @@
 import { endpoints } from '@millrace/contract/endpoints'
 import { isTerminal } from '@millrace/contract/statuses'
-import { requestCancel } from '@millrace/lifecycle/cancel'
 import { present } from '@millrace/lifecycle/present'
+import { cancelRun } from '../cancel-run.ts'
 import { ownPrediction } from '../own-prediction.ts'
 import { route } from '../route.ts'
 import { waitFor } from '../wait-for.ts'
@@ -12,12 +12,7 @@ const patience = 1
 export const cancelPrediction = route(endpoints.cancelPrediction, async ({ context, caller, params }) => {
   const found = await ownPrediction(context, caller, params.id)
   const { id } = found
-  const result = await requestCancel(context.lifecycle, id)
-  if (result === 'asked') context.queue.signal('cancel', [id])
-  if (result === 'settled') {
-    context.queue.signal('changed', [id])
-    context.queue.signal('due', [id])
-  }
+  const result = await cancelRun(context, id)
   const until = ({ status }: { status: typeof found.status }) => isTerminal(status)
   const row = await waitFor(context, {
     accountId: caller.accountId,

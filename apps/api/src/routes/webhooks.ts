@@ -98,8 +98,9 @@ async function secretOwner(context: Context, caller: Caller, id: string): Promis
   return { accountId: caller.accountId, endpointId }
 }
 
-function secretOf(id: string, { secrets, previousRetiresAt }: Secrets) {
-  return { id, secret: secrets[0] ?? '', previous_expires_at: previousRetiresAt?.toISOString() ?? null }
+function secretOf(id: string, { secrets: [secret], previousRetiresAt }: Secrets) {
+  if (secret === undefined) throw new ApiError('WEBHOOK_NOT_FOUND')
+  return { id, secret, previous_expires_at: previousRetiresAt?.toISOString() ?? null }
 }
 
 async function ownEndpoint({ db }: Context, { accountId }: Caller, publicId: string): Promise<EndpointRow> {

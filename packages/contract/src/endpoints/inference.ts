@@ -35,7 +35,11 @@ export const inferenceEndpoints = {
     example: { model: 'parrot', messages: [{ role: 'user', content: 'Hello, mill.' }] },
     errors: inferenceErrors,
     replies: {
-      200: { description: 'The answer; with `stream`, its chunks as they come', schema: chatCompletion, stream: true },
+      200: {
+        description: 'The answer; with `stream`, its chunks as they come',
+        schema: chatCompletion,
+        stream: true,
+      },
     },
   },
   createEmbeddings: {

@@ -18,5 +18,6 @@ const words: Partial<Record<ErrorId, [type: string, code: string]>> = {
   RUN_TIMEOUT: ['server_error', 'timeout'],
   START_TIMEOUT: ['server_error', 'timeout'],
   MODEL_ERROR: ['model_error', 'model_error'],
+  CONTENT_POLICY_VIOLATION: ['content_policy_violation', 'content_policy_violation'],
   INVALID_OUTPUT: ['model_error', 'invalid_output'],
 }

@@ -1,12 +1,12 @@
 import type { RunRequest } from '@millrace/contract/create-prediction'
 import { endpoints } from '@millrace/contract/endpoints'
-import { type ErrorId, errors } from '@millrace/contract/errors'
 import { isTerminal } from '@millrace/contract/statuses'
 import { type PredictionRow, present } from '@millrace/lifecycle/present'
 import { ApiError } from '../../api-error.ts'
 import type { Context } from '../../context.ts'
 import { create } from '../../create.ts'
 import { findModel } from '../../draft-prediction.ts'
+import { failureOf } from '../../failure-of.ts'
 import { answer, answered, route } from '../../route.ts'
 import { streamEvents } from '../../stream-events.ts'
 import { resultOf } from './result.ts'
@@ -20,7 +20,7 @@ export const run = route(endpoints.run, async (incoming) => {
   const { row } = await create({
     ...incoming,
     body: { model, input: inputOf(body), stream, webhook, tags, version, auto_fallback },
-    anyApi: true,
+    api: 'any',
     waitSeconds,
   })
   if (body.stream) {
@@ -55,13 +55,5 @@ function finished(context: Context, row: PredictionRow): unknown {
   if (prediction.status === 'succeeded') {
     return answer(200, { ...resultOf(prediction), id: prediction.id, model: prediction.model.name })
   }
-  const errorId = prediction.status === 'cancelled' ? 'CANCELLED' : prediction.error_id
-  throw new ApiError(isErrorId(errorId) ? errorId : 'MODEL_ERROR', prediction.error ?? undefined, {
-    jobId: prediction.id,
-    headers: { 'x-should-retry': 'false' },
-  })
-}
-
-function isErrorId(id: string | undefined): id is ErrorId {
-  return id !== undefined && Object.hasOwn(errors, id)
+  throw failureOf(prediction)
 }
