@@ -53,8 +53,16 @@ test.each([
   ['a.yaml', yaml.replace('type: text', 'type: poem'), 3, 'type: '],
   ['b.yaml', yaml.replace('  kind: http', '  kind: htp'), 10, 'provider.kind: '],
   ['c.yaml', yaml.replace('aliases', 'alias'), 4, 'alias: is not a field'],
-  ['d.yaml', yaml.replace('type: string', 'type: strnig'), 5, 'input_schema: The schema cannot be used'],
+  [
+    'd.yaml',
+    yaml.replace('type: string', 'type: strnig'),
+    8,
+    'input_schema.properties.text.type: The schema cannot be used: must',
+  ],
   ['e.yaml', yaml.replace('[tall]', '[tall'), 5, 'is not YAML'],
+  ['m.yaml', yaml.replace('  kind: http\n', ''), 9, 'provider.kind: must be one of command, '],
+  ['n.yaml', yaml.replace('type: text\n', ''), 2, 'type: '],
+  ['o.yaml', yaml.replace('namespace: vendor/Tall.1\n', ''), 2, 'namespace: is required'],
   ['f.yaml', yaml.replace('HOST_TOKEN', 'DATABASE_URL'), 13, "DATABASE_URL is the service's own"],
   ['g.yaml', yaml.replace('  url', '  uri'), 11, 'provider.uri: is not a field'],
   ['h.yaml', `${yaml}timeouts:\n  run: 0\n`, 15, 'timeouts.run: '],
@@ -67,6 +75,20 @@ test.each([
     line,
     reason: expect.stringContaining(reason),
   })
+})
+
+test.each([
+  [
+    'a list that is not closed',
+    yaml.replace('{ type: string', '{ enum: [a'),
+    / \(and \d more from there on\)$/,
+  ],
+  ['a type that there is none of', yaml.replace('type: string', 'type: strnig'), /allowed values$/],
+  ['a key that comes twice', `${yaml}type: image\n`, /unique$/],
+])('one mistake is told once, at its first line: %s', (_what, text, reason) => {
+  expect(describeText('/models/a.yaml', text).faults).toEqual([
+    { line: expect.any(Number), reason: expect.stringMatching(reason) },
+  ])
 })
 
 test('each mistake of a file is a problem of its own, and other files go on', async () => {

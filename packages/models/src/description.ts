@@ -93,9 +93,13 @@ function parse<T extends z.ZodType>(type: T, value: unknown): z.output<T> {
     parsed.error.issues.flatMap((issue) =>
       issue.code === 'unrecognized_keys'
         ? issue.keys.map((key) => ({ path: [...issue.path, key], message: 'is not a field' }))
-        : [issue],
+        : [{ path: issue.path, message: wordsOf(issue) }],
     ),
   )
+}
+
+function wordsOf({ code, message }: z.core.$ZodIssue): string {
+  return code === 'invalid_type' && message.endsWith('received undefined') ? 'is required' : message
 }
 
 function isZod(value: unknown): value is z.ZodType {
