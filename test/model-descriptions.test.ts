@@ -102,6 +102,62 @@ test('each mistake of a file is a problem of its own, and other files go on', as
   ])
 })
 
+test.each([
+  ['openai', { base_url: 'http://gpu:8000/v1', api_key: 'sk-1234567890' }, 'provider.api_key'],
+  ['replicate', { model: 'acme/a', token: 'r8_1' }, 'provider.token'],
+  ['fal', { model: 'acme/a', key: 'id:word' }, 'provider.key'],
+  [
+    'http',
+    { url: 'http://a.test/', headers: { Authorization: 'Bearer word' } },
+    'provider.headers.Authorization',
+  ],
+  ['http', { url: 'http://a.test/', headers: { 'x-api-key': 'word' } }, 'provider.headers.x-api-key'],
+  ['http', { url: 'http://me:word@a.test/' }, 'provider.url'],
+  ['http', { url: 'http://a.test/?api_key=word' }, 'provider.url'],
+  ['http', { url: 'http://a.test/?key=a-long-word' }, 'provider.url'],
+  [
+    'http',
+    { url: 'http://a.test/', request: { auth: { api_key: 'word' } } },
+    'provider.request.auth.api_key',
+  ],
+  ['cog', { url: 'http://me:word@a.test/' }, 'provider.url'],
+  ['command', { command: ['cat'], env: { OPENAI_API_KEY: 'sk-1' } }, 'provider.env.OPENAI_API_KEY'],
+])(
+  'a secret that is written into a file is refused at its line, and not told: %s',
+  (kind, settings, where) => {
+    const text = JSON.stringify(plain({ provider: { kind, ...settings } }), null, 2)
+    const { faults } = describeText('/models/a.json', text)
+    const name = where.split('.').at(-1)
+    const line = text.split('\n').findLastIndex((line) => line.includes(`"${name}"`)) + 1
+    expect(faults).toEqual([{ line, reason: expect.stringContaining(`${where}: is a secret`) }])
+    expect(JSON.stringify(faults)).not.toMatch(/word|sk-1|r8_1/)
+  },
+)
+
+test.each([
+  ...['', 'none', 'EMPTY', 'not-needed', 'ollama', 'lm-studio', 'sk-no-key-required', `\${KEY}`].map(
+    (api_key) => ({
+      kind: 'openai',
+      base_url: 'http://gpu:8000/v1',
+      api_key,
+    }),
+  ),
+  {
+    kind: 'http',
+    url: `http://a.test/?key=\${KEY}`,
+    headers: { authorization: 'Bearer none', accept: 'a/b' },
+  },
+  { kind: 'http', url: `http://me:\${WORD}@a.test/`, request: { key: 'C minor', max_tokens: 5, token: 'x' } },
+  {
+    kind: 'http',
+    url: 'http://a.test/',
+    headers: { 'idempotency-key': '{{ run.id }}', cookie: `a=\${WORD}` },
+  },
+  { kind: 'command', command: ['cat'], env: { PAD_TOKEN: '</s>', API_KEY: `\${API_KEY}` } },
+])('what is no secret may be written: %j', (provider) => {
+  expect(describeText('/models/a.json', JSON.stringify(plain({ provider }))).faults).toBeUndefined()
+})
+
 test('a mistake in a module is told with its line, where Node tells it', async () => {
   const dir = await givenFolder({
     'a.mjs': 'const fine = 1\nexport default {{',
@@ -270,7 +326,7 @@ async function givenReader(dir: string): Promise<{ reader: CatalogueReader; look
 }
 
 test.each([
-  ['a cloud', { kind: 'replicate', token: 'r8_1', model: 'acme/a' }, 'partner', 'replicate'],
+  ['a cloud', { kind: 'replicate', token: `\${REPLICATE_TOKEN}`, model: 'acme/a' }, 'partner', 'replicate'],
   ["OpenAI's own address", { kind: 'openai', base_url: 'https://api.openai.com/v1' }, 'partner', 'openai'],
   ['a server of your own', { kind: 'openai', base_url: 'http://gpu:8000/v1' }, 'native', 'millrace'],
   [

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
-import { describeSettings, type ModelDescription } from '@millrace/models/description'
+import type { ModelDescription } from '@millrace/models/description'
 import { type Asked, type Cloud, jsonOf, Refusal, sendJson, startCloud } from './cloud.ts'
 import { type CloudInput, performWork } from './cloud-work.ts'
+import { describeWithKeys } from './describe-with-keys.ts'
 import { FalRequest } from './fal-request.ts'
 
 /** fal's queue as its documentation has it, with one app, `acme/everything`, and all paths below it. */
@@ -152,21 +153,25 @@ function refuseAsTold(input: CloudInput): void {
 }
 
 function describe(base: string, { model = {}, provider = {} }: FalOptions): ModelDescription {
-  return describeSettings('/models/fal-here.yaml', {
-    namespace: 'fal-here',
-    type: 'multimodal',
-    concurrency: 8,
-    input_schema: {
-      type: 'object',
-      properties: {
-        do: { type: 'string' },
-        text: { type: 'string' },
-        file: { type: 'string', format: 'uri' },
+  return describeWithKeys(
+    '/models/fal-here.yaml',
+    {
+      namespace: 'fal-here',
+      type: 'multimodal',
+      concurrency: 8,
+      input_schema: {
+        type: 'object',
+        properties: {
+          do: { type: 'string' },
+          text: { type: 'string' },
+          file: { type: 'string', format: 'uri' },
+        },
       },
+      provider: { kind: 'fal', key, model: 'acme/everything/deluxe', base_url: base, ...provider },
+      ...model,
     },
-    provider: { kind: 'fal', key, model: 'acme/everything/deluxe', base_url: base, ...provider },
-    ...model,
-  })
+    ['key'],
+  )
 }
 
 interface FalOptions {

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
-import { describeSettings, type ModelDescription } from '@millrace/models/description'
+import type { ModelDescription } from '@millrace/models/description'
 import { type Asked, type Cloud, jsonOf, Refusal, sendJson, startCloud } from './cloud.ts'
 import { type CloudInput, performWork } from './cloud-work.ts'
+import { describeWithKeys } from './describe-with-keys.ts'
 import { createFiles, type Files } from './replicate-files.ts'
 import { Prediction } from './replicate-prediction.ts'
 
@@ -185,21 +186,25 @@ function newId(): string {
 }
 
 function describe(base: string, { model = {}, provider = {} }: ReplicateOptions): ModelDescription {
-  return describeSettings('/models/replicate-here.yaml', {
-    namespace: 'replicate-here',
-    type: 'multimodal',
-    concurrency: 8,
-    input_schema: {
-      type: 'object',
-      properties: {
-        do: { type: 'string' },
-        text: { type: 'string' },
-        file: { type: 'string', format: 'uri' },
+  return describeWithKeys(
+    '/models/replicate-here.yaml',
+    {
+      namespace: 'replicate-here',
+      type: 'multimodal',
+      concurrency: 8,
+      input_schema: {
+        type: 'object',
+        properties: {
+          do: { type: 'string' },
+          text: { type: 'string' },
+          file: { type: 'string', format: 'uri' },
+        },
       },
+      provider: { kind: 'replicate', token, model: 'acme/everything', base_url: base, ...provider },
+      ...model,
     },
-    provider: { kind: 'replicate', token, model: 'acme/everything', base_url: base, ...provider },
-    ...model,
-  })
+    ['token'],
+  )
 }
 
 interface ReplicateOptions {
