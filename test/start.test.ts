@@ -63,6 +63,8 @@ describe('a start in an empty folder', () => {
     expect(banner).toContain(await dataDir.read('api-key'))
     expect(banner).not.toContain(await dataDir.read('admin-key'))
     expect(banner).toContain('REDIS_URL')
+    expect(banner).toMatch(/Outbound +webhooks, file inputs and web-page may call this machine itself$/m)
+    expect(banner).toContain('OUTBOUND_LOOPBACK=false')
     for (const secret of ['api-key', 'admin-key', 'master-key', 'postgres-password', 'database-url']) {
       expect((await stat(join(dataDir.path, secret))).mode & 0o777, secret).toBe(0o600)
     }
@@ -157,12 +159,18 @@ describe('what a person can put right is said in words', () => {
 
   test('a data folder that is in use', async () => {
     const dataDir = await givenDataDir()
-    await (await started(dataDir.path)).untilReady()
+    const first = await started(dataDir.path)
+    await first.untilReady()
+    const { port } = new URL(first.url)
 
-    const second = await started(dataDir.path)
+    for (const wanted of [Number(port), Number(port) + 7]) {
+      const second = await started(dataDir.path, { PORT: `${wanted}` })
 
-    expect(await second.exited).toBe(1)
-    expect(second.shown()).toContain(`Millrace already runs on ${dataDir.path}`)
+      expect(await second.exited).toBe(1)
+      expect(second.shown()).toContain(`Millrace already runs on ${dataDir.path} at ${first.url} (process `)
+      const free = wanted === Number(port) ? wanted + 1 : wanted
+      expect(second.shown()).toContain(`PORT=${free} DATA_DIR=${dataDir.path}-2 npm start`)
+    }
   })
 
   test('a database of another PostgreSQL, with the commands that take it over', {

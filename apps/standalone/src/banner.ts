@@ -14,7 +14,10 @@ export function printBanner({ print, strong, quiet }: Terminal, config: Config, 
     ['Docs', `${config.publicUrl}/docs`],
     ['API key', strong(apiKey)],
     ['Queue', `${queue[0]}  ${quiet(`(${queue[1]})`)}`],
-    ['Webhooks', webhookNote(config.outboundLoopback)],
+    ...(config.outboundLoopback ? openNetwork : closedNetwork).map((text, line) => [
+      line === 0 ? 'Outbound' : '',
+      line === 0 ? text : quiet(text),
+    ]),
     ['Data', dataDir],
     ['Logs', `${dataDir}/millrace.log`],
   ]
@@ -41,11 +44,15 @@ function firstRequest(base: string, apiKey: string): string {
   ].join('\n')
 }
 
-function webhookNote(loopback: boolean): string {
-  return loopback
-    ? 'receivers on this machine may be called, too'
-    : 'receivers on this machine: OUTBOUND_LOOPBACK=true'
-}
+/** What whoever has a key may aim: the whole of it is in docs/operations.md. */
+const openNetwork = [
+  'webhooks, file inputs and web-page may call this machine itself',
+  '(OUTBOUND_LOOPBACK=false closes it; OUTBOUND_ALLOW opens networks)',
+]
+const closedNetwork = [
+  'webhooks, file inputs and web-page may not call this machine',
+  '(OUTBOUND_LOOPBACK=true opens it; OUTBOUND_ALLOW opens networks)',
+]
 
 function short(path: string): string {
   const fromHere = relative(process.cwd(), path)
