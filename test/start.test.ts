@@ -203,6 +203,47 @@ describe('what a person can put right is said in words', () => {
   })
 })
 
+test('each change to the models is told in one line, which api and worker do not both say', async () => {
+  const dataDir = await givenDataDir()
+  const models = join(dataDir.path, 'models')
+  await mkdir(models)
+  const file = join(models, 'shout.mjs')
+  const model = (says: string, more = '') =>
+    `export default { namespace: 'shout', type: 'text', input_schema: { type: 'object' }, ${more} run: () => '${says}' }`
+  const standalone = await started(dataDir.path, { MODELS_DIR: models })
+  const begun = (await standalone.untilReady()).length
+  const lines = () =>
+    standalone
+      .shown()
+      .slice(begun)
+      .split('\n')
+      .filter((line) => line.includes('shout'))
+      .map((line) =>
+        line
+          .trim()
+          .replace(/^[\d:]+ /, '')
+          .replaceAll(file, 'FILE'),
+      )
+  const expected: unknown[] = []
+  async function after(change: Promise<unknown>, line: unknown) {
+    await change
+    expected.push(line)
+    await until(() => lines().length >= expected.length, { within: 20_000, what: `line ${expected.length}` })
+    expect(lines()).toEqual(expected)
+  }
+
+  await after(writeFile(file, model('A')), '+ shout (text) from FILE is ready')
+  await after(writeFile(file, model('B')), '~ shout (text) from FILE has changed')
+  const broken = expect.stringMatching(/^(api|worker) a model file is not used: FILE(:1)?: /)
+  await after(writeFile(file, 'export default {'), broken)
+  await after(writeFile(file, model('B')), '+ FILE is good again')
+  await after(writeFile(file, 'export default {'), broken)
+  const lacking = model('C', "requires: ['NO_SUCH_WORD'],")
+  await after(writeFile(file, lacking), '! shout (text) from FILE is not served: NO_SUCH_WORD is not set')
+  await after(writeFile(file, model('C')), '+ shout (text) from FILE is ready')
+  await after(rm(file), '- shout is gone')
+})
+
 describe.runIf(process.platform === 'linux')('stopping and starting again', () => {
   test('Ctrl-C leaves no process; the next start has nothing to set up and finds everything as it was', async () => {
     const dataDir = await givenDataDir()

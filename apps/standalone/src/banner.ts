@@ -1,11 +1,11 @@
-import { relative } from 'node:path'
 import { type Config, reachable } from './config.ts'
+import { shortPath } from './short-path.ts'
 import type { Terminal } from './terminal.ts'
 
 /** What somebody needs to begin: where it is, the ordinary key (the admin key is never shown), and a command to paste. */
 export function printBanner({ print, strong, quiet }: Terminal, config: Config, apiKey: string): void {
   const base = `http://${reachable(config.host)}:${config.port}`
-  const dataDir = short(config.dataDir)
+  const dataDir = shortPath(config.dataDir)
   const queue = config.redisUrl
     ? ['Redis', 'unset REDIS_URL to queue in PostgreSQL']
     : ['PostgreSQL', 'REDIS_URL=redis://127.0.0.1:6379 npm start for Redis']
@@ -53,8 +53,3 @@ const closedNetwork = [
   'webhooks, file inputs and web-page may not call this machine',
   '(OUTBOUND_LOOPBACK=true opens it; OUTBOUND_ALLOW opens networks)',
 ]
-
-function short(path: string): string {
-  const fromHere = relative(process.cwd(), path)
-  return fromHere === '' || fromHere.startsWith('..') ? path : fromHere
-}

@@ -1,8 +1,9 @@
 import { constants } from 'node:fs'
 import { copyFile, mkdir } from 'node:fs/promises'
-import { join, parse, relative } from 'node:path'
+import { join, parse } from 'node:path'
 import type { FileValue } from '@millrace/models/define-model'
 import { isFileValue } from '@millrace/providers/output-parts'
+import { seenFrom } from './seen-from.ts'
 
 /**
  * Copies the files of an output into a folder, which is made when there is one to copy, and overwrites none. Answers
@@ -21,12 +22,6 @@ export async function saveOutput(output: unknown, { folder, here }: Place): Prom
   if (typeof saved === 'string') return saved
   const paths = Array.isArray(saved) && saved.every((item) => typeof item === 'string')
   return paths && isFileValue((output as unknown[])[0]) ? saved.join('\n') : JSON.stringify(saved, null, 2)
-}
-
-/** A path as somebody in this folder writes it; whole where it leads elsewhere. */
-export function seenFrom(here: string, path: string): string {
-  const short = relative(here, path)
-  return short === '' || short.startsWith('..') ? path : short
 }
 
 async function withPaths(value: unknown, saved: (file: FileValue) => Promise<string>): Promise<unknown> {

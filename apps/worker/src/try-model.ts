@@ -10,7 +10,8 @@ import type { Outcome, RunEvent } from '@millrace/providers/provider'
 import type { ModelsConfig } from './config.ts'
 import { bringFiles, strayFields, typedInput } from './given-input.ts'
 import { createProgressBar, type ProgressBar } from './progress-bar.ts'
-import { saveOutput, seenFrom } from './save-output.ts'
+import { saveOutput } from './save-output.ts'
+import { seenFrom } from './seen-from.ts'
 
 /**
  * Runs a model once, here, as a worker would, but without a database: logs and progress go to stderr, the output to

@@ -1,0 +1,27 @@
+import { missingVariables } from '@millrace/models/config'
+import type { ModelDescription } from '@millrace/models/description'
+import { variablesOf } from '@millrace/models/variables'
+import type { Config } from './config.ts'
+
+/** Why a worker does not serve a model, in words; undefined where it does. `wanted` tells that nobody should mend it. */
+export function whyUnserved(
+  model: ModelDescription,
+  { pools, models }: Pick<Config, 'pools' | 'models'>,
+): Unserved | undefined {
+  const { namespace, pool, statesInput, requires } = model
+  if (!pools.includes(pool)) return { reason: `its pool is ${pool}`, wanted: true }
+  if (models && !models.includes(namespace)) return { reason: 'MODELS does not name it', wanted: true }
+  const missing = missingVariables(variablesOf(model))
+  if (missing.length > 0) {
+    const reason = `${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} not set`
+    return { reason, wanted: missing.every((name) => requires.includes(name)) }
+  }
+  // Until its container has told what it takes, nobody knows which fields of an input are files.
+  return statesInput ? undefined : { reason: 'its container has not told what it takes', wanted: false }
+}
+
+/** What a person reads of it. */
+export interface Unserved {
+  reason: string
+  wanted: boolean
+}
