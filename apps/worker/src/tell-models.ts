@@ -15,8 +15,8 @@ export function tellModels(catalogue: LiveCatalogue, config: Config, log: Log): 
     const why = whyUnserved(description, config)
     if (!why) continue
     unserved.add(model)
-    // What is off until somebody wants it, as a shipped model may be, nobody need be warned of.
-    log[why.wanted ? 'info' : 'warn']({ model, reason: why.reason }, 'a model is not served')
+    const { wanted, ...what } = why
+    log[wanted ? 'info' : 'warn']({ model, ...what }, 'a model is not served')
   }
 
   function tell(model: string, news: string): void {
@@ -24,15 +24,17 @@ export function tellModels(catalogue: LiveCatalogue, config: Config, log: Log): 
     if (!description) return
     const { file, type } = description
     const what = `${model} (${type}) from ${seen(file)}`
+    const about = { model, file }
     const why = whyUnserved(description, config)
     const wasUnserved = unserved.delete(model)
     if (why) {
       unserved.add(model)
-      log[why.wanted ? 'info' : 'warn']({ mark: '!', model, file }, `${what} is not served: ${why.reason}`)
+      const { wanted, reason, missing } = why
+      log[wanted ? 'info' : 'warn']({ mark: '!', ...about, missing }, `${what} is not served: ${reason}`)
     } else if (news === 'changed' && !wasUnserved) {
-      log.info({ mark: '~', model, file }, `${what} has changed`)
+      log.info({ mark: '~', ...about }, `${what} has changed`)
     } else {
-      log.info({ mark: '+', model, file }, `${what} is ready`)
+      log.info({ mark: '+', ...about }, `${what} is ready`)
     }
   }
 
