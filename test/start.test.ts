@@ -157,7 +157,7 @@ describe('what a person can put right is said in words', () => {
     for (const name of ['PORT', 'LOG_LEVEL', 'MASTER_KEY']) expect(standalone.shown()).toContain(`${name}: `)
   })
 
-  test('a data folder that is in use', async () => {
+  test('a data folder that is in use', { timeout: 60_000 }, async () => {
     const dataDir = await givenDataDir()
     const first = await started(dataDir.path)
     await first.untilReady()
@@ -203,7 +203,9 @@ describe('what a person can put right is said in words', () => {
   })
 })
 
-test('each change to the models is told in one line, which api and worker do not both say', async () => {
+test('each change to the models is told in one line, which api and worker do not both say', {
+  timeout: 90_000,
+}, async () => {
   const dataDir = await givenDataDir()
   const models = join(dataDir.path, 'models')
   await mkdir(models)
