@@ -63,6 +63,8 @@ describe('a start in an empty folder', () => {
     expect(banner).toContain(await dataDir.read('api-key'))
     expect(banner).not.toContain(await dataDir.read('admin-key'))
     expect(banner).toContain('REDIS_URL')
+    expect(banner).toMatch(/Outbound +webhooks, file inputs and web-page may call this machine itself$/m)
+    expect(banner).toContain('OUTBOUND_LOOPBACK=false')
     for (const secret of ['api-key', 'admin-key', 'master-key', 'postgres-password', 'database-url']) {
       expect((await stat(join(dataDir.path, secret))).mode & 0o777, secret).toBe(0o600)
     }
@@ -155,14 +157,20 @@ describe('what a person can put right is said in words', () => {
     for (const name of ['PORT', 'LOG_LEVEL', 'MASTER_KEY']) expect(standalone.shown()).toContain(`${name}: `)
   })
 
-  test('a data folder that is in use', async () => {
+  test('a data folder that is in use', { timeout: 60_000 }, async () => {
     const dataDir = await givenDataDir()
-    await (await started(dataDir.path)).untilReady()
+    const first = await started(dataDir.path)
+    await first.untilReady()
+    const { port } = new URL(first.url)
 
-    const second = await started(dataDir.path)
+    for (const wanted of [Number(port), Number(port) + 7]) {
+      const second = await started(dataDir.path, { PORT: `${wanted}` })
 
-    expect(await second.exited).toBe(1)
-    expect(second.shown()).toContain(`Millrace already runs on ${dataDir.path}`)
+      expect(await second.exited).toBe(1)
+      expect(second.shown()).toContain(`Millrace already runs on ${dataDir.path} at ${first.url} (process `)
+      const free = wanted === Number(port) ? wanted + 1 : wanted
+      expect(second.shown()).toContain(`PORT=${free} DATA_DIR=${dataDir.path}-2 npm start`)
+    }
   })
 
   test('a database of another PostgreSQL, with the commands that take it over', {
@@ -193,6 +201,49 @@ describe('what a person can put right is said in words', () => {
     }
     expect(await dataDir.read('postgres.log'), 'no server was started on it').toBe(log)
   })
+})
+
+test('each change to the models is told in one line, which api and worker do not both say', {
+  timeout: 90_000,
+}, async () => {
+  const dataDir = await givenDataDir()
+  const models = join(dataDir.path, 'models')
+  await mkdir(models)
+  const file = join(models, 'shout.mjs')
+  const model = (says: string, more = '') =>
+    `export default { namespace: 'shout', type: 'text', input_schema: { type: 'object' }, ${more} run: () => '${says}' }`
+  const standalone = await started(dataDir.path, { MODELS_DIR: models })
+  const begun = (await standalone.untilReady()).length
+  const lines = () =>
+    standalone
+      .shown()
+      .slice(begun)
+      .split('\n')
+      .filter((line) => line.includes('shout'))
+      .map((line) =>
+        line
+          .trim()
+          .replace(/^[\d:]+ /, '')
+          .replaceAll(file, 'FILE'),
+      )
+  const expected: unknown[] = []
+  async function after(change: Promise<unknown>, line: unknown) {
+    await change
+    expected.push(line)
+    await until(() => lines().length >= expected.length, { within: 20_000, what: `line ${expected.length}` })
+    expect(lines()).toEqual(expected)
+  }
+
+  await after(writeFile(file, model('A')), '+ shout (text) from FILE is ready')
+  await after(writeFile(file, model('B')), '~ shout (text) from FILE has changed')
+  const broken = expect.stringMatching(/^(api|worker) a model file is not used: FILE(:1)?: /)
+  await after(writeFile(file, 'export default {'), broken)
+  await after(writeFile(file, model('B')), '+ FILE is good again')
+  await after(writeFile(file, 'export default {'), broken)
+  const lacking = model('C', "requires: ['NO_SUCH_WORD'],")
+  await after(writeFile(file, lacking), '! shout (text) from FILE is not served: NO_SUCH_WORD is not set')
+  await after(writeFile(file, model('C')), '+ shout (text) from FILE is ready')
+  await after(rm(file), '- shout is gone')
 })
 
 describe.runIf(process.platform === 'linux')('stopping and starting again', () => {

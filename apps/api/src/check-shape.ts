@@ -1,7 +1,7 @@
 import type { ErrorId } from '@millrace/contract/errors'
+import { nearest } from '@millrace/models/nearest'
 import type { z } from 'zod'
 import { ApiError, type Field } from './api-error.ts'
-import { nearest } from './nearest.ts'
 
 /**
  * What a schema makes of parameters or a body. Throws the error id that its first wrong field calls for, with every
