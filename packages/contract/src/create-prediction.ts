@@ -82,18 +82,28 @@ export const createPrediction = z
   })
   .meta({ id: 'CreatePrediction' })
 
+/** What a request may ask for on every route that creates a prediction. */
+const wishes = createPrediction.pick({
+  stream: true,
+  webhook: true,
+  tags: true,
+  timeouts: true,
+  priority: true,
+  run_at: true,
+  expires_in: true,
+  version: true,
+  auto_fallback: true,
+  retention: true,
+}).shape
+
 /** The body of `POST /v1/run`. */
 export const run = z
   .object({
-    model: z.string().min(1),
-    inputs: z.record(z.string(), z.unknown()).optional(),
-    input: z.record(z.string(), z.unknown()).optional().describe('Taken for `inputs`'),
-    stream: z.boolean().optional(),
-    auto_fallback: createPrediction.shape.auto_fallback,
+    model: createPrediction.shape.model,
+    inputs: createPrediction.shape.input.optional(),
+    input: createPrediction.shape.input.optional().describe('Taken for `inputs`'),
     async: z.boolean().optional().describe('Answer 202 with a job id at once'),
-    webhook: webhookRequest.nullable().optional(),
-    tags: createPrediction.shape.tags,
-    version: createPrediction.shape.version,
+    ...wishes,
   })
   .meta({ id: 'Run' })
 

@@ -2,6 +2,7 @@ import type { RunRequest } from '@millrace/contract/create-prediction'
 import { endpoints } from '@millrace/contract/endpoints'
 import { type ErrorId, errors } from '@millrace/contract/errors'
 import { isTerminal } from '@millrace/contract/statuses'
+import { databaseNow } from '@millrace/database/clock'
 import { type PredictionRow, present } from '@millrace/lifecycle/present'
 import { ApiError } from '../../api-error.ts'
 import type { Context } from '../../context.ts'
@@ -14,16 +15,17 @@ import { resultOf } from './result.ts'
 /** One call runs any model: it creates a prediction, waits, and answers with its result or with a job to poll. */
 export const run = route(endpoints.run, async (incoming) => {
   const { context, request, response, body, caller } = incoming
+  const { inputs: _inputs, input: _input, async: _async, ...wishes } = body
+  const later = startsLater(body)
   const waitSeconds =
-    isAsync(context, body, request.get('prefer')) || body.stream ? 0 : context.config.AWAIT_SECONDS
-  const { model, stream, webhook, tags, version, auto_fallback } = body
+    later || body.stream || isAsync(context, body, request.get('prefer')) ? 0 : context.config.AWAIT_SECONDS
   const { row } = await create({
     ...incoming,
-    body: { model, input: inputOf(body), stream, webhook, tags, version, auto_fallback },
+    body: { ...wishes, input: inputOf(body) },
     anyApi: true,
     waitSeconds,
   })
-  if (body.stream) {
+  if (body.stream && !later) {
     await streamEvents(context, caller, row, request, response)
     return answered
   }
@@ -36,6 +38,11 @@ function inputOf({ inputs, input }: RunRequest): Record<string, unknown> {
   throw new ApiError('INVALID_INPUT', 'inputs: is required.', {
     fields: [{ path: 'inputs', message: 'is required' }],
   })
+}
+
+/** Nobody is kept waiting, by a stream neither, for what is not to begin yet. */
+function startsLater({ run_at: runAt }: RunRequest): boolean {
+  return runAt !== undefined && Date.parse(runAt) > databaseNow()
 }
 
 function isAsync(context: Context, body: RunRequest, prefer = ''): boolean {
