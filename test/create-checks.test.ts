@@ -54,6 +54,7 @@ test('a create answers 201 with the whole prediction', async () => {
       expires_in: null,
       cold_boot: null,
       queue: { position: expect.any(Number), estimated_seconds: null, estimated_start_at: null },
+      waiting_for: 'No worker serves this model.',
     },
     urls: {
       get: `${service.url}/v1/predictions/${body.id}`,

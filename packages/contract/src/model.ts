@@ -11,6 +11,7 @@ export const model = z
     type: z.string(),
     apis: z.array(z.object({ name: z.string(), path: z.string() })),
     status: z.string().describe('operational or offline'),
+    reason: z.string().nullable().describe('Why it is offline; null while it is operational'),
     aliases: z.array(z.string()).describe('Other slugs under which it is found'),
     version: z.string().describe('The id of its state, which predictions record: another file, another id'),
     version_label: z.string().nullable().describe('What its author calls that state'),
@@ -24,6 +25,10 @@ export const modelHealth = z
   .object({
     model: z.string(),
     status: z.enum(['operational', 'offline']).describe('offline: no worker serves it'),
+    reason: z
+      .string()
+      .nullable()
+      .describe('What keeps its predictions from being run; null while nothing does'),
     hosts: z
       .array(
         z.object({

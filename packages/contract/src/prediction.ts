@@ -62,6 +62,12 @@ export const prediction = z
         .nullable()
         .describe('Whether the model had to be started for it; null before that is known'),
       queue: queuePlace.optional(),
+      waiting_for: z
+        .string()
+        .optional()
+        .describe(
+          'While it waits, and where one prediction is asked for: what else than its turn it waits for',
+        ),
       model_version: z
         .string()
         .nullable()
