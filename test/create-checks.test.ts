@@ -194,6 +194,32 @@ test('fields that are not ours are ignored and named back', async () => {
 })
 
 test.each([
+  ['runat', 'run_at', new Date(Date.now() + 3_600_000).toISOString()],
+  ['expires', 'expires_in', 60],
+  ['priorty', 'priority', 'high'],
+  ['webhooks', 'webhook', 'http://127.0.0.1:9/'],
+])('%s is ignored, and the reply asks whether %s was meant', async (sent, meant, value) => {
+  const hint = `"${sent}" is no field of this request and was ignored; did you mean "${meant}"?`
+  const fields = { [sent]: value, edition: 2 }
+
+  const reply = await create(fields)
+  expect([reply.status, reply.body.metadata.hints]).toEqual([201, [hint]])
+  expect(reply.headers.get('x-ignored-fields')?.split(', ')).toEqual([sent, 'edition'])
+  expect(reply.headers.get('x-did-you-mean')).toBe(`${sent}=${meant}`)
+  expect((await call(`GET /v1/predictions/${reply.body.id}`)).body.metadata).not.toHaveProperty('hints')
+
+  const job = await call('POST /v1/run', { body: { model: 'echo', inputs: {}, async: true, ...fields } })
+  expect([job.status, job.body._tip]).toEqual([202, hint])
+  expect(job.headers.get('x-did-you-mean')).toBe(`${sent}=${meant}`)
+})
+
+test('only what is close to a field of ours is taken for it', async () => {
+  const reply = await create({ edition: 'abc', user: 'me', seed: 7, größe: 1 })
+  expect(reply.headers.get('x-did-you-mean')).toBeNull()
+  expect(reply.body.metadata).not.toHaveProperty('hints')
+})
+
+test.each([
   ['no-such', ''],
   ['x'.repeat(1000), ''],
   ['dodle', ' Did you mean "doodle"?'],

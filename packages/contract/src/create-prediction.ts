@@ -120,12 +120,22 @@ export const job = z
   })
   .meta({ id: 'Job' })
 
+const tip = z.string().optional().describe('Fields that were ignored and were probably misspelt, in words')
+
 /** The result of `POST /v1/run`: in the shape of the model's type, with the prediction's id and the model. */
-export const runResult = z.looseObject({ id: z.string(), model: z.string() }).meta({ id: 'RunResult' })
+export const runResult = z
+  .looseObject({ id: z.string(), model: z.string(), _tip: tip })
+  .meta({ id: 'RunResult' })
 
 /** The answer of `POST /v1/run` when the result is not there yet. */
 export const runAccepted = z
-  .object({ status: z.literal('accepted'), job_id: z.string(), poll_url: z.string(), model: z.string() })
+  .object({
+    status: z.literal('accepted'),
+    job_id: z.string(),
+    poll_url: z.string(),
+    model: z.string(),
+    _tip: tip,
+  })
   .meta({ id: 'RunAccepted' })
 
 export type CreatePrediction = z.infer<typeof createPrediction>

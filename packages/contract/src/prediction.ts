@@ -73,6 +73,12 @@ export const prediction = z
         .nullable()
         .describe("The id of the model's state when the prediction was accepted"),
       truncated: z.array(z.string()).optional(),
+      hints: z
+        .array(z.string())
+        .optional()
+        .describe(
+          'In the answer of a create: fields that it ignored and that were probably misspelt, in words',
+        ),
     }),
     urls: z.object({ get: z.string(), cancel: z.string(), stream: z.string(), delete: z.string() }),
   })

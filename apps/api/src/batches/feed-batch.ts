@@ -8,7 +8,8 @@ import {
 } from '@millrace/batches/batch-lines'
 import { changeBatch, type HeldBatch } from '@millrace/batches/hold-batches'
 import type { BatchRequest } from '@millrace/contract/batch'
-import { createPrediction } from '@millrace/contract/create-prediction'
+import { type CreatePrediction, createPrediction } from '@millrace/contract/create-prediction'
+import { endpoints } from '@millrace/contract/endpoints'
 import { isPassing } from '@millrace/database/faults'
 import { newId, toTypeId } from '@millrace/database/ids'
 import type { Retention } from '@millrace/database/tables'
@@ -17,7 +18,7 @@ import { checkShape } from '../check-shape.ts'
 import type { Context } from '../context.ts'
 import { draftPrediction } from '../draft-prediction.ts'
 import { accountOf } from './account-of.ts'
-import { checkLine } from './check-line.ts'
+import { checkLine, ignoredOf } from './check-line.ts'
 import { type FileLine, readLines } from './read-lines.ts'
 
 /** Takes up to `count` lines more and creates their predictions. */
@@ -69,7 +70,8 @@ async function nextLines({ store, config, db }: Context, batch: HeldBatch, count
   if (!source) {
     // It was deleted meanwhile: what was taken goes on, and the batch ends with that.
     const gone = { code: 'missing_file', message: 'The file was deleted.', param: null, line: null }
-    await changeBatch(db, batch, { total: batch.read_lines, errors: JSON.stringify([gone]) })
+    const errors = JSON.stringify([...(batch.errors ?? []), gone])
+    await changeBatch(db, batch, { total: batch.read_lines, errors })
     return next
   }
   try {
@@ -144,12 +146,16 @@ async function acceptLines(
 async function perform(
   context: Context,
   { id, ...owner }: { id: string; accountId: string; retention: Retention },
-  { body }: BatchRequest,
+  line: BatchRequest,
 ): Promise<void> {
-  const { await: _, ...asked } = checkShape(createPrediction, body, {
-    model: 'INVALID_INPUT',
-    input: 'INVALID_INPUT',
-  }) as ReturnType<typeof createPrediction.parse>
+  const ignored = ignoredOf(line).map(({ name }) => name)
+  const errorIds = endpoints.createPrediction.fieldErrors
+  const { await: _, ...asked } = checkShape(
+    createPrediction,
+    line.body,
+    errorIds,
+    ignored,
+  ) as CreatePrediction
   // Nobody waits for a batch, unless its lines say so.
   const request = { ...asked, priority: asked.priority ?? 'low' }
   const draft = await draftPrediction(context, owner, request, { id })

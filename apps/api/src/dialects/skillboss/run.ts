@@ -14,7 +14,7 @@ import { resultOf } from './result.ts'
 
 /** One call runs any model: it creates a prediction, waits, and answers with its result or with a job to poll. */
 export const run = route(endpoints.run, async (incoming) => {
-  const { context, request, response, body, caller } = incoming
+  const { context, request, response, body, caller, hints } = incoming
   const { inputs: _inputs, input: _input, async: _async, ...wishes } = body
   const later = startsLater(body)
   const waitSeconds =
@@ -29,7 +29,8 @@ export const run = route(endpoints.run, async (incoming) => {
     await streamEvents(context, caller, row, request, response)
     return answered
   }
-  return isTerminal(row.status) ? finished(context, row) : accepted(context, row)
+  const tip = hints.length > 0 ? { _tip: hints.join(' ') } : {}
+  return isTerminal(row.status) ? finished(context, row, tip) : accepted(context, row, tip)
 })
 
 function inputOf({ inputs, input }: RunRequest): Record<string, unknown> {
@@ -51,16 +52,16 @@ function isAsync(context: Context, body: RunRequest, prefer = ''): boolean {
   )
 }
 
-function accepted(context: Context, row: PredictionRow): unknown {
+function accepted(context: Context, row: PredictionRow, tip: Tip): unknown {
   const { id, model } = present(row, context.links)
   const pollUrl = `${context.config.PUBLIC_URL}/v1/job/${id}`
-  return answer(202, { status: 'accepted', job_id: id, poll_url: pollUrl, model: model.name })
+  return answer(202, { status: 'accepted', job_id: id, poll_url: pollUrl, model: model.name, ...tip })
 }
 
-function finished(context: Context, row: PredictionRow): unknown {
+function finished(context: Context, row: PredictionRow, tip: Tip): unknown {
   const prediction = present(row, context.links)
   if (prediction.status === 'succeeded') {
-    return answer(200, { ...resultOf(prediction), id: prediction.id, model: prediction.model.name })
+    return answer(200, { ...resultOf(prediction), id: prediction.id, model: prediction.model.name, ...tip })
   }
   const errorId = prediction.status === 'cancelled' ? 'CANCELLED' : prediction.error_id
   throw new ApiError(isErrorId(errorId) ? errorId : 'MODEL_ERROR', prediction.error ?? undefined, {
@@ -72,3 +73,6 @@ function finished(context: Context, row: PredictionRow): unknown {
 function isErrorId(id: string | undefined): id is ErrorId {
   return id !== undefined && Object.hasOwn(errors, id)
 }
+
+/** Clients of this dialect show their user what stands there. */
+type Tip = { _tip?: string }
