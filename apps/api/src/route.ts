@@ -1,5 +1,5 @@
 import type { Caller } from '@millrace/accounts/api-keys'
-import type { EndpointDefinition } from '@millrace/contract/endpoints'
+import type { EndpointDefinition } from '@millrace/contract/endpoint'
 import type { ErrorId } from '@millrace/contract/errors'
 import { sanitise } from '@millrace/database/sanitise'
 import type { Request, RequestHandler, Response } from 'express'

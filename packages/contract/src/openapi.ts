@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { type EndpointDefinition, endpoints, type Reply } from './endpoints.ts'
+import type { EndpointDefinition, Reply } from './endpoint.ts'
+import { endpoints } from './endpoints.ts'
 import { type ErrorId, errorBody, errors } from './errors.ts'
 
 /** The OpenAPI 3.1 document of the whole API, generated from `endpoints`; `dialects` tells which spellings are on. */
