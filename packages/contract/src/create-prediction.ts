@@ -4,7 +4,13 @@ import { priorities } from './priorities.ts'
 /** `webhook` on create: a bare URL means all events that need no opt-in. */
 export const webhookRequest = z.union([
   z.string(),
-  z.object({ url: z.string(), events: z.array(z.string()).optional() }),
+  z.object({
+    url: z.string().describe('Where to post'),
+    events: z
+      .array(z.string())
+      .optional()
+      .describe('Such as prediction.succeeded; all that need no opt-in unless named'),
+  }),
 ])
 
 /** From a quarter of an hour on: what is kept shorter might go before its owner comes for it. */
@@ -16,8 +22,14 @@ export const createPrediction = z
     model: z.string().min(1).describe('The namespace of a model, as GET /v1/models lists it'),
     input: z.record(z.string(), z.unknown()).describe("What the model's input schema asks for"),
     await: z.boolean().optional().describe('Hold the answer until the prediction ends, at most 50 s'),
-    stream: z.boolean().optional(),
-    webhook: webhookRequest.nullable().optional(),
+    stream: z
+      .boolean()
+      .optional()
+      .describe('Shown in the prediction; its events stream either way. /v1/run answers with them'),
+    webhook: webhookRequest
+      .nullable()
+      .optional()
+      .describe('Where to tell of its events: a URL, or one with the events wanted'),
     tags: z
       .record(
         z
@@ -41,7 +53,8 @@ export const createPrediction = z
           .describe('Seconds until a worker must have begun'),
         run: z.int().min(1).max(86_400).optional().describe('Seconds a run may take'),
       })
-      .optional(),
+      .optional()
+      .describe('Time limits, within what the model allows'),
     priority: z
       .enum(priorities)
       .optional()
@@ -78,9 +91,9 @@ export const createPrediction = z
       })
       .optional()
       .describe('Counted from its end; fractions are allowed. The model and the service may keep less'),
-    privacy: z.literal('private').optional(),
+    privacy: z.literal('private').optional().describe('Predictions are never public'),
   })
-  .meta({ id: 'CreatePrediction' })
+  .meta({ id: 'CreatePrediction', description: 'A prediction to be' })
 
 /** What a request may ask for on every route that creates a prediction. */
 const wishes = createPrediction.pick({
@@ -100,43 +113,50 @@ const wishes = createPrediction.pick({
 export const run = z
   .object({
     model: createPrediction.shape.model,
-    inputs: createPrediction.shape.input.optional(),
+    inputs: createPrediction.shape.input.optional().describe(createPrediction.shape.input.description ?? ''),
     input: createPrediction.shape.input.optional().describe('Taken for `inputs`'),
     async: z.boolean().optional().describe('Answer 202 with a job id at once'),
     ...wishes,
   })
-  .meta({ id: 'Run' })
+  .meta({ id: 'Run', description: 'A run to be' })
 
 /** One job of `GET /v1/job/{id}`. */
 export const job = z
   .object({
-    job_id: z.string(),
-    status: z.enum(['queued', 'running', 'completed', 'failed']),
-    model: z.string(),
-    result: z.unknown(),
-    error: z.string().nullable(),
-    created_at: z.string(),
-    completed_at: z.string().nullable(),
+    job_id: z.string().describe('The id of the prediction'),
+    status: z.enum(['queued', 'running', 'completed', 'failed']).describe('Where it is'),
+    model: z.string().describe('As the request named it'),
+    result: z.unknown().describe('What /v1/run would have answered; null until it is completed'),
+    error: z.string().nullable().describe('Why it failed; null unless it did'),
+    created_at: z.string().describe('When it was accepted'),
+    completed_at: z.string().nullable().describe('When it ended; null before'),
   })
-  .meta({ id: 'Job' })
+  .meta({ id: 'Job', description: 'A prediction in the words of jobs' })
 
 const tip = z.string().optional().describe('Fields that were ignored and were probably misspelt, in words')
 
 /** The result of `POST /v1/run`: in the shape of the model's type, with the prediction's id and the model. */
 export const runResult = z
-  .looseObject({ id: z.string(), model: z.string(), _tip: tip })
-  .meta({ id: 'RunResult' })
+  .looseObject({
+    id: z.string().describe('The id of the prediction'),
+    model: z.string().describe('As the request named it'),
+    _tip: tip,
+  })
+  .meta({
+    id: 'RunResult',
+    description: 'The result, in the shape of the type of the model: data, video_url, audio_url or output',
+  })
 
 /** The answer of `POST /v1/run` when the result is not there yet. */
 export const runAccepted = z
   .object({
-    status: z.literal('accepted'),
-    job_id: z.string(),
-    poll_url: z.string(),
-    model: z.string(),
+    status: z.literal('accepted').describe('It runs, or will'),
+    job_id: z.string().describe('The id of the prediction'),
+    poll_url: z.string().describe('Where to ask for it'),
+    model: z.string().describe('As the request named it'),
     _tip: tip,
   })
-  .meta({ id: 'RunAccepted' })
+  .meta({ id: 'RunAccepted', description: 'A job to poll' })
 
 export type CreatePrediction = z.infer<typeof createPrediction>
 export type RunRequest = z.infer<typeof run>

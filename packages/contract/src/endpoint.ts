@@ -1,12 +1,16 @@
 import type { z } from 'zod'
 import type { ErrorId } from './errors.ts'
+import type { RequestHeader } from './request-headers.ts'
+import type { Tag } from './tags.ts'
 
 /** One endpoint, as data. Paths have `{name}` parameters; `open` ones need no key. */
 export interface EndpointDefinition {
   method: Method
   path: string
-  tag: string
+  tag: Tag
   summary: string
+  /** What its summary leaves open, in a sentence or three. */
+  description: string
   open?: true
   upload?: true
   /** The body is taken as it comes. */
@@ -14,7 +18,7 @@ export interface EndpointDefinition {
   aliases?: readonly { method: Method; path: string; dialect?: string }[]
   params?: z.ZodObject
   query?: z.ZodObject
-  headers?: readonly string[]
+  headers?: readonly RequestHeader[]
   body?: z.ZodObject
   /** A body that works as it is on a fresh installation. */
   example?: Readonly<Record<string, unknown>>

@@ -11,6 +11,8 @@ export const batchEndpoints = {
     path: '/v1/batches',
     tag: 'Batches',
     summary: 'Run many requests, with their answers in a file',
+    description:
+      'Takes up to 50,000 requests, from a file of JSONL or inline, checks every line and runs them. Their answers come in two files.',
     headers: ['Idempotency-Key'],
     body: createBatch,
     example: {
@@ -26,6 +28,7 @@ export const batchEndpoints = {
     path: '/v1/batches',
     tag: 'Batches',
     summary: 'List batches, newest first',
+    description: 'Page by page: `after` takes the `last_id` of the page before.',
     query: listBatchesQuery,
     errors: ['INVALID_PARAMETER'],
     replies: { 200: { description: 'A page of batches', schema: batchList } },
@@ -35,6 +38,7 @@ export const batchEndpoints = {
     path: '/v1/batches/{id}',
     tag: 'Batches',
     summary: 'Get a batch',
+    description: 'Where it is and how far.',
     params: batchId,
     errors: ['BATCH_NOT_FOUND'],
     replies: { 200: { description: 'The batch', schema: batch } },
@@ -44,6 +48,7 @@ export const batchEndpoints = {
     path: '/v1/batches/{id}/cancel',
     tag: 'Batches',
     summary: 'Cancel a batch; what it did is kept',
+    description: 'What runs is cancelled, what was not begun is not run, and what was done is in its files.',
     params: batchId,
     errors: ['BATCH_NOT_FOUND'],
     replies: { 200: { description: 'The batch as it stands', schema: batch } },

@@ -13,6 +13,8 @@ export const modelEndpoints = {
     path: '/v1/models',
     tag: 'Models',
     summary: 'List models',
+    description:
+      'Whatever may be used here and is not unlisted. Schemas are `{}` unless `fields` asks for them.',
     query: schemaFields,
     errors: ['INVALID_PARAMETER'],
     replies: {
@@ -28,6 +30,8 @@ export const modelEndpoints = {
     path: '/v1/models/{slug}',
     tag: 'Models',
     summary: 'Get a model',
+    description:
+      'One model, by its namespace or an alias. Its schemas are there only when `fields` asks for them.',
     params: slug,
     query: schemaFields,
     aliases: [{ method: 'get', path: '/v1/model/{slug}', dialect: 'skytells' }],
@@ -39,6 +43,8 @@ export const modelEndpoints = {
     path: '/v1/models/{slug}/health',
     tag: 'Models',
     summary: 'Get how a model does: its queue, its workers and its run times',
+    description:
+      'What waits and runs, who serves it, how its hosts do, how long runs take, and in `reason` what keeps it from being run.',
     params: slug,
     errors: ['MODEL_NOT_FOUND'],
     replies: { 200: { description: 'As of a moment ago', schema: modelHealth } },

@@ -33,6 +33,8 @@ export const predictionEndpoints = {
     path: '/v1/predictions',
     tag: 'Predictions',
     summary: 'Create a prediction',
+    description:
+      'Checks the request, stores the prediction and answers at once, or after the wait that `await` or `Prefer` ask for. What was answered with 2xx is run and never lost; a run that fails is no HTTP error but has `status: failed`.',
     aliases: [{ method: 'post', path: '/v1/predict', dialect: 'skytells' }],
     headers: ['Idempotency-Key', 'Prefer'],
     body: createPrediction,
@@ -49,6 +51,8 @@ export const predictionEndpoints = {
     path: '/v1/predictions',
     tag: 'Predictions',
     summary: 'List predictions, newest first',
+    description:
+      'By page or by cursor, filtered by `model`, `status`, time, and by tags with `tag.NAME=value`. Inputs and outputs over 64 KB are left out and named in `metadata.truncated`.',
     query: listPredictionsQuery,
     errors: [
       'INVALID_PARAMETER',
@@ -64,6 +68,8 @@ export const predictionEndpoints = {
     path: '/v1/predictions/export',
     tag: 'Predictions',
     summary: 'All predictions of a filter, one JSON object a line, newest first',
+    description:
+      'Streams whole predictions as they are found, with the filters of the list. Nothing is left out for its size.',
     query: exportPredictionsQuery,
     errors: ['INVALID_PARAMETER', 'INVALID_DATE_FORMAT', 'INVALID_DATE_RANGE', 'MODEL_NOT_FOUND'],
     replies: {
@@ -75,6 +81,8 @@ export const predictionEndpoints = {
     path: '/v1/predictions/{id}',
     tag: 'Predictions',
     summary: 'Get a prediction',
+    description:
+      'As it stands, or with `wait` once its status has changed. While it is unfinished `Retry-After` says when to ask again.',
     params: predictionId,
     query: waitQuery,
     headers: ['If-None-Match'],
@@ -89,6 +97,8 @@ export const predictionEndpoints = {
     path: '/v1/predictions/{id}/cancel',
     tag: 'Predictions',
     summary: 'Cancel a prediction',
+    description:
+      'At once while it waits. While it runs, its model is asked to stop; the answer waits for that up to a second. One that has ended stays as it is.',
     params: predictionId,
     errors: ['PREDICTION_NOT_FOUND'],
     replies: { 200: { description: 'The prediction as it stands', schema: predictionActed } },
@@ -98,6 +108,8 @@ export const predictionEndpoints = {
     path: '/v1/predictions/{id}',
     tag: 'Predictions',
     summary: 'Delete a prediction',
+    description:
+      'Hides it at once and cancels it when it runs. Its last webhook is still sent; then its values, files and events go.',
     params: predictionId,
     aliases: [{ method: 'delete', path: '/v1/predictions/{id}/delete', dialect: 'skytells' }],
     errors: ['PREDICTION_NOT_FOUND'],
@@ -108,6 +120,8 @@ export const predictionEndpoints = {
     path: '/v1/predictions/{id}/stream',
     tag: 'Predictions',
     summary: 'Follow a prediction live (server-sent events)',
+    description:
+      'The events so far, then live: `status`, `output`, `log`, `progress`, and `done` with the whole prediction. `Last-Event-ID` resumes after the event it names.',
     params: predictionId,
     headers: ['Last-Event-ID'],
     errors: ['PREDICTION_NOT_FOUND'],
@@ -124,6 +138,7 @@ export const predictionEndpoints = {
     path: '/v1/predictions/{id}/deliveries',
     tag: 'Predictions',
     summary: 'List the webhook deliveries of a prediction',
+    description: 'What was sent of its events, to whom, and what each try came to.',
     params: predictionId,
     query: pageQuery,
     errors: ['PREDICTION_NOT_FOUND', 'INVALID_PARAMETER', 'INVALID_PARAMETER_COMBINATION'],

@@ -11,6 +11,8 @@ export const runEndpoints = {
     path: '/v1/run',
     tag: 'Run',
     summary: 'Run any model and get its result',
+    description:
+      'Makes a prediction, waits for its end and answers with its result. What takes longer, is of type video, starts later or is asked for with `async` is answered with 202 and a job to poll.',
     body: run,
     example: { model: 'doodle', inputs: { prompt: 'a mill by a river' } },
     headers: ['Prefer', 'Idempotency-Key'],
@@ -36,13 +38,23 @@ export const runEndpoints = {
     path: '/v1/job',
     tag: 'Run',
     summary: 'List jobs',
+    description: 'Predictions in the words of jobs.',
     aliases: [{ method: 'get', path: '/v1/jobs' }],
-    query: pageQuery
-      .omit({ cursor: true })
-      .extend({ status: z.enum(['queued', 'running', 'completed', 'failed']).optional() }),
+    query: pageQuery.omit({ cursor: true }).extend({
+      status: z
+        .enum(['queued', 'running', 'completed', 'failed'])
+        .optional()
+        .describe('Only those in this status'),
+    }),
     errors: ['INVALID_PARAMETER'],
     replies: {
-      200: { description: 'Jobs, newest first', schema: z.object({ jobs: z.array(job), count: z.int() }) },
+      200: {
+        description: 'Jobs, newest first',
+        schema: z.object({
+          jobs: z.array(job).describe('Newest first'),
+          count: z.int().describe('How many there are in all'),
+        }),
+      },
     },
   },
   getJob: {
@@ -50,6 +62,7 @@ export const runEndpoints = {
     path: '/v1/job/{id}',
     tag: 'Run',
     summary: 'Get a job',
+    description: 'A prediction in the words of jobs, with its result once it is completed.',
     params: predictionId,
     aliases: [{ method: 'get', path: '/v1/jobs/{id}' }],
     errors: ['PREDICTION_NOT_FOUND'],
