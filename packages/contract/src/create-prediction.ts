@@ -14,7 +14,10 @@ export const webhookRequest = z.union([
 ])
 
 /** From a quarter of an hour on: what is kept shorter might go before its owner comes for it. */
-const days = z.number().min(0.01).max(365_000)
+const days = z.number().min(0.01, 'must be at least 0.01 days').max(365_000, 'must be at most 365000 days')
+
+const secondsTo = (most: number) =>
+  z.int().min(1, 'must be at least 1 second').max(most, `must be at most ${most} seconds`)
 
 /** The body of `POST /v1/predictions`. */
 export const createPrediction = z
@@ -40,18 +43,15 @@ export const createPrediction = z
           ),
         z.string().max(256),
       )
-      .refine((tags) => Object.keys(tags).length <= 32, 'at most 32 tags')
+      .refine((tags) => Object.keys(tags).length <= 32, 'must have at most 32 tags')
       .optional()
       .describe('Short strings of your own; lists filter by tag.NAME=value'),
     timeouts: z
       .object({
-        start: z
-          .int()
-          .min(1)
-          .max(86_400 * 7)
+        start: secondsTo(7 * 86_400)
           .optional()
           .describe('Seconds until a worker must have begun'),
-        run: z.int().min(1).max(86_400).optional().describe('Seconds a run may take'),
+        run: secondsTo(86_400).optional().describe('Seconds a run may take'),
       })
       .optional()
       .describe('Time limits, within what the model allows'),
@@ -65,10 +65,7 @@ export const createPrediction = z
       .datetime({ offset: true, error: 'must be a time with its zone, such as 2026-12-24T18:00:00Z' })
       .optional()
       .describe('Not before this time, at most 14 days ahead; a time that has passed means now'),
-    expires_in: z
-      .int()
-      .min(1)
-      .max(86_400 * 14)
+    expires_in: secondsTo(14 * 86_400)
       .optional()
       .describe(
         'Seconds, from its creation or run_at on, by which it must have begun, or it fails with EXPIRED',

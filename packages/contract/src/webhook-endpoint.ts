@@ -11,7 +11,7 @@ const headers = z
       .max(1024)
       .regex(/^[\x20-\x7e]*$/, 'must be printable ASCII'),
   )
-  .refine((all) => Object.keys(all).length <= 16, 'at most 16 headers')
+  .refine((all) => Object.keys(all).length <= 16, 'must have at most 16 headers')
   .describe('Sent with each delivery; our own headers cannot be replaced')
 
 /** The body of `POST /v1/webhooks`. */

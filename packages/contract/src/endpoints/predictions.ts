@@ -10,7 +10,12 @@ import { deliveryList } from '../webhook-endpoint.ts'
 export const predictionId = z.object({ id: z.string().describe('pred_…') })
 
 const waitQuery = z.object({
-  wait: z.coerce.number().min(0).max(50).optional().describe('Seconds to wait for a change'),
+  wait: z.coerce
+    .number()
+    .min(0, 'must be at least 0 seconds')
+    .max(50, 'must be at most 50 seconds')
+    .optional()
+    .describe('Seconds to wait for a change'),
 })
 
 /** What a create may be refused with, whatever the dialect. */
