@@ -36,7 +36,7 @@ export const createBatch = z
       .string()
       .regex(/^([1-9]\d?h|1[0-5]\dh|16[0-8]h|[1-7]d)$/, 'must be hours or days such as 24h, at most 7d')
       .default('24h')
-      .describe('What is not done by then is not run'),
+      .describe('What is not done by then is not run: hours or days such as 24h, at most 7d'),
     metadata: z
       .record(z.string().max(64), z.string().max(512))
       .default({})

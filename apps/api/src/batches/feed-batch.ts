@@ -54,10 +54,17 @@ export async function endRest(context: Context, batch: HeldBatch, count: number)
 }
 
 /** What a line is answered with that was not run. */
-export function notRun({ status }: HeldBatch) {
+export function notRun({ status, errors }: HeldBatch) {
+  if (errors?.some(({ code }) => code === accountSuspended.code)) return accountSuspended
   return status === 'cancelling'
     ? { code: 'batch_cancelled', message: 'The batch was cancelled before this request was done.' }
     : { code: 'batch_expired', message: 'The batch was not done within its completion window.' }
+}
+
+/** Why a batch was cancelled that nobody asked to cancel. */
+export const accountSuspended = {
+  code: 'account_suspended',
+  message: 'The account was suspended, so what had not been done by then was cancelled or not run.',
 }
 
 async function nextLines({ store, config, db }: Context, batch: HeldBatch, count: number): Promise<Next> {
