@@ -173,51 +173,6 @@ test('a batch that is cancelled keeps what it did, and says of the rest that it 
   })
 })
 
-test('a batch of an account that is suspended is cancelled, and says why', async () => {
-  const { accountId, apiKey } = await givenAccount(service)
-  const own = callerOf(service.url, apiKey)
-  const suspend = (at: string) =>
-    service.db.pool.query(`update accounts set suspended_at = ${at} where id = $1`, [accountId])
-  const slow = { delay_ms: 60_000 }
-  const requests = [
-    line('quick', { n: 1 }),
-    ...Array.from({ length: 150 }, (_, n) => line(`slow ${n}`, slow)),
-  ]
-  const { body: made } = await own('POST /v1/batches', { body: { requests } })
-  await until(async () => (await own(`GET /v1/batches/${made.id}`)).body.request_counts.completed === 1, {
-    what: 'the first answer',
-    within: 20_000,
-  })
-  await suspend('clock_timestamp()')
-  const isOver = async () =>
-    (
-      await service.db.pool.query('select from batches where account_id = $1 and ended_at is not null', [
-        accountId,
-      ])
-    ).rowCount === 1
-  await until(isOver, { what: 'the end of the batch', within: 60_000 })
-  await suspend('null')
-
-  const batch = await until(
-    async () => {
-      const { status, body } = await own(`GET /v1/batches/${made.id}`)
-      return status === 200 && body
-    },
-    { what: 'the account to be back' },
-  )
-  const message = 'The account was suspended, so what had not been done by then was cancelled or not run.'
-  expect(batch).toMatchObject({
-    status: 'cancelled',
-    request_counts: { total: 151, completed: 1, failed: 150 },
-    errors: { object: 'list', data: [{ code: 'account_suspended', message, param: null, line: null }] },
-  })
-  const errors = parsed((await own(`GET /v1/files/${batch.error_file_id}/content`)).text)
-  const codes = new Set(errors.map(({ error }) => error.code))
-  expect(codes).not.toContain('batch_expired')
-  for (const { response, error } of errors.filter(({ error: { code } }) => code !== 'cancelled'))
-    expect([response, error]).toEqual([null, { code: 'account_suspended', message }])
-}, 90_000)
-
 test('what is not done when its window is over is not run', async () => {
   const requests = [line('a', { delay_ms: 60_000 })]
   const { body: made } = await call('POST /v1/batches', { body: { requests, completion_window: '1h' } })
