@@ -19,6 +19,7 @@ import type { Callers } from './authenticate.ts'
 import { type Changes, watchChanges } from './changes.ts'
 import type { Config } from './config.ts'
 import { keepLines, type Lines } from './lines.ts'
+import { type Hosts, keepHosts } from './model-hosts.ts'
 
 /** Opens everything the routes need. Throws when the database, the store or the models cannot be opened. */
 export async function openContext(config: Config, log: Log): Promise<Context> {
@@ -74,6 +75,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
     acceptance: createAcceptance(lifecycle, queue),
     changes,
     lines: keepLines(db),
+    hosts: keepHosts(db),
     draining: new AbortController(),
     async close() {
       catalogue.close()
@@ -117,6 +119,7 @@ export interface Context {
   acceptance: Acceptance
   changes: Changes
   lines: Lines
+  hosts: Hosts
   draining: AbortController
   close(): Promise<void>
 }

@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import { Busboy, type BusboyInstance } from '@fastify/busboy'
 import { databaseNow } from '@millrace/database/clock'
 import { sanitiseText } from '@millrace/database/sanitise'
+import { nearest } from '@millrace/models/nearest'
 import { TooLargeError } from '@millrace/outbound/byte-limit'
 import { type StoredFile, saveFile } from '@millrace/storage/files'
 import type { Request } from 'express'
@@ -11,18 +12,25 @@ import type { Context } from './context.ts'
 
 /**
  * Stores an upload: the `file` part of multipart/form-data, or the raw body. It streams to storage and is never held
- * in memory. Throws INVALID_REQUEST, PAYLOAD_TOO_LARGE.
+ * in memory. Answers with the names of the parts that were not asked for, too. Throws INVALID_REQUEST, PAYLOAD_TOO_LARGE.
  */
 export async function receiveUpload(
   context: Context,
   request: Request,
   target: UploadTarget,
-): Promise<StoredFile> {
+): Promise<Upload> {
   const type = request.get('content-type') ?? defaultType
   try {
     return /^multipart\/form-data/i.test(type)
       ? await receiveMultipart(context, request, target)
-      : await save(context, target, { name: target.filename ?? 'upload', contentType: type, source: request })
+      : {
+          file: await save(context, target, {
+            name: target.filename ?? 'upload',
+            contentType: type,
+            source: request,
+          }),
+          others: [],
+        }
   } catch (error) {
     request.resume()
     if (error instanceof TooLargeError) {
@@ -35,20 +43,19 @@ export async function receiveUpload(
   }
 }
 
-async function receiveMultipart(
-  context: Context,
-  request: Request,
-  target: UploadTarget,
-): Promise<StoredFile> {
+async function receiveMultipart(context: Context, request: Request, target: UploadTarget): Promise<Upload> {
   const parser = parserOf(request)
   // A field counts for the file that follows it: the file is stored while it arrives.
   let purpose = target.purpose
   let saving: Promise<StoredFile> | undefined
+  const others: string[] = []
   parser.on('field', (name, value) => {
     if (name === 'purpose') purpose = sanitiseText(value).slice(0, 64)
+    else others.push(sanitiseText(name))
   })
   parser.on('file', (field, source, name, _encoding, contentType) => {
     if (field !== 'file' || saving) {
+      others.push(sanitiseText(field))
       source.resume()
       return
     }
@@ -65,8 +72,10 @@ async function receiveMultipart(
       details: error instanceof Error ? error.message : String(error),
     })
   })
-  if (!saving) throw new ApiError('INVALID_REQUEST', 'The multipart body has no part named "file".')
-  return saving
+  if (saving) return { file: await saving, others }
+  const near = nearest('file', others)
+  const hint = near === undefined ? '' : ` You sent "${near}", did you mean "file"?`
+  throw new ApiError('INVALID_REQUEST', `The multipart body has no part named "file".${hint}`)
 }
 
 function parserOf(request: Request): BusboyInstance {
@@ -95,6 +104,12 @@ function save(
 }
 
 const defaultType = 'application/octet-stream'
+
+export interface Upload {
+  file: StoredFile
+  /** The names of the parts that were ignored. */
+  others: string[]
+}
 
 export interface UploadTarget {
   accountId: string

@@ -1,5 +1,5 @@
 import type { Caller } from '@millrace/accounts/api-keys'
-import type { EndpointDefinition } from '@millrace/contract/endpoints'
+import type { EndpointDefinition } from '@millrace/contract/endpoint'
 import type { ErrorId } from '@millrace/contract/errors'
 import { sanitise } from '@millrace/database/sanitise'
 import type { Request, RequestHandler, Response } from 'express'
@@ -8,6 +8,7 @@ import { ApiError } from './api-error.ts'
 import { callerOf } from './authenticate.ts'
 import { checkShape } from './check-shape.ts'
 import type { Context } from './context.ts'
+import { hintsAt, type IgnoredField, ignoredFields, nameIgnored } from './ignored-fields.ts'
 import { readJson } from './read-json.ts'
 
 /**
@@ -24,6 +25,8 @@ export function route<const E extends EndpointDefinition>(
     (context: Context): RequestHandler =>
     async (request, response) => {
       const raw = Buffer.isBuffer(request.body) ? request.body : undefined
+      const { body: read, ignored } = readBody(endpoint, raw, request.get('content-type'))
+      nameIgnored(response, ignored)
       const incoming = {
         context,
         caller: callerOf(response),
@@ -32,7 +35,8 @@ export function route<const E extends EndpointDefinition>(
         raw,
         params: checkShape(endpoint.params, sanitise(request.params), {}),
         query: checkShape(endpoint.query, sanitise(request.query), {}),
-        body: endpoint.body ? readBody(endpoint, raw, request.get('content-type'), response) : undefined,
+        body: read && checkBody(endpoint, read, ignored),
+        hints: hintsAt(ignored),
       } as Incoming<E>
       const answer = await deed(incoming)
       if (answer === answered) return
@@ -67,14 +71,20 @@ function readBody(
   endpoint: EndpointDefinition,
   raw: Buffer | undefined,
   contentType: string | undefined,
-  response: Response,
+): { body?: Record<string, unknown>; ignored: IgnoredField[] } {
+  if (!endpoint.body) return { ignored: [] }
+  const body = readJson(raw, contentType) ?? {}
+  return { body, ignored: ignoredFields(Object.keys(body), Object.keys(endpoint.body.shape)) }
+}
+
+function checkBody(
+  { body, fieldErrors = {} }: EndpointDefinition,
+  given: Record<string, unknown>,
+  ignored: IgnoredField[],
 ): unknown {
-  const given = readJson(raw, contentType) ?? {}
-  const known = Object.keys(endpoint.body?.shape ?? {})
-  const ignored = Object.keys(given).filter((name) => !known.includes(name))
-  if (ignored.length > 0) response.set('x-ignored-fields', headerSafe(ignored))
-  refuseProto(given, known, endpoint.fieldErrors ?? {})
-  return checkShape(endpoint.body, given, endpoint.fieldErrors ?? {}, ignored)
+  refuseProto(given, Object.keys(body?.shape ?? {}), fieldErrors)
+  const names = ignored.map(({ name }) => name)
+  return checkShape(body, given, fieldErrors, names)
 }
 
 /** The schemas drop this name in silence, in `input` and `tags` too, where every name is the caller's. */
@@ -93,14 +103,6 @@ function refuseProto(
   }
 }
 
-/** Names as a header value: what a header cannot hold is percent-encoded. */
-function headerSafe(names: string[]): string {
-  return names
-    .map((name) => encodeURIComponent(name.toWellFormed()))
-    .join(', ')
-    .slice(0, 1000)
-}
-
 export interface Route {
   endpoint: EndpointDefinition
   handle: (context: Context) => RequestHandler
@@ -116,4 +118,6 @@ export interface Incoming<E extends EndpointDefinition> {
   params: E['params'] extends z.ZodObject ? z.infer<E['params']> : Record<string, never>
   query: E['query'] extends z.ZodObject ? z.infer<E['query']> : Record<string, never>
   body: E['body'] extends z.ZodObject ? z.infer<E['body']> : undefined
+  /** What to tell the caller of names in the body that were probably misspelt. */
+  hints: string[]
 }
