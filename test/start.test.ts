@@ -217,17 +217,18 @@ describe('what a person can put right is said in words', () => {
 
 describe.runIf(process.platform === 'linux')('stopping and starting again', () => {
   test('Ctrl-C leaves no process; the next start has nothing to set up and finds everything as it was', async () => {
-    const dataDir = await givenDataDir()
-    const first = await started(dataDir.path)
     const setUp = [/Making the database/, /Brought the database up to date \(\d+ migrations?\)/]
-    const shownFirst = await first.untilReady()
-    for (const step of setUp) expect(shownFirst).toMatch(step)
+    for (const step of setUp) expect(first.banner).toMatch(step)
+    const dataDir = await givenUsedDataDir()
+    const stopped = await started(dataDir.path)
+    const shownNext = await stopped.untilReady()
+    for (const step of setUp) expect(shownNext).not.toMatch(step)
     const apiKey = await dataDir.read('api-key')
-    const { id } = (await (await request(first, '/v1/predictions', apiKey, echo)).json()) as { id: string }
+    const { id } = (await (await request(stopped, '/v1/predictions', apiKey, echo)).json()) as { id: string }
     expect((await processesOf(dataDir.path)).length).toBeGreaterThan(3)
 
-    first.signal('SIGINT')
-    expect(await first.exited).toBe(0)
+    stopped.signal('SIGINT')
+    expect(await stopped.exited).toBe(0)
     expect(await processesOf(dataDir.path)).toEqual([])
 
     const second = await started(dataDir.path)
