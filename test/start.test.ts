@@ -4,8 +4,10 @@ import { chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { type PreparedDataDir, prepareDataDir } from './harness/prepared-data-dir.ts'
 import {
+  type DataDir,
   freshDataDir,
   processesOf,
   runLauncher,
@@ -14,8 +16,37 @@ import {
 } from './harness/standalone.ts'
 import { until } from './harness/wait.ts'
 
-async function givenDataDir() {
+let first: { dataDir: DataDir; standalone: Standalone; banner: string }
+let prepared: PreparedDataDir
+beforeAll(async () => {
+  ;[first, prepared] = await Promise.all([startFirst(), prepareDataDir()])
+}, 120_000)
+afterAll(async () => {
+  await stopFirst(first)
+  await prepared.remove()
+})
+
+async function startFirst(): Promise<typeof first> {
   const dataDir = await freshDataDir()
+  const standalone = await runStandalone(dataDir.path)
+  return { dataDir, standalone, banner: await standalone.untilReady() }
+}
+
+async function stopFirst({ dataDir, standalone }: typeof first): Promise<void> {
+  standalone.signal('SIGTERM')
+  await standalone.exited
+  await dataDir.remove()
+}
+
+async function givenDataDir(): Promise<DataDir> {
+  const dataDir = await freshDataDir()
+  onTestFinished(() => dataDir.remove())
+  return dataDir
+}
+
+/** As a start and a stop have left it. */
+async function givenUsedDataDir(): Promise<DataDir> {
+  const dataDir = await prepared.copy()
   onTestFinished(() => dataDir.remove())
   return dataDir
 }
@@ -54,9 +85,7 @@ const echo = { model: 'echo', input: { hello: 'again' }, await: true }
 
 describe('a start in an empty folder', () => {
   test('shows the URL, the docs and the ordinary key, never the admin key; secrets are for the owner only', async () => {
-    const dataDir = await givenDataDir()
-    const standalone = await started(dataDir.path)
-    const banner = await standalone.untilReady()
+    const { dataDir, standalone, banner } = first
 
     expect(banner).toContain(standalone.url)
     expect(banner).toContain(`${standalone.url}/docs`)
@@ -73,9 +102,7 @@ describe('a start in an empty folder', () => {
   })
 
   test('prints a command that makes a picture, as it is', async () => {
-    const dataDir = await givenDataDir()
-    const standalone = await started(dataDir.path)
-    const command = printedCommand(await standalone.untilReady())
+    const command = printedCommand(first.banner)
 
     const { stdout } = await promisify(execFile)('sh', ['-c', command])
     const prediction = JSON.parse(stdout)
@@ -88,7 +115,7 @@ describe('a start in an empty folder', () => {
 
 describe('what a person can put right is said in words', () => {
   test('model files that cannot be used: each once, with its path and the reason', async () => {
-    const dataDir = await givenDataDir()
+    const dataDir = await givenUsedDataDir()
     const models = join(dataDir.path, 'models')
     await mkdir(models)
     await writeFile(join(models, 'cut.mjs'), 'export default {')
@@ -157,30 +184,24 @@ describe('what a person can put right is said in words', () => {
     for (const name of ['PORT', 'LOG_LEVEL', 'MASTER_KEY']) expect(standalone.shown()).toContain(`${name}: `)
   })
 
-  test('a data folder that is in use', { timeout: 60_000 }, async () => {
-    const dataDir = await givenDataDir()
-    const first = await started(dataDir.path)
-    await first.untilReady()
-    const { port } = new URL(first.url)
+  test('a data folder that is in use', async () => {
+    const { path } = first.dataDir
+    const { port } = new URL(first.standalone.url)
 
     for (const wanted of [Number(port), Number(port) + 7]) {
-      const second = await started(dataDir.path, { PORT: `${wanted}` })
+      const second = await started(path, { PORT: `${wanted}` })
 
       expect(await second.exited).toBe(1)
-      expect(second.shown()).toContain(`Millrace already runs on ${dataDir.path} at ${first.url} (process `)
+      expect(second.shown()).toContain(
+        `Millrace already runs on ${path} at ${first.standalone.url} (process `,
+      )
       const free = wanted === Number(port) ? wanted + 1 : wanted
-      expect(second.shown()).toContain(`PORT=${free} DATA_DIR=${dataDir.path}-2 npm start`)
+      expect(second.shown()).toContain(`PORT=${free} DATA_DIR=${path}-2 npm start`)
     }
   })
 
-  test('a database of another PostgreSQL, with the commands that take it over', {
-    timeout: 60_000,
-  }, async () => {
-    const dataDir = await givenDataDir()
-    const first = await started(dataDir.path)
-    await first.untilReady()
-    first.signal('SIGTERM')
-    await first.exited
+  test('a database of another PostgreSQL, with the commands that take it over', async () => {
+    const dataDir = await givenUsedDataDir()
     const { folder } = JSON.parse(await dataDir.read('postgres.json'))
     await writeFile(join(folder, 'PG_VERSION'), '17\n')
     const log = await dataDir.read('postgres.log')
@@ -206,7 +227,7 @@ describe('what a person can put right is said in words', () => {
 test('each change to the models is told in one line, which api and worker do not both say', {
   timeout: 90_000,
 }, async () => {
-  const dataDir = await givenDataDir()
+  const dataDir = await givenUsedDataDir()
   const models = join(dataDir.path, 'models')
   await mkdir(models)
   const file = join(models, 'shout.mjs')
@@ -248,17 +269,18 @@ test('each change to the models is told in one line, which api and worker do not
 
 describe.runIf(process.platform === 'linux')('stopping and starting again', () => {
   test('Ctrl-C leaves no process; the next start has nothing to set up and finds everything as it was', async () => {
-    const dataDir = await givenDataDir()
-    const first = await started(dataDir.path)
     const setUp = [/Making the database/, /Brought the database up to date \(\d+ migrations?\)/]
-    const shownFirst = await first.untilReady()
-    for (const step of setUp) expect(shownFirst).toMatch(step)
+    for (const step of setUp) expect(first.banner).toMatch(step)
+    const dataDir = await givenUsedDataDir()
+    const stopped = await started(dataDir.path)
+    const shownNext = await stopped.untilReady()
+    for (const step of setUp) expect(shownNext).not.toMatch(step)
     const apiKey = await dataDir.read('api-key')
-    const { id } = (await (await request(first, '/v1/predictions', apiKey, echo)).json()) as { id: string }
+    const { id } = (await (await request(stopped, '/v1/predictions', apiKey, echo)).json()) as { id: string }
     expect((await processesOf(dataDir.path)).length).toBeGreaterThan(3)
 
-    first.signal('SIGINT')
-    expect(await first.exited).toBe(0)
+    stopped.signal('SIGINT')
+    expect(await stopped.exited).toBe(0)
     expect(await processesOf(dataDir.path)).toEqual([])
 
     const second = await started(dataDir.path)
@@ -286,7 +308,7 @@ describe.runIf(process.platform === 'linux')('stopping and starting again', () =
       },
     ],
   ] as const)('%s ends every process, the database in order', async ([, end]) => {
-    const dataDir = await givenDataDir()
+    const dataDir = await givenUsedDataDir()
     const launched = await runLauncher(dataDir.path)
     onTestFinished(() => endLeftovers(dataDir.path))
     await launched.untilReady()
@@ -306,12 +328,8 @@ describe.runIf(process.platform === 'linux')('stopping and starting again', () =
   })
 
   test('key files that were lost are made anew, and what they hold is let in', async () => {
-    const dataDir = await givenDataDir()
-    const first = await started(dataDir.path)
-    await first.untilReady()
+    const dataDir = await givenUsedDataDir()
     const lost = await dataDir.read('api-key')
-    first.signal('SIGTERM')
-    await first.exited
     for (const file of ['api-key', 'admin-key']) await rm(join(dataDir.path, file))
 
     const second = await started(dataDir.path)
@@ -326,12 +344,8 @@ describe.runIf(process.platform === 'linux')('stopping and starting again', () =
   })
 
   test('a master key that was lost is missed, and what it sealed is not given up', async () => {
-    const dataDir = await givenDataDir()
-    const first = await started(dataDir.path)
-    await first.untilReady()
+    const dataDir = await givenUsedDataDir()
     const masterKey = await dataDir.read('master-key')
-    first.signal('SIGTERM')
-    await first.exited
     await rm(join(dataDir.path, 'master-key'))
 
     const second = await started(dataDir.path)
@@ -344,7 +358,7 @@ describe.runIf(process.platform === 'linux')('stopping and starting again', () =
   })
 
   test('a worker that is killed is started again', async () => {
-    const dataDir = await givenDataDir()
+    const dataDir = await givenUsedDataDir()
     const standalone = await started(dataDir.path)
     await standalone.untilReady()
     const worker = async () =>
