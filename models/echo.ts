@@ -17,7 +17,7 @@ export default defineModel({
       .min(1)
       .max(1000)
       .optional()
-      .describe('Streams the output, as JSON text, in this many parts'),
+      .describe('Streams the output in this many parts: the text where it is nothing else, else as JSON'),
     log: z.string().optional().describe('A text to write to the log of the run'),
     fail: z.string().optional().describe('Fails the run with this message'),
   }),
@@ -26,7 +26,7 @@ export default defineModel({
     if (log !== undefined) {
       write(log)
     }
-    const parts = chunks === undefined ? [] : split(JSON.stringify(rest), chunks)
+    const parts = chunks === undefined ? [] : split(readable(rest), chunks)
     const pauses = Math.max(1, parts.length)
     for (let turn = 0; turn < pauses; turn += 1) {
       await sleep(delay_ms / pauses, undefined, { signal })
@@ -43,9 +43,16 @@ export default defineModel({
   },
 })
 
-/** Exactly `count` parts, as even as they can be; whole characters, so that no part holds half of an emoji. */
+/** Whoever watches a text arrive wants to read it. */
+function readable(rest: Record<string, unknown>): string {
+  const { text, ...more } = rest
+  return typeof text === 'string' && Object.keys(more).length === 0 ? text : JSON.stringify(rest)
+}
+
+/** Exactly `count` parts, as even as they can be; words where there are enough, else whole characters, no halves of an emoji. */
 function split(text: string, count: number): string[] {
-  const characters = [...text]
-  const edge = (index: number) => Math.round((index * characters.length) / count)
-  return Array.from({ length: count }, (_, index) => characters.slice(edge(index), edge(index + 1)).join(''))
+  const words = text.split(/(?<=\s)(?=\S)/)
+  const pieces = words.length >= count ? words : [...text]
+  const edge = (index: number) => Math.round((index * pieces.length) / count)
+  return Array.from({ length: count }, (_, index) => pieces.slice(edge(index), edge(index + 1)).join(''))
 }

@@ -136,6 +136,35 @@ test.each([
   },
 )
 
+test('fields of its lines that mean nothing are named once each, and stop it not', async () => {
+  const lines = ['a', 'b'].map((id) => ({
+    ...line(id, {}),
+    customid: id,
+    body: { ...line(id, {}).body, runat: 'x', edition: 3 },
+  }))
+  const { body: made } = await call('POST /v1/batches', { body: { requests: lines, completion_windw: '1h' } })
+  const file = await client.files.create({
+    file: await toFile(Buffer.from(jsonl(lines)), 'in.jsonl'),
+    purpose: 'batch',
+  })
+  const uploaded = await call('POST /v1/batches', {
+    body: { input_file_id: file.id, completion_windw: '1h' },
+  })
+  expect(uploaded.headers.get('x-did-you-mean')).toBe('completion_windw=completion_window')
+
+  const [inline, ofFile] = [await ended(made.id), await ended(uploaded.body.id)]
+  const note = (param: string, hint: string) => ({
+    code: 'ignored_field',
+    param,
+    line: 1,
+    message: `"${param}" is no field of a request and is ignored${hint}`,
+  })
+  const ofBodies = [note('runat', '; did you mean "run_at"?'), note('edition', '.')]
+  expect(ofFile).toMatchObject({ status: 'completed', request_counts: { completed: 2 } })
+  expect(ofFile.errors?.data).toEqual([note('customid', '; did you mean "custom_id"?'), ...ofBodies])
+  expect(inline.errors?.data, 'what was around them is gone').toEqual(ofBodies)
+})
+
 test('a batch that is cancelled keeps what it did, and says of the rest that it was not run', async () => {
   const slow = { delay_ms: 60_000 }
   const requests = [line('quick', { n: 1 }), ...Array.from({ length: 40 }, (_, n) => line(`slow ${n}`, slow))]

@@ -71,7 +71,8 @@ test('an answer streams while it is made, and ends with its tokens where they ar
     stream: true,
     stream_options: { include_usage: true },
   })
-  const chunks = await Array.fromAsync(stream)
+  const chunks: OpenAI.Chat.ChatCompletionChunk[] = []
+  for await (const chunk of stream) chunks.push(chunk)
 
   expect(new Set(chunks.map(({ id }) => id)).size).toBe(1)
   expect(chunks.map(({ choices }) => choices[0]?.delta.content).filter(Boolean)).toEqual([

@@ -1,3 +1,4 @@
+import { createValidator } from '@millrace/models/validate'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ApiCaller, callerOf, refusalOf, uuidOf } from './api-caller.ts'
 import { type Service, startService } from './harness/service.ts'
@@ -54,6 +55,7 @@ test('a create answers 201 with the whole prediction', async () => {
       expires_in: null,
       cold_boot: null,
       queue: { position: expect.any(Number), estimated_seconds: null, estimated_start_at: null },
+      waiting_for: 'No worker serves this model.',
     },
     urls: {
       get: `${service.url}/v1/predictions/${body.id}`,
@@ -170,6 +172,88 @@ test('what is wrong with a name is told', async () => {
   )
 })
 
+test.each([
+  [{ expires_in: 0 }, 'expires_in must be at least 1 second.'],
+  [{ expires_in: 1_209_601 }, 'expires_in must be at most 1209600 seconds.'],
+  [{ expires_in: 1.5 }, 'expires_in must be a whole number.'],
+  [{ timeouts: { run: 0 } }, 'timeouts.run must be at least 1 second.'],
+  [{ retention: { files_days: 0 } }, 'retention.files_days must be at least 0.01 days.'],
+  [{ model: '' }, 'model must not be empty.'],
+  [{ version: 7 }, 'version must be a string.'],
+  [{ priority: 'urgent' }, 'priority must be one of high, normal, low.'],
+  [{ privacy: 'public' }, 'privacy must be private.'],
+  [{ tags: { a: 'x'.repeat(257) } }, 'tags.a must have at most 256 characters.'],
+  [
+    { tags: Object.fromEntries(Array.from({ length: 33 }, (_, n) => [n, ''])) },
+    'tags must have at most 32 tags.',
+  ],
+])('%j is refused in a sentence', async (fields, sentence) => {
+  expect((await create(fields)).body.error.message).toBe(sentence)
+})
+
+test('what is wrong with an input is said in the same words', () => {
+  const properties = {
+    short: { type: 'string', minLength: 1 },
+    long: { type: 'string', maxLength: 3 },
+    low: { type: 'integer', minimum: 1 },
+    high: { type: 'number', maximum: 3 },
+    above: { type: 'number', exclusiveMinimum: 0 },
+    below: { type: 'number', exclusiveMaximum: 1 },
+    step: { type: 'integer', multipleOf: 8 },
+    whole: { type: 'integer' },
+    either: { type: ['string', 'null'] },
+    few: { type: 'array', minItems: 1 },
+    many: { type: 'array', maxItems: 2, uniqueItems: true },
+    style: { enum: ['ink', 'oil', 7] },
+    mail: { type: 'string', format: 'email' },
+    code: { type: 'string', pattern: '^[a-z]$' },
+    shape: { anyOf: [{ type: 'string' }, { type: 'number' }] },
+  }
+  const input = {
+    short: '',
+    long: 'four',
+    low: 0,
+    high: 9,
+    above: 0,
+    below: 1,
+    step: 3,
+    whole: 1.5,
+    either: 1,
+    few: [],
+    many: [1, 1, 1],
+    style: 'wax',
+    mail: 'me',
+    code: 'A',
+    shape: true,
+  }
+  const result = createValidator({ input_schema: { type: 'object', required: ['prompt'], properties } })(
+    input,
+  )
+  const said = result.ok ? [] : result.fields.map(({ path, message }) => `${path} ${message}`)
+  expect(said).toEqual(
+    expect.arrayContaining([
+      'prompt is required',
+      'short must not be empty',
+      'long must have at most 3 characters',
+      'low must be at least 1',
+      'high must be at most 3',
+      'above must be more than 0',
+      'below must be less than 1',
+      'step must be a multiple of 8',
+      'whole must be a whole number',
+      'either must be a string or null',
+      'few must have at least 1 item',
+      'many must have at most 2 items',
+      'many must not have the same item twice',
+      'style must be one of ink, oil, 7',
+      'mail must be an e-mail address',
+      'code must match the pattern ^[a-z]$',
+      'shape must fit one of the shapes that the model takes there',
+    ]),
+  )
+  expect(said.join('; ')).not.toMatch(/NOT|[<>]=?|must be (string|number|integer)/)
+})
+
 test('several wrong fields of the request are all named', async () => {
   const reply = await create({ model: 5, stream: 'yes', tags: [] })
   expect(new Set(refusalOf(reply).fields)).toEqual(new Set(['model', 'stream', 'tags']))
@@ -190,6 +274,32 @@ test('fields that are not ours are ignored and named back', async () => {
     'edition',
     'größe',
   ])
+})
+
+test.each([
+  ['runat', 'run_at', new Date(Date.now() + 3_600_000).toISOString()],
+  ['expires', 'expires_in', 60],
+  ['priorty', 'priority', 'high'],
+  ['webhooks', 'webhook', 'http://127.0.0.1:9/'],
+])('%s is ignored, and the reply asks whether %s was meant', async (sent, meant, value) => {
+  const hint = `"${sent}" is no field of this request and was ignored; did you mean "${meant}"?`
+  const fields = { [sent]: value, edition: 2 }
+
+  const reply = await create(fields)
+  expect([reply.status, reply.body.metadata.hints]).toEqual([201, [hint]])
+  expect(reply.headers.get('x-ignored-fields')?.split(', ')).toEqual([sent, 'edition'])
+  expect(reply.headers.get('x-did-you-mean')).toBe(`${sent}=${meant}`)
+  expect((await call(`GET /v1/predictions/${reply.body.id}`)).body.metadata).not.toHaveProperty('hints')
+
+  const job = await call('POST /v1/run', { body: { model: 'echo', inputs: {}, async: true, ...fields } })
+  expect([job.status, job.body._tip]).toEqual([202, hint])
+  expect(job.headers.get('x-did-you-mean')).toBe(`${sent}=${meant}`)
+})
+
+test('only what is close to a field of ours is taken for it', async () => {
+  const reply = await create({ edition: 'abc', user: 'me', seed: 7, größe: 1 })
+  expect(reply.headers.get('x-did-you-mean')).toBeNull()
+  expect(reply.body.metadata).not.toHaveProperty('hints')
 })
 
 test.each([

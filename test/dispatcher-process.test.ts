@@ -56,6 +56,12 @@ test.each(['redis', 'postgres'] as const)(
   },
 )
 
+test('all sweeps of a dispatcher get to work at once when it starts', async () => {
+  const dispatcher = await start({})
+
+  expect(dispatcher.log()).not.toContain('a sweep failed')
+})
+
 test('a dispatcher whose Redis is gone ends all the same when it is told to', async () => {
   const { hostname, port } = new URL(inject('redisUrl'))
   const proxy = await startProxy({ host: hostname, port: Number(port) })

@@ -55,6 +55,22 @@ describe.each(storePlaces)('in %s', (_name, openPlace) => {
       expect(await (await fetched(body.url)).text()).toBe('{"a":1}')
     })
 
+    test('parts and parameters that mean nothing are named back', async () => {
+      const form = new FormData()
+      form.set('purpos', 'vision')
+      form.set('file', new File(['a'], 'a.txt'))
+      const { status, headers } = await call('POST /v1/files?filname=b.txt', { raw: form })
+      expect([status, headers.get('x-ignored-fields')]).toEqual([201, 'filname, purpos'])
+      expect(headers.get('x-did-you-mean')).toBe('filname=filename, purpos=purpose')
+
+      const misspelt = new FormData()
+      misspelt.set('flie', new File(['a'], 'a.txt'))
+      const { body } = await call('POST /v1/files', { raw: misspelt })
+      expect(body.error.message).toBe(
+        'The multipart body has no part named "file". You sent "flie", did you mean "file"?',
+      )
+    })
+
     test('the raw body', async () => {
       const file = await upload()
       expect(file).toMatchObject({

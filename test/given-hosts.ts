@@ -1,24 +1,30 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { type ApiCaller, callerOf } from './api-caller.ts'
-import type { Environment } from './harness/processes.ts'
+import type { Environment, RunningProcess } from './harness/processes.ts'
 import { type Service, startService } from './harness/service.ts'
+import { until } from './harness/wait.ts'
 
 /** A service whose models run at hosts: of the kind of test/hosts/jobs-kind.ts where they say `cog`. Stopped with the test. */
 export async function givenRemoteModels(
   models: Record<string, RemoteModel>,
-  { queue = 'redis', env = {}, ...counts }: Partial<Options> = {},
+  options: Partial<Options> = {},
 ): Promise<RemoteService> {
   const folder = await mkdtemp(join(tmpdir(), 'millrace-hosts-'))
-  const file = (name: string) => join(folder, `${name.replaceAll('/', '_')}.json`)
-  const write = (name: string, model: RemoteModel) =>
-    writeFile(
-      file(name),
-      JSON.stringify({ namespace: name, type: 'data', input_schema: { type: 'object' }, ...model }),
-    )
-  await Promise.all(Object.entries(models).map(([name, model]) => write(name, model)))
+  await writeModels(folder, models)
+  const service = await startRemoteService(options, folder)
+  onTestFinished(() => service.stop())
+  return service
+}
+
+/** The same for all tests of a file, each of which brings models of its own. Whoever starts it stops it. */
+export async function startRemoteService(
+  { queue = 'redis', env = {}, ...counts }: Partial<Options> = {},
+  given?: string,
+): Promise<RemoteService> {
+  const folder = given ?? (await mkdtemp(join(tmpdir(), 'millrace-hosts-')))
   const kind = new URL('./hosts/jobs-kind.ts', import.meta.url).href
   const service = await startService({
     queue,
@@ -31,21 +37,54 @@ export async function givenRemoteModels(
       ...env,
     },
   })
-  onTestFinished(async () => {
-    await service.stop()
-    await rm(folder, { recursive: true, force: true })
-  })
   const call = callerOf(service.url, service.apiKey)
-  return Object.assign(service, {
+  return {
+    ...service,
     call,
-    async create(model: string, given: Record<string, unknown> = {}): Promise<string> {
+    async create(model, given = {}) {
       const { status, body, text } = await call('POST /v1/predictions', {
         body: { model, input: {}, ...given },
       })
       if (status !== 201) throw new Error(text)
       return body.id
     },
-  })
+    async serve(models) {
+      const readers = service.processes.filter((one) => one.app !== 'dispatcher' && !one.ended())
+      const files = await writeModels(folder, models)
+      onTestFinished(async () => void (await Promise.all(files.map((file) => rm(file, { force: true })))))
+      const names = Object.keys(models)
+      await until(() => readers.every((reader) => reader.ended() || hasRead(reader, names)), {
+        within: 20_000,
+        what: 'the models to be read',
+      })
+    },
+    async startWorker(name, own = {}) {
+      const worker = await service.start('worker', { WORKER_NAME: name, ...own })
+      onTestFinished(() => worker.kill())
+      return worker
+    },
+    async stop() {
+      await service.stop().finally(() => rm(folder, { recursive: true, force: true }))
+    },
+  }
+}
+
+async function writeModels(folder: string, models: Record<string, RemoteModel>): Promise<string[]> {
+  return Promise.all(
+    Object.entries(models).map(async ([name, model]) => {
+      const file = join(folder, `${name.replaceAll('/', '_')}.json`)
+      const whole = { namespace: name, type: 'data', input_schema: { type: 'object' }, ...model }
+      await writeFile(`${file}.new`, JSON.stringify(whole))
+      await rename(`${file}.new`, file)
+      return file
+    }),
+  )
+}
+
+/** It says so when it has taken up a change. */
+function hasRead({ log }: RunningProcess, names: string[]): boolean {
+  const read = [...log().matchAll(/"added":(\[.*?\])/g)].flatMap(([, added = '[]']) => JSON.parse(added))
+  return names.every((name) => read.includes(name))
 }
 
 /** What a model's file says beside the fields that all have here. */
@@ -56,6 +95,10 @@ export interface RemoteService extends Service {
   call: ApiCaller
   /** Creates a prediction and answers its id. */
   create(model: string, given?: Record<string, unknown>): Promise<string>
+  /** Serves these models, too, until the test ends. Answers when every api and worker knows them. */
+  serve(models: Record<string, RemoteModel>): Promise<void>
+  /** One more worker, killed with the test if not before. */
+  startWorker(name: string, own?: Environment): Promise<RunningProcess>
 }
 
 interface Options {

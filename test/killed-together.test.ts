@@ -1,12 +1,20 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { freshDataDir, processesOf, runStandalone, type Standalone } from './harness/standalone.ts'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { type PreparedDataDir, prepareDataDir } from './harness/prepared-data-dir.ts'
+import { processesOf, runStandalone, type Standalone } from './harness/standalone.ts'
 import { until } from './harness/wait.ts'
 
 // kill -9 of the supervisor, alone and together with what it should look after.
 
+let prepared: PreparedDataDir
+
 describe.runIf(process.platform === 'linux')('a supervisor that is killed', () => {
+  beforeAll(async () => {
+    prepared = await prepareDataDir()
+  })
+  afterAll(() => prepared.remove())
+
   test('takes its processes along, its database last and in order', async () => {
     const service = await givenService()
 
@@ -57,7 +65,7 @@ describe.runIf(process.platform === 'linux')('a supervisor that is killed', () =
 
 /** `npm start` with a command under way that would run for ten minutes; its second run ends at once. */
 async function givenService() {
-  const dataDir = await freshDataDir()
+  const dataDir = await prepared.copy()
   onTestFinished(() => dataDir.remove())
   const environment = { MODELS_DIR: dataDir.path, DRAIN_SECONDS: '1', CANCEL_GRACE_SECONDS: '1' }
   await givenCommand(dataDir.path)

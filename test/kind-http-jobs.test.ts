@@ -87,8 +87,9 @@ test('a host that names another host for its job is not followed there', async (
   const other = await givenServer(() => ({ status: 'done', output: 'made' }))
   const host = await givenServer(() => ({ next: `${other.url}/jobs/1` }))
   const { outcome, kept } = await runHttp(
-    { url: host.url, headers: { key: 'k' }, poll: { ...poll, url: '{{ job.next }}' } },
+    { url: host.url, headers: { key: `\${KEY}` }, poll: { ...poll, url: '{{ job.next }}' } },
     {},
+    { options: { environment: { KEY: 'k' } } },
   )
   expect(await outcome).toMatchObject({ kind: 'failed', code: 'INVALID_OUTPUT' })
   expect(kept).toEqual([])

@@ -143,9 +143,9 @@ test("a client's file inside of the host's network is not fetched for it, nor wi
   const guard = createGuard({ allow: [], loopback: false })
   const image = `${host.url}/secret.png`
   const { outcome } = await runHttp(
-    { url: host.url, files: 'data', headers: { key: 'k' } },
+    { url: host.url, files: 'data', headers: { key: `\${KEY}` } },
     { image },
-    { options: { guard } },
+    { options: { guard, environment: { KEY: 'k' } } },
   )
   expect(await outcome).toMatchObject({ kind: 'failed', code: 'MODEL_ERROR' })
   expect(host.asked).toEqual([])

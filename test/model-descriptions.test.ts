@@ -56,8 +56,16 @@ test.each([
   ['a.yaml', yaml.replace('type: text', 'type: poem'), 3, 'type: '],
   ['b.yaml', yaml.replace('  kind: http', '  kind: htp'), 10, 'provider.kind: '],
   ['c.yaml', yaml.replace('aliases', 'alias'), 4, 'alias: is not a field'],
-  ['d.yaml', yaml.replace('type: string', 'type: strnig'), 5, 'input_schema: The schema cannot be used'],
+  [
+    'd.yaml',
+    yaml.replace('type: string', 'type: strnig'),
+    8,
+    'input_schema.properties.text.type: The schema cannot be used: must',
+  ],
   ['e.yaml', yaml.replace('[tall]', '[tall'), 5, 'is not YAML'],
+  ['m.yaml', yaml.replace('  kind: http\n', ''), 9, 'provider.kind: must be one of command, '],
+  ['n.yaml', yaml.replace('type: text\n', ''), 2, 'type: '],
+  ['o.yaml', yaml.replace('namespace: vendor/Tall.1\n', ''), 2, 'namespace: is required'],
   ['f.yaml', yaml.replace('HOST_TOKEN', 'DATABASE_URL'), 13, "DATABASE_URL is the service's own"],
   ['g.yaml', yaml.replace('  url', '  uri'), 11, 'provider.uri: is not a field'],
   ['h.yaml', `${yaml}timeouts:\n  run: 0\n`, 15, 'timeouts.run: '],
@@ -72,6 +80,20 @@ test.each([
   })
 })
 
+test.each([
+  [
+    'a list that is not closed',
+    yaml.replace('{ type: string', '{ enum: [a'),
+    / \(and \d more from there on\)$/,
+  ],
+  ['a type that there is none of', yaml.replace('type: string', 'type: strnig'), /allowed values$/],
+  ['a key that comes twice', `${yaml}type: image\n`, /unique$/],
+])('one mistake is told once, at its first line: %s', (_what, text, reason) => {
+  expect(describeText('/models/a.yaml', text).faults).toEqual([
+    { line: expect.any(Number), reason: expect.stringMatching(reason) },
+  ])
+})
+
 test('each mistake of a file is a problem of its own, and other files go on', async () => {
   const bad = yaml.replace('type: text', 'type: poem').replace('aliases', 'alias')
   const dir = await givenFolder({ 'a.yaml': bad, 'b.json': JSON.stringify(plain()) })
@@ -81,6 +103,62 @@ test('each mistake of a file is a problem of its own, and other files go on', as
     [join(dir, 'a.yaml'), 3],
     [join(dir, 'a.yaml'), 4],
   ])
+})
+
+test.each([
+  ['openai', { base_url: 'http://gpu:8000/v1', api_key: 'sk-1234567890' }, 'provider.api_key'],
+  ['replicate', { model: 'acme/a', token: 'r8_1' }, 'provider.token'],
+  ['fal', { model: 'acme/a', key: 'id:word' }, 'provider.key'],
+  [
+    'http',
+    { url: 'http://a.test/', headers: { Authorization: 'Bearer word' } },
+    'provider.headers.Authorization',
+  ],
+  ['http', { url: 'http://a.test/', headers: { 'x-api-key': 'word' } }, 'provider.headers.x-api-key'],
+  ['http', { url: 'http://me:word@a.test/' }, 'provider.url'],
+  ['http', { url: 'http://a.test/?api_key=word' }, 'provider.url'],
+  ['http', { url: 'http://a.test/?key=a-long-word' }, 'provider.url'],
+  [
+    'http',
+    { url: 'http://a.test/', request: { auth: { api_key: 'word' } } },
+    'provider.request.auth.api_key',
+  ],
+  ['cog', { url: 'http://me:word@a.test/' }, 'provider.url'],
+  ['command', { command: ['cat'], env: { OPENAI_API_KEY: 'sk-1' } }, 'provider.env.OPENAI_API_KEY'],
+])(
+  'a secret that is written into a file is refused at its line, and not told: %s',
+  (kind, settings, where) => {
+    const text = JSON.stringify(plain({ provider: { kind, ...settings } }), null, 2)
+    const { faults } = describeText('/models/a.json', text)
+    const name = where.split('.').at(-1)
+    const line = text.split('\n').findLastIndex((line) => line.includes(`"${name}"`)) + 1
+    expect(faults).toEqual([{ line, reason: expect.stringContaining(`${where}: is a secret`) }])
+    expect(JSON.stringify(faults)).not.toMatch(/word|sk-1|r8_1/)
+  },
+)
+
+test.each([
+  ...['', 'none', 'EMPTY', 'not-needed', 'ollama', 'lm-studio', 'sk-no-key-required', `\${KEY}`].map(
+    (api_key) => ({
+      kind: 'openai',
+      base_url: 'http://gpu:8000/v1',
+      api_key,
+    }),
+  ),
+  {
+    kind: 'http',
+    url: `http://a.test/?key=\${KEY}`,
+    headers: { authorization: 'Bearer none', accept: 'a/b' },
+  },
+  { kind: 'http', url: `http://me:\${WORD}@a.test/`, request: { key: 'C minor', max_tokens: 5, token: 'x' } },
+  {
+    kind: 'http',
+    url: 'http://a.test/',
+    headers: { 'idempotency-key': '{{ run.id }}', cookie: `a=\${WORD}` },
+  },
+  { kind: 'command', command: ['cat'], env: { PAD_TOKEN: '</s>', API_KEY: `\${API_KEY}` } },
+])('what is no secret may be written: %j', (provider) => {
+  expect(describeText('/models/a.json', JSON.stringify(plain({ provider }))).faults).toBeUndefined()
 })
 
 test('a mistake in a module is told with its line, where Node tells it', async () => {
@@ -251,7 +329,7 @@ async function givenReader(dir: string): Promise<{ reader: CatalogueReader; look
 }
 
 test.each([
-  ['a cloud', { kind: 'replicate', token: 'r8_1', model: 'acme/a' }, 'partner', 'replicate'],
+  ['a cloud', { kind: 'replicate', token: `\${REPLICATE_TOKEN}`, model: 'acme/a' }, 'partner', 'replicate'],
   ["OpenAI's own address", { kind: 'openai', base_url: 'https://api.openai.com/v1' }, 'partner', 'openai'],
   [
     'one of several hosts that is OpenAI',

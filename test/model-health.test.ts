@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { newId } from '@millrace/database/ids'
+import { failuresToOpen, noteFailure } from '@millrace/hosts/hosts'
 import { keptTimes, readRunTimes, saveRunTimes, summaryOf } from '@millrace/lifecycle/run-times'
 import { announceWorker, dismissWorker, findWorkers } from '@millrace/lifecycle/workers'
 import { createRunTimes } from '@millrace/worker/run-times'
@@ -35,6 +36,7 @@ test('the health of a model tells its queue, its workers and its run times', {
   expect(await becomes(health, ({ queue }) => queue.waiting === 2)).toEqual({
     model: 'Vendor/sleeper',
     status: 'offline',
+    reason: 'No worker serves this model.',
     hosts: [],
     queue: { waiting: 2, running: 0 },
     workers: 0,
@@ -43,7 +45,12 @@ test('the health of a model tells its queue, its workers and its run times', {
 
   const worker = await service.start('worker')
   const shown = await becomes(health, ({ run_time }) => run_time.samples === 2)
-  expect(shown).toMatchObject({ status: 'operational', workers: 1, queue: { waiting: 0, running: 0 } })
+  expect(shown).toMatchObject({
+    status: 'operational',
+    reason: null,
+    workers: 1,
+    queue: { waiting: 0, running: 0 },
+  })
   expect(shown.run_time.median).toBeGreaterThanOrEqual(0.02)
   expect(shown.run_time.p95).toBeGreaterThanOrEqual(shown.run_time.median)
 
@@ -54,6 +61,71 @@ test('the health of a model tells its queue, its workers and its run times', {
 
   await worker.stop()
   await becomes(health, ({ status, workers }) => status === 'offline' && workers === 0)
+})
+
+test('what keeps a model from being run is told by its health, by itself and by what waits for it', {
+  timeout: 60_000,
+}, async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'millrace-health-'))
+  const settings = ['HEALTH_A', 'HEALTH_B'].map((name) => `\${${name}}`).join('')
+  for (const [namespace, url] of Object.entries({
+    far: 'http://192.0.2.1/run',
+    bare: `http://192.0.2.2/${settings}`,
+  })) {
+    const description = {
+      namespace,
+      type: 'data',
+      input_schema: { type: 'object' },
+      provider: { kind: 'http', url },
+    }
+    await writeFile(join(folder, `${namespace}.json`), JSON.stringify(description))
+  }
+  const service = await startService({
+    queue: 'redis',
+    workers: 0,
+    dispatchers: 0,
+    env: { MODELS_DIR: folder, OUTBOUND_ALLOW: '192.0.2.0/24' },
+  })
+  onTestFinished(async () => {
+    await service.stop()
+    await rm(folder, { recursive: true })
+  })
+  const call = callerOf(service.url, service.apiKey)
+  const healthOf = async (model: string) => (await call(`GET /v1/models/${model}/health`)).body
+  const create = async (model: string, more: object = {}) =>
+    (await call('POST /v1/predictions', { body: { model, input: {}, ...more } })).body
+  const waitingFor = async (id: string) => (await call(`GET /v1/predictions/${id}`)).body.metadata.waiting_for
+
+  const lack = 'It needs HEALTH_A and HEALTH_B, which are not set.'
+  expect((await call('GET /v1/models/bare')).body).toMatchObject({ status: 'offline', reason: lack })
+  expect(await healthOf('bare')).toMatchObject({ reason: `No worker serves this model. ${lack}` })
+  expect((await create('bare')).metadata.waiting_for).toBe(`No worker serves this model. ${lack}`)
+
+  expect((await call('GET /v1/models/far')).body).toMatchObject({ status: 'operational', reason: null })
+  const { id, metadata } = await create('far')
+  expect(metadata.waiting_for).toBe('No worker serves this model.')
+  const before = await call(`GET /v1/predictions/${id}`)
+  await announceWorker(service.db, 'a-worker', ['far'])
+  await service.db.pool.query(`update workers set seen_at = clock_timestamp() + interval '1 hour'`)
+  await until(async () => (await waitingFor(id)) === undefined, { what: 'the worker to be known' })
+  const headers = { 'if-none-match': before.headers.get('etag') ?? '' }
+  expect((await call(`GET /v1/predictions/${id}`, { headers })).status).toBe(200)
+
+  const failure = { name: 'http://192.0.2.1', reason: 'It is down.', secondsAgo: 0 }
+  for (let n = 0; n < failuresToOpen; n++) await noteFailure(service.db, failure)
+  await service.db.pool.query(`update hosts set open_until = clock_timestamp() + interval '1 hour'`)
+  const away = /^The host of this model failed again and again/
+  await becomes(
+    () => healthOf('far'),
+    ({ reason, status }) => away.test(reason) && status === 'operational',
+  )
+  await until(async () => away.test(await waitingFor(id)), { what: 'it to say so' })
+  // Who waits for its time is not in line yet, whatever will be in its way then.
+  const run_at = new Date(Date.now() + 3_600_000).toISOString()
+  const later = await create('far', { run_at })
+  expect([later.metadata.waiting_for, await waitingFor(later.id)]).toEqual(
+    Array(2).fill(`Its run_at, ${run_at}.`),
+  )
 })
 
 test('a model that there is not has no health', async () => {

@@ -58,6 +58,43 @@ test.each([
   expect(await run({}).outcome).toMatchObject({ kind: 'succeeded', output: { text: 'calm' } })
 })
 
+test.each([
+  [
+    'a name that nobody has',
+    `await fetch('http://nobody.invalid/')`,
+    /^fetch failed: getaddrinfo \w+ nobody\.invalid$/,
+  ],
+  [
+    'a port that nobody listens on',
+    `await fetch('http://127.0.0.1:2/')`,
+    /^fetch failed: connect ECONNREFUSED 127\.0\.0\.1:2$/,
+  ],
+  [
+    'several addresses',
+    `throw new Error('no', { cause: new AggregateError([new Error('one'), new Error('two')]) })`,
+    /^no: one, two$/,
+  ],
+  ['what its message says already', `throw new Error('no: why', { cause: new Error('why') })`, /^no: why$/],
+  [
+    'a circle',
+    `const error = new Error('a'); error.cause = new Error('b', { cause: error }); throw error`,
+    /^a: b$/,
+  ],
+  ['a request', `throw new Error('no', { cause: { headers: { authorization: 'sesame' } } })`, /^no$/],
+  [
+    'a text with secrets',
+    `throw new Error('no', { cause: 'GET http://me:sesame@host/?api_key=sesame&a=1, Bearer sesame' })`,
+    /^no: GET http:\/\/\*\*\*@host\/\?api_key=\*\*\*&a=1, Bearer \*\*\*$/,
+  ],
+])('a model that fails says why, also where the cause is %s', async (_, body, detail) => {
+  await using model = await given('caused', `async run() { ${body} }`)
+  expect(await model.run().outcome).toMatchObject({
+    kind: 'failed',
+    code: 'MODEL_ERROR',
+    detail: expect.stringMatching(detail),
+  })
+})
+
 test('NUL and half a surrogate pair come through as they are', async () => {
   expect(await run({ nul: true }).outcome).toMatchObject({ output: { text: 'a\u0000b\ud800c' } })
 })

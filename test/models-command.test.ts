@@ -109,12 +109,88 @@ test('try takes files and texts from files, and saves what the model makes witho
   )
   await writeFile(join(here, 'page.txt'), 'from a page')
   await writeFile(join(here, 'words.txt'), 'a long text')
-  for (const saved of ['out.txt', 'out-2.txt']) {
-    const { status, stdout, stderr } = admin('try', 'own', '-i', 'text=@words.txt', '-i', 'page=@page.txt')
+  const given = ['-i', 'text=@words.txt', '-i', 'page=@page.txt']
+  for (const saved of ['output/out.txt', 'output/out-2.txt', 'made/here/out.txt']) {
+    const out = saved.startsWith('made') ? ['--out', 'made/here'] : []
+    const { status, stdout, stderr } = admin('try', 'own', ...given, ...out)
     expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: `${saved}\n`, stderr: 'a long text\n' })
     expect(await readFile(join(here, saved), 'utf8')).toBe('from a page')
   }
-  expect((await readdir(here)).sort()).toEqual(['out-2.txt', 'out.txt', 'page.txt', 'words.txt'])
+  expect((await readdir(here)).sort()).toEqual(['made', 'output', 'page.txt', 'words.txt'])
+  const blocked = admin('try', 'own', ...given, '--out', 'page.txt')
+  expect(blocked).toMatchObject({ status: 1, stdout: '' })
+  expect(blocked.stderr).toMatch(/\nThe output cannot be saved in page\.txt: .*\n$/)
+})
+
+test.each([
+  [
+    'a field that there is none of',
+    ['try', 'own', '-i', 'text=x', '-i', 'tmies=2'],
+    0,
+    /^note: "tmies" is not a field of own; did you mean "times"\?\nown takes: text, \[times\], \[words\], \[page\]\n$/,
+  ],
+  [
+    'a field without -i',
+    ['try', 'own', 'text=x'],
+    2,
+    /^"text=x" is one word too many: a field is given as -i text=x\.\n/,
+  ],
+  [
+    'a flag that there is none of',
+    ['try', 'own', '--input-file', 'x'],
+    2,
+    /^Unknown option '--input-file'\.\n/,
+  ],
+  ['a model that there is none of', ['try', 'onw'], 1, /^There is no model "onw"\. Did you mean "own"\?\n$/],
+  ['no model', ['try'], 2, /^npm run admin -- models list\n/],
+  [
+    'a file that is not there',
+    ['try', 'own', '-i', 'text=x', '-i', 'page=@none.txt'],
+    1,
+    /^page: there is no file \/\S+\/none\.txt\n$/,
+  ],
+  [
+    'a text that is not there',
+    ['try', 'own', '-i', 'text=@none.txt'],
+    1,
+    /^text: there is no file \/\S+\/none\.txt\n$/,
+  ],
+  [
+    'a folder',
+    ['try', 'own', '-i', 'text=x', '-i', 'page=@.'],
+    1,
+    /^page: \/\S+ is a folder, and not a file\n$/,
+  ],
+  [
+    'a path without @',
+    ['try', 'own', '-i', 'text=x', '-i', 'page=a.png'],
+    1,
+    /^page: must be a URL.*\nA file of this machine is given as -i page=@path\n/,
+  ],
+  [
+    'a URL that nobody answers',
+    ['try', 'own', '-i', 'text=x', '-i', 'page=http://127.0.0.1:1/a'],
+    1,
+    /^page: .+\n$/,
+  ],
+] as const)('what was typed wrong is said in a sentence: %s', async (_what, words, status, said) => {
+  await save('own.yaml', script('echo "{\\"event\\":\\"result\\",\\"output\\":1}"'))
+  const answer = admin(...words)
+  expect(answer).toMatchObject({ status, stderr: expect.stringMatching(said) })
+  expect(answer.stderr).not.toMatch(/^\s+at /m)
+})
+
+test('a module that fails says why, and the line in its own file, without a stack', async () => {
+  await save(
+    'failing.mjs',
+    `export default { namespace: 'failing', type: 'text', input_schema: { type: 'object' },
+  async run() { throw new Error('no', { cause: new Error('a wheel is broken') }) } }`,
+  )
+  expect(admin('try', 'failing')).toEqual({
+    status: 1,
+    stdout: '',
+    stderr: `MODEL_ERROR: no: a wheel is broken\nthrown in ${join(models, 'failing.mjs')}:2\n`,
+  })
 })
 
 test('try fails in words: an unknown model, a wrong field, a failed run', async () => {
@@ -135,7 +211,7 @@ test('try fails in words: an unknown model, a wrong field, a failed run', async 
   expect(admin('draw')).toMatchObject({ status: 2, stderr: expect.stringContaining('models try NAME') })
 })
 
-const lines = `echo "{\\"event\\":\\"progress\\",\\"percent\\":50}"; sleep 1; echo "{\\"event\\":\\"result\\",\\"output\\":\\"done\\"}"`
+const lines = `printf half >&2; echo " a line" >&2; echo "{\\"event\\":\\"progress\\",\\"percent\\":50}"; sleep 1; echo "{\\"event\\":\\"result\\",\\"output\\":\\"done\\"}"`
 
 test('in a terminal a bar shows the progress, and elsewhere none does', async () => {
   await save('own.yaml', script(lines))
@@ -145,9 +221,14 @@ test('in a terminal a bar shows the progress, and elsewhere none does', async ()
     env: environment(),
     encoding: 'utf8',
   })
+  expect(terminal.stdout).toMatch(/running {2}\d/)
   expect(terminal.stdout).toMatch(/\[█{15}░{15}\] 50 % /)
   expect(terminal.stdout).toMatch(/done\r\n$/)
-  expect(admin('try', 'own', '-i', 'text=x')).toEqual({ status: 0, stdout: 'done\n', stderr: '' })
+  expect(admin('try', 'own', '-i', 'text=x')).toEqual({
+    status: 0,
+    stdout: 'done\n',
+    stderr: 'half a line\n',
+  })
 })
 
 test('Ctrl-C stops the model', async () => {

@@ -63,6 +63,38 @@ describe('the document', () => {
       expect(() => ajv.compile({ $ref: `openapi.json#/components/schemas/${name}` })).not.toThrow()
   })
 
+  test('every operation, parameter and tag is described', () => {
+    for (const { path, operation } of operations()) {
+      expect([path, operation.description]).toEqual([path, expect.stringMatching(/\w{2}.*\.$/)])
+      for (const { name, description } of operation.parameters ?? [])
+        expect([path, name, description]).toEqual([path, name, expect.stringMatching(/\S{4}/)])
+    }
+    const named = new Set(operations().flatMap(({ operation }) => operation.tags))
+    expect(new Set(document.tags.map(({ name }) => name))).toEqual(named)
+    for (const { description } of document.tags) expect(description).toMatch(/\w{2}/)
+  })
+
+  test('every field of every request and every named answer is described', () => {
+    const bodies = operations().flatMap(({ path, operation }) =>
+      Object.values(operation.requestBody?.content ?? {}).map(({ schema }) => ({ at: path, schema })),
+    )
+    const named = Object.entries(document.components.schemas).map(([at, schema]) => ({ at, schema }))
+    const fields = [...bodies, ...named].flatMap(({ at, schema }) => fieldsIn(schema, at))
+    expect(fields.length).toBeGreaterThan(200)
+    expect(fields.filter(({ schema }) => !descriptionOf(schema)).map(({ at }) => at)).toEqual([])
+    for (const { schema } of named) expect(descriptionOf(schema)).toMatch(/\w{2}/)
+  })
+
+  test('a time has a format and no pattern, and no number the limits of a double', () => {
+    const odd = partsOf(document).filter(
+      ({ format, pattern, minimum, maximum }) =>
+        (format === 'date-time' && pattern !== undefined) ||
+        [minimum, maximum].some((limit) => Math.abs(Number(limit)) === Number.MAX_SAFE_INTEGER),
+    )
+    expect(odd).toEqual([])
+    expect(partsOf(document).filter(({ format }) => format === 'date-time').length).toBeGreaterThan(10)
+  })
+
   test('operation ids are unique', () => {
     const ids = operations().map(({ operation }) => operation.operationId)
     expect(ids).toEqual([...new Set(ids)])
@@ -155,6 +187,27 @@ function operations(): { method: string; path: string; operation: Operation }[] 
   )
 }
 
+/** Every field that a schema states, however deep, but not those of what it refers to. */
+function fieldsIn(schema: Schema, at: string): { at: string; schema: Schema }[] {
+  const own = Object.entries(schema.properties ?? {}).flatMap(([name, field]) => [
+    { at: `${at}.${name}`, schema: field },
+    ...fieldsIn(field, `${at}.${name}`),
+  ])
+  const inside = [schema.items, schema.additionalProperties, ...(schema.anyOf ?? []), ...(schema.allOf ?? [])]
+  return [...own, ...inside.flatMap((part) => (typeof part === 'object' ? fieldsIn(part, at) : []))]
+}
+
+function descriptionOf(schema: Schema): string | undefined {
+  return schema.description ?? (schema.$ref && (resolved(schema.$ref) as Schema).description)
+}
+
+/** Every object of the document. */
+function partsOf(value: unknown): Record<string, unknown>[] {
+  if (typeof value !== 'object' || value === null) return []
+  const parts = Object.values(value).flatMap(partsOf)
+  return Array.isArray(value) ? parts : [value as Record<string, unknown>, ...parts]
+}
+
 function resolved(reference: string): unknown {
   return reference
     .replace('#/', '')
@@ -164,14 +217,27 @@ function resolved(reference: string): unknown {
 
 interface OpenApi {
   paths: Record<string, Record<string, Operation>>
-  components: { schemas: Record<string, unknown>; securitySchemes: unknown }
+  components: { schemas: Record<string, Schema>; securitySchemes: unknown }
+  tags: { name: string; description: string }[]
   security: unknown
 }
 
 interface Operation {
   operationId: string
+  description: string
   tags: string[]
-  parameters?: { name: string; in: string }[]
+  parameters?: { name: string; in: string; description?: string }[]
+  requestBody?: { content: Record<string, { schema: Schema }> }
   security?: unknown[]
   responses: Record<string, { description: string; content?: Record<string, { schema: unknown }> }>
+}
+
+interface Schema {
+  $ref?: string
+  description?: string
+  properties?: Record<string, Schema>
+  items?: Schema
+  additionalProperties?: Schema | boolean
+  anyOf?: Schema[]
+  allOf?: Schema[]
 }

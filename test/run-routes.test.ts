@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type ApiCaller, callerOf, publicId, refusalOf } from './api-caller.ts'
+import { type ApiCaller, callerOf, publicId, refusalOf, uuidOf } from './api-caller.ts'
 import { givenAccount } from './given-accounts.ts'
 import { givenPrediction } from './given-predictions.ts'
 import { endRun } from './given-runs.ts'
@@ -87,6 +87,50 @@ describe('run', () => {
       poll_url: `${service.url}/v1/job/${reply.body.job_id}`,
       model: (body as { model: string }).model,
     })
+  })
+
+  test('priority, expires_in, timeouts, retention and tags are kept as those of any create', async () => {
+    const wishes = {
+      priority: 'high',
+      expires_in: 90,
+      timeouts: { run: 7 },
+      retention: { files_days: 1.5, data_days: 2 },
+      tags: { team: 'red' },
+    }
+    const { body } = await call('POST /v1/run', {
+      body: { model: 'echo', inputs: {}, async: true, ...wishes },
+    })
+    const { metadata } = (await call(`GET /v1/predictions/${body.job_id}`)).body
+    expect(metadata).toMatchObject({ priority: 'high', expires_in: 90, tags: { team: 'red' } })
+    const row = await service.db.kysely
+      .selectFrom('predictions')
+      .select(['timeouts', 'retention'])
+      .where('id', '=', uuidOf(body.job_id))
+      .executeTakeFirstOrThrow()
+    expect(row).toMatchObject({ timeouts: { run: 7 }, retention: { files_days: 1.5, data_days: 2 } })
+  })
+
+  test.each<[string, object]>([
+    ['expires_in', { expires_in: 0 }],
+    ['priority', { priority: 'urgent' }],
+    ['run_at', { run_at: 'tomorrow' }],
+    ['retention.files_days', { retention: { files_days: 0 } }],
+  ])('a wrong %s is refused by name', async (field, wrong) => {
+    const reply = await call('POST /v1/run', { body: { model: 'echo', inputs: {}, async: true, ...wrong } })
+    expect(refusalOf(reply)).toEqual({ status: 400, id: 'INVALID_PARAMETER', fields: [field] })
+  })
+
+  test.each<[string, object]>([
+    ['the result', {}],
+    ['a stream', { stream: true }],
+  ])('who asks for %s of a run that starts later has a job at once', async (_what, more) => {
+    const run_at = new Date(Date.now() + 10_000).toISOString()
+    const { status, body } = await call('POST /v1/run', {
+      body: { model: 'echo', inputs: {}, run_at, ...more },
+    })
+    expect([status, body.status]).toEqual([202, 'accepted'])
+    const shown = (await call(`GET /v1/predictions/${body.job_id}`)).body
+    expect(shown).toMatchObject({ status: 'pending', metadata: { run_at } })
   })
 
   test('input is taken for inputs, and it is a prediction like any other', async () => {

@@ -172,6 +172,26 @@ describe('by the API', () => {
     expect((await create({ run_at: '0000-01-01T00:00:00Z', await: true })).body.status).toBe('succeeded')
   })
 
+  test.each<[string, object, Record<string, string>]>([
+    ['await', { await: true }, {}],
+    ['Prefer: wait', {}, { prefer: 'wait=50' }],
+  ])(
+    'nobody is kept waiting the 50 s of %s for what starts only after them',
+    async (_what, more, headers) => {
+      const body = { model: 'echo', input: {}, run_at: inMs(hour), ...more }
+      const keyed = { ...headers, 'idempotency-key': `later ${JSON.stringify(more)}` }
+      const made = await call('POST /v1/predictions', { body, headers: keyed })
+      expect([made.status, made.body.status]).toEqual([201, 'pending'])
+      const again = await call('POST /v1/predictions', { body, headers: keyed })
+      expect([again.status, again.body.id]).toEqual([201, made.body.id])
+    },
+  )
+
+  test('what starts within the wait is waited for', async () => {
+    const { status, body } = await create({ run_at: inMs(500), await: true })
+    expect([status, body.status]).toEqual([200, 'succeeded'])
+  })
+
   test('one that waits for its time is cancelled at once', async () => {
     const { body } = await create({ run_at: inMs(hour) })
     expect((await call(`POST /v1/predictions/${body.id}/cancel`)).body.status).toBe('cancelled')

@@ -120,6 +120,22 @@ test('echo returns its input without the control fields, in as many parts as wer
   expect(logOf(events)).toBe('hi\n')
 })
 
+test.each([
+  ['one two three', 3, ['one ', 'two ', 'three']],
+  ['  one two three four ', 2, ['  one two ', 'three four ']],
+  ['é😀', 2, ['é', '😀']],
+  ['', 2, ['', '']],
+])(
+  'echo streams a text as a text, word by word where there are enough: %j in %i',
+  async (text, chunks, wanted) => {
+    await using folder = await temporaryFolder()
+    const { output, events } = await runShipped('echo', { text, chunks, delay_ms: 4 }, folder.path)
+    expect(output).toEqual({ text })
+    const parts = events.flatMap((event) => (event.kind === 'output' ? [event.delta] : []))
+    expect(parts).toEqual(wanted)
+  },
+)
+
 test('echo fails with the message it was given', async () => {
   await using folder = await temporaryFolder()
   const { ended } = await runShipped('echo', { fail: 'as asked' }, folder.path)

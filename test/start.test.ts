@@ -4,8 +4,10 @@ import { chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { type PreparedDataDir, prepareDataDir } from './harness/prepared-data-dir.ts'
 import {
+  type DataDir,
   freshDataDir,
   processesOf,
   runLauncher,
@@ -14,8 +16,37 @@ import {
 } from './harness/standalone.ts'
 import { until } from './harness/wait.ts'
 
-async function givenDataDir() {
+let first: { dataDir: DataDir; standalone: Standalone; banner: string }
+let prepared: PreparedDataDir
+beforeAll(async () => {
+  ;[first, prepared] = await Promise.all([startFirst(), prepareDataDir()])
+}, 120_000)
+afterAll(async () => {
+  await stopFirst(first)
+  await prepared.remove()
+})
+
+async function startFirst(): Promise<typeof first> {
   const dataDir = await freshDataDir()
+  const standalone = await runStandalone(dataDir.path)
+  return { dataDir, standalone, banner: await standalone.untilReady() }
+}
+
+async function stopFirst({ dataDir, standalone }: typeof first): Promise<void> {
+  standalone.signal('SIGTERM')
+  await standalone.exited
+  await dataDir.remove()
+}
+
+async function givenDataDir(): Promise<DataDir> {
+  const dataDir = await freshDataDir()
+  onTestFinished(() => dataDir.remove())
+  return dataDir
+}
+
+/** As a start and a stop have left it. */
+async function givenUsedDataDir(): Promise<DataDir> {
+  const dataDir = await prepared.copy()
   onTestFinished(() => dataDir.remove())
   return dataDir
 }
@@ -54,15 +85,15 @@ const echo = { model: 'echo', input: { hello: 'again' }, await: true }
 
 describe('a start in an empty folder', () => {
   test('shows the URL, the docs and the ordinary key, never the admin key; secrets are for the owner only', async () => {
-    const dataDir = await givenDataDir()
-    const standalone = await started(dataDir.path)
-    const banner = await standalone.untilReady()
+    const { dataDir, standalone, banner } = first
 
     expect(banner).toContain(standalone.url)
     expect(banner).toContain(`${standalone.url}/docs`)
     expect(banner).toContain(await dataDir.read('api-key'))
     expect(banner).not.toContain(await dataDir.read('admin-key'))
     expect(banner).toContain('REDIS_URL')
+    expect(banner).toMatch(/Outbound +webhooks, file inputs and web-page may call this machine itself$/m)
+    expect(banner).toContain('OUTBOUND_LOOPBACK=false')
     for (const secret of ['api-key', 'admin-key', 'master-key', 'postgres-password', 'database-url']) {
       expect((await stat(join(dataDir.path, secret))).mode & 0o777, secret).toBe(0o600)
     }
@@ -71,9 +102,7 @@ describe('a start in an empty folder', () => {
   })
 
   test('prints a command that makes a picture, as it is', async () => {
-    const dataDir = await givenDataDir()
-    const standalone = await started(dataDir.path)
-    const command = printedCommand(await standalone.untilReady())
+    const command = printedCommand(first.banner)
 
     const { stdout } = await promisify(execFile)('sh', ['-c', command])
     const prediction = JSON.parse(stdout)
@@ -86,7 +115,7 @@ describe('a start in an empty folder', () => {
 
 describe('what a person can put right is said in words', () => {
   test('model files that cannot be used: each once, with its path and the reason', async () => {
-    const dataDir = await givenDataDir()
+    const dataDir = await givenUsedDataDir()
     const models = join(dataDir.path, 'models')
     await mkdir(models)
     await writeFile(join(models, 'cut.mjs'), 'export default {')
@@ -156,23 +185,23 @@ describe('what a person can put right is said in words', () => {
   })
 
   test('a data folder that is in use', async () => {
-    const dataDir = await givenDataDir()
-    await (await started(dataDir.path)).untilReady()
+    const { path } = first.dataDir
+    const { port } = new URL(first.standalone.url)
 
-    const second = await started(dataDir.path)
+    for (const wanted of [Number(port), Number(port) + 7]) {
+      const second = await started(path, { PORT: `${wanted}` })
 
-    expect(await second.exited).toBe(1)
-    expect(second.shown()).toContain(`Millrace already runs on ${dataDir.path}`)
+      expect(await second.exited).toBe(1)
+      expect(second.shown()).toContain(
+        `Millrace already runs on ${path} at ${first.standalone.url} (process `,
+      )
+      const free = wanted === Number(port) ? wanted + 1 : wanted
+      expect(second.shown()).toContain(`PORT=${free} DATA_DIR=${path}-2 npm start`)
+    }
   })
 
-  test('a database of another PostgreSQL, with the commands that take it over', {
-    timeout: 60_000,
-  }, async () => {
-    const dataDir = await givenDataDir()
-    const first = await started(dataDir.path)
-    await first.untilReady()
-    first.signal('SIGTERM')
-    await first.exited
+  test('a database of another PostgreSQL, with the commands that take it over', async () => {
+    const dataDir = await givenUsedDataDir()
     const { folder } = JSON.parse(await dataDir.read('postgres.json'))
     await writeFile(join(folder, 'PG_VERSION'), '17\n')
     const log = await dataDir.read('postgres.log')
@@ -195,19 +224,63 @@ describe('what a person can put right is said in words', () => {
   })
 })
 
+test('each change to the models is told in one line, which api and worker do not both say', {
+  timeout: 90_000,
+}, async () => {
+  const dataDir = await givenUsedDataDir()
+  const models = join(dataDir.path, 'models')
+  await mkdir(models)
+  const file = join(models, 'shout.mjs')
+  const model = (says: string, more = '') =>
+    `export default { namespace: 'shout', type: 'text', input_schema: { type: 'object' }, ${more} run: () => '${says}' }`
+  const standalone = await started(dataDir.path, { MODELS_DIR: models })
+  const begun = (await standalone.untilReady()).length
+  const lines = () =>
+    standalone
+      .shown()
+      .slice(begun)
+      .split('\n')
+      .filter((line) => line.includes('shout'))
+      .map((line) =>
+        line
+          .trim()
+          .replace(/^[\d:]+ /, '')
+          .replaceAll(file, 'FILE'),
+      )
+  const expected: unknown[] = []
+  async function after(change: Promise<unknown>, line: unknown) {
+    await change
+    expected.push(line)
+    await until(() => lines().length >= expected.length, { within: 20_000, what: `line ${expected.length}` })
+    expect(lines()).toEqual(expected)
+  }
+
+  await after(writeFile(file, model('A')), '+ shout (text) from FILE is ready')
+  await after(writeFile(file, model('B')), '~ shout (text) from FILE has changed')
+  const broken = expect.stringMatching(/^(api|worker) a model file is not used: FILE(:1)?: /)
+  await after(writeFile(file, 'export default {'), broken)
+  await after(writeFile(file, model('B')), '+ FILE is good again')
+  await after(writeFile(file, 'export default {'), broken)
+  const lacking = model('C', "requires: ['NO_SUCH_WORD'],")
+  await after(writeFile(file, lacking), '! shout (text) from FILE is not served: NO_SUCH_WORD is not set')
+  await after(writeFile(file, model('C')), '+ shout (text) from FILE is ready')
+  await after(rm(file), '- shout is gone')
+})
+
 describe.runIf(process.platform === 'linux')('stopping and starting again', () => {
   test('Ctrl-C leaves no process; the next start has nothing to set up and finds everything as it was', async () => {
-    const dataDir = await givenDataDir()
-    const first = await started(dataDir.path)
     const setUp = [/Making the database/, /Brought the database up to date \(\d+ migrations?\)/]
-    const shownFirst = await first.untilReady()
-    for (const step of setUp) expect(shownFirst).toMatch(step)
+    for (const step of setUp) expect(first.banner).toMatch(step)
+    const dataDir = await givenUsedDataDir()
+    const stopped = await started(dataDir.path)
+    const shownNext = await stopped.untilReady()
+    for (const step of setUp) expect(shownNext).not.toMatch(step)
     const apiKey = await dataDir.read('api-key')
-    const { id } = (await (await request(first, '/v1/predictions', apiKey, echo)).json()) as { id: string }
+    const { id } = (await (await request(stopped, '/v1/predictions', apiKey, echo)).json()) as { id: string }
     expect((await processesOf(dataDir.path)).length).toBeGreaterThan(3)
 
-    first.signal('SIGINT')
-    expect(await first.exited).toBe(0)
+    stopped.signal('SIGINT')
+    expect(await stopped.exited).toBe(0)
     expect(await processesOf(dataDir.path)).toEqual([])
 
     const second = await started(dataDir.path)
@@ -235,7 +308,7 @@ describe.runIf(process.platform === 'linux')('stopping and starting again', () =
       },
     ],
   ] as const)('%s ends every process, the database in order', async ([, end]) => {
-    const dataDir = await givenDataDir()
+    const dataDir = await givenUsedDataDir()
     const launched = await runLauncher(dataDir.path)
     onTestFinished(() => endLeftovers(dataDir.path))
     await launched.untilReady()
@@ -255,12 +328,8 @@ describe.runIf(process.platform === 'linux')('stopping and starting again', () =
   })
 
   test('key files that were lost are made anew, and what they hold is let in', async () => {
-    const dataDir = await givenDataDir()
-    const first = await started(dataDir.path)
-    await first.untilReady()
+    const dataDir = await givenUsedDataDir()
     const lost = await dataDir.read('api-key')
-    first.signal('SIGTERM')
-    await first.exited
     for (const file of ['api-key', 'admin-key']) await rm(join(dataDir.path, file))
 
     const second = await started(dataDir.path)
@@ -275,12 +344,8 @@ describe.runIf(process.platform === 'linux')('stopping and starting again', () =
   })
 
   test('a master key that was lost is missed, and what it sealed is not given up', async () => {
-    const dataDir = await givenDataDir()
-    const first = await started(dataDir.path)
-    await first.untilReady()
+    const dataDir = await givenUsedDataDir()
     const masterKey = await dataDir.read('master-key')
-    first.signal('SIGTERM')
-    await first.exited
     await rm(join(dataDir.path, 'master-key'))
 
     const second = await started(dataDir.path)
@@ -293,7 +358,7 @@ describe.runIf(process.platform === 'linux')('stopping and starting again', () =
   })
 
   test('a worker that is killed is started again', async () => {
-    const dataDir = await givenDataDir()
+    const dataDir = await givenUsedDataDir()
     const standalone = await started(dataDir.path)
     await standalone.untilReady()
     const worker = async () =>

@@ -55,7 +55,7 @@ describe('a run', () => {
     const events = await made.events()
     const deltas = events.filter(({ kind }) => kind === 'output').map(({ data }) => JSON.parse(data).delta)
     expect(deltas.length).toBeGreaterThan(1)
-    expect(deltas.join('')).toBe('{"text":"to be streamed"}')
+    expect(deltas.join('')).toBe('to be streamed')
     const seqs = events.map(({ seq }) => seq)
     expect(seqs).toEqual([...new Set(seqs)].toSorted((a, b) => a - b))
     const kinds = events.map(({ kind, data }) => (kind === 'status' ? JSON.parse(data).status : kind))

@@ -129,7 +129,8 @@ export interface Standalone {
   untilReady(): Promise<string>
 }
 
-interface DataDir {
+/** A folder for DATA_DIR. */
+export interface DataDir {
   path: string
   read(file: string): Promise<string>
   remove(): Promise<void>

@@ -1,6 +1,7 @@
-import { describeSettings, type ModelDescription } from '@millrace/models/description'
+import type { ModelDescription } from '@millrace/models/description'
 import type { Asked } from './cloud.ts'
 import type { CloudInput } from './cloud-work.ts'
+import { describeWithKeys } from './describe-with-keys.ts'
 
 /** The jobs of a fake cloud, and what tests ask of them beside the cloud's API. */
 export function createCloudJobs<Job extends JobHere>(): CloudJobs<Job> {
@@ -45,21 +46,25 @@ export function cloudModel(
   { model = {}, provider = {} }: CloudOptions,
 ): ModelDescription {
   const name = `${settings.kind}-here`
-  return describeSettings(`/models/${name}.yaml`, {
-    namespace: name,
-    type: 'multimodal',
-    concurrency: 8,
-    input_schema: {
-      type: 'object',
-      properties: {
-        do: { type: 'string' },
-        text: { type: 'string' },
-        file: { type: 'string', format: 'uri' },
+  return describeWithKeys(
+    `/models/${name}.yaml`,
+    {
+      namespace: name,
+      type: 'multimodal',
+      concurrency: 8,
+      input_schema: {
+        type: 'object',
+        properties: {
+          do: { type: 'string' },
+          text: { type: 'string' },
+          file: { type: 'string', format: 'uri' },
+        },
       },
+      provider: { ...settings, ...provider },
+      ...model,
     },
-    provider: { ...settings, ...provider },
-    ...model,
-  })
+    ['key', 'token'],
+  )
 }
 
 interface CloudJobs<Job> {

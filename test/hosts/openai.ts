@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
-import { describeSettings, type ModelDescription } from '@millrace/models/description'
+import type { ModelDescription } from '@millrace/models/description'
 import { type Asked as AskedRaw, startCloud } from './cloud.ts'
+import { describeWithKeys } from './describe-with-keys.ts'
 import {
   type Asked,
   apiKey,
@@ -46,29 +47,33 @@ export async function openHost(surface: Surface = 'transcriptions', { port = 0 }
 /** A model that this host serves. */
 export function descriptionOf(surface: Surface, base: string, more: Traits = {}): ModelDescription {
   const { provider, input, ...traits } = more
-  return describeSettings('openai-host.yaml', {
-    namespace: `fake-${surface}`,
-    type: types[surface],
-    concurrency: 4,
-    input_schema: {
-      type: 'object',
-      properties: {
-        do: { type: 'string' },
-        text: { type: 'string' },
-        file: { type: 'string', format: 'uri' },
-        ...input,
+  return describeWithKeys(
+    'openai-host.yaml',
+    {
+      namespace: `fake-${surface}`,
+      type: types[surface],
+      concurrency: 4,
+      input_schema: {
+        type: 'object',
+        properties: {
+          do: { type: 'string' },
+          text: { type: 'string' },
+          file: { type: 'string', format: 'uri' },
+          ...input,
+        },
+      },
+      ...(surface === 'transcriptions' ? { capabilities: ['streaming'] } : {}),
+      ...traits,
+      provider: {
+        kind: 'openai',
+        base_url: base,
+        api_key: apiKey,
+        model: `the-${surface}-model`,
+        ...provider,
       },
     },
-    ...(surface === 'transcriptions' ? { capabilities: ['streaming'] } : {}),
-    ...traits,
-    provider: {
-      kind: 'openai',
-      base_url: base,
-      api_key: apiKey,
-      model: `the-${surface}-model`,
-      ...provider,
-    },
-  })
+    ['api_key'],
+  )
 }
 
 async function answer({ host, videos }: Parts, asked: AskedRaw, response: ServerResponse): Promise<unknown> {

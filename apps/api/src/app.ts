@@ -1,4 +1,4 @@
-import type { EndpointDefinition } from '@millrace/contract/endpoints'
+import type { EndpointDefinition } from '@millrace/contract/endpoint'
 import express, { type Express } from 'express'
 import helmet, { type HelmetOptions } from 'helmet'
 import { answerErrors, unknownEndpoint } from './answer-error.ts'

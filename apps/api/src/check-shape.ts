@@ -1,7 +1,8 @@
 import type { ErrorId } from '@millrace/contract/errors'
+import { beyond, mustBe, mustBeOneOf } from '@millrace/models/fault-words'
+import { nearest } from '@millrace/models/nearest'
 import type { z } from 'zod'
 import { ApiError, type Field } from './api-error.ts'
-import { nearest } from './nearest.ts'
 
 /**
  * What a schema makes of parameters or a body. Throws the error id that its first wrong field calls for, with every
@@ -45,24 +46,29 @@ function sentence(field: Field | undefined): string {
 }
 
 function messageOf(issue: z.core.$ZodIssue): string {
-  if (issue.code === 'invalid_type') {
-    if (/received undefined/.test(issue.message)) return 'is required'
-    return `must be ${typeNames[issue.expected] ?? issue.expected}`
+  switch (issue.code) {
+    case 'invalid_type':
+      return /received undefined/.test(issue.message) ? 'is required' : mustBe([issue.expected])
+    case 'invalid_key':
+      return issue.issues[0] ? messageOf(issue.issues[0]) : issue.message
+    case 'invalid_union':
+      return 'has the wrong type'
+    case 'invalid_value':
+      return mustBeOneOf(issue.values)
+    case 'too_small':
+      return stated(issue) ?? beyond({ ...limitOf(issue), side: 'min', limit: Number(issue.minimum) })
+    case 'too_big':
+      return stated(issue) ?? beyond({ ...limitOf(issue), side: 'max', limit: Number(issue.maximum) })
+    default:
+      return issue.message
   }
-  if (issue.code === 'invalid_key' && issue.issues[0]) return messageOf(issue.issues[0])
-  if (issue.code === 'invalid_union') return 'has the wrong type'
-  if (issue.code === 'invalid_value') return `must be one of ${issue.values.map(String).join(', ')}`
-  return issue.message.replace(/^Too (small|big): expected \w+ to (be|have) /, (_, _size, verb) =>
-    verb === 'be' ? 'must be ' : 'must have ',
-  )
 }
 
-const typeNames: Readonly<Record<string, string>> = {
-  record: 'an object',
-  object: 'an object',
-  array: 'a list',
-  string: 'a string',
-  number: 'a number',
-  int: 'a whole number',
-  boolean: 'true or false',
+/** What the schema itself says of its limit: it knows the unit. */
+function stated({ message }: z.core.$ZodIssue): string | undefined {
+  return message.startsWith('Too ') ? undefined : message
+}
+
+function limitOf({ origin, inclusive = true }: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig) {
+  return { of: origin, inclusive }
 }

@@ -25,6 +25,7 @@ import type { Callers } from './authenticate.ts'
 import { type Changes, watchChanges } from './changes.ts'
 import type { Config } from './config.ts'
 import { keepLines, type Lines } from './lines.ts'
+import { type Hosts, keepHosts } from './model-hosts.ts'
 
 /** Opens everything the routes need. Throws when the database, the store or the models cannot be opened. */
 export async function openContext(config: Config, log: Log): Promise<Context> {
@@ -91,6 +92,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
     requests,
     router,
     safety: safetyOf(config),
+    hosts: keepHosts(db),
     draining: new AbortController(),
     async close() {
       catalogue.close()
@@ -148,6 +150,7 @@ export interface Context {
   router: Router
   /** Judges prompts and answers. */
   safety: SafetyFilter
+  hosts: Hosts
   draining: AbortController
   close(): Promise<void>
 }

@@ -1,6 +1,7 @@
 import type { Caller } from '@millrace/accounts/api-keys'
 import type { CreatePrediction } from '@millrace/contract/create-prediction'
 import { isTerminal } from '@millrace/contract/statuses'
+import { databaseNow } from '@millrace/database/clock'
 import { faultOf } from '@millrace/database/faults'
 import { rowOf } from '@millrace/lifecycle/accept'
 import type { PredictionRow } from '@millrace/lifecycle/present'
@@ -42,7 +43,8 @@ export async function create(incoming: Create): Promise<{ row: PredictionRow; st
     if (!first) throw inProgress()
     return answerReplay(incoming, first)
   }
-  if (waitSeconds === 0) return { row: rowOf(keyed), statusCode }
+  const made = rowOf(keyed)
+  if (!isWorthWaiting(made, waitSeconds)) return { row: made, statusCode }
   const row = await waitUntilEnd(incoming, { id: keyed.id, isNew: true })
   return { row, statusCode: endedWithin(row, waitSeconds) ? 200 : statusCode }
 }
@@ -68,8 +70,15 @@ async function answerReplay(
 ): Promise<{ row: PredictionRow; statusCode: number }> {
   const { response, waitSeconds } = incoming
   response.set('idempotency-replayed', 'true')
-  const row = waitSeconds > 0 ? await waitUntilEnd(incoming, { id: replay.row.id, isNew: false }) : replay.row
+  const row = isWorthWaiting(replay.row, waitSeconds)
+    ? await waitUntilEnd(incoming, { id: replay.row.id, isNew: false })
+    : replay.row
   return { row, statusCode: endedWithin(row, waitSeconds) ? 200 : replay.statusCode }
+}
+
+/** Whether it may end while it is waited for: not where it is to begin only after that. */
+function isWorthWaiting({ run_at: runAt }: PredictionRow, waitSeconds: number): boolean {
+  return waitSeconds > 0 && (runAt?.getTime() ?? 0) < databaseNow() + waitSeconds * 1000
 }
 
 /** Whether a wait from the creation on saw the end: so a replay tells the status of the first answer without a note of it. */

@@ -1,4 +1,5 @@
-import { type EndpointDefinition, endpoints } from '@millrace/contract/endpoints'
+import type { EndpointDefinition } from '@millrace/contract/endpoint'
+import { endpoints } from '@millrace/contract/endpoints'
 
 /**
  * The shape of errors at a path, as the contract has it for the endpoints there. By the path, so that a request that no

@@ -55,4 +55,8 @@ Every error is JSON of one shape, 404 and 500 included:
 
 \`error_id\` is for programs and does not change; \`message\` and \`details\` are for people and may. \`retryable\` says whether the
 very same request may be sent again. \`request_id\` is in the header \`x-request-id\` and in the service's log, too.
+
+A field of a request that does not exist is no error: it is ignored, and named in the header \`x-ignored-fields\`. Where it looks
+like one that does, \`x-did-you-mean\` says which (\`runat=run_at\`), and so does the answer of a create in words: in \`metadata.hints\`,
+and of \`POST /v1/run\` in \`_tip\`. A batch names them in its \`errors\`. Inside \`input\` the schema of the model decides.
 `

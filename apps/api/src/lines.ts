@@ -3,6 +3,8 @@ import type { Database } from '@millrace/database/connect'
 import { type ModelLine, placeIn, readLine } from '@millrace/lifecycle/line'
 import { type PredictionRow, present } from '@millrace/lifecycle/present'
 import type { Context } from './context.ts'
+import { hindranceOf } from './hindrance.ts'
+import { isElsewhere } from './model-hosts.ts'
 
 /**
  * The lines of models, read when somebody asks and kept for a moment: many who poll at once cost what one does. One that
@@ -34,30 +36,38 @@ export function keepLines(db: Database): Lines {
 
 const keptMs = 250
 
-/** One prediction as it is shown to who asked for it: with its place in line, while it waits. */
+/** One prediction as it is shown to who asked for it: with its place in line, and what else it waits for, while it waits. */
 export async function presentPlaced(context: Context, row: PredictionRow): Promise<Shown> {
   const shown = present(row, context.links)
-  const queue = await placeOf(context, row)
-  return queue ? { ...shown, metadata: { ...shown.metadata, queue } } : shown
+  return { ...shown, metadata: { ...shown.metadata, ...(await waitOf(context, row)) } }
 }
 
-async function placeOf({ catalogue, lines, log }: Placing, row: PredictionRow): Promise<Place | undefined> {
+async function waitOf(context: Placing, row: PredictionRow): Promise<Wait> {
   const now = databaseNow()
-  // What was created just now has not been read back: it is in line since then, unless it starts later.
-  const waits = row.waits ?? (row.run_at === null || row.run_at.getTime() <= now)
-  if (row.status !== 'pending' || !waits) return undefined
+  if (row.status !== 'pending') return {}
+  if (row.run_at && row.run_at.getTime() > now)
+    return { waiting_for: `Its run_at, ${row.run_at.toISOString()}.` }
+  // What was created just now has not been read back: it is in line.
+  if (!(row.waits ?? true)) return {}
+  const { catalogue, lines, log } = context
   const turn = row.turn ?? row.created_at.getTime() / 1000
+  const model = catalogue.find(row.line ?? row.model)
   try {
-    const line = row.line ?? catalogue.find(row.model)?.namespace ?? row.model
-    return placeIn(await lines.of(line), { priority: row.priority, turn }, now)
+    const line = await lines.of(row.line ?? model?.namespace ?? row.model)
+    const hosts = model && isElsewhere(model) ? await context.hosts.states() : []
+    const hindrance = hindranceOf(model, { workers: line.workers, hosts })
+    return {
+      queue: placeIn(line, { priority: row.priority, turn }, now),
+      ...(hindrance === null ? {} : { waiting_for: hindrance }),
+    }
   } catch (error) {
     // Nobody's prediction is lost because its place is not known.
     log.debug({ err: error }, 'the place in line could not be told')
-    return undefined
+    return {}
   }
 }
 
-type Placing = Pick<Context, 'catalogue' | 'lines' | 'log'>
+type Placing = Pick<Context, 'catalogue' | 'lines' | 'hosts' | 'log'>
 
 interface Kept {
   line: Promise<ModelLine>
@@ -70,4 +80,4 @@ export interface Lines {
 }
 
 type Shown = ReturnType<typeof present>
-type Place = ReturnType<typeof placeIn>
+type Wait = Pick<Shown['metadata'], 'queue' | 'waiting_for'>

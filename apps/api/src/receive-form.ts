@@ -12,19 +12,21 @@ export function isForm({ headers }: Pick<IncomingMessage, 'headers'>): boolean {
 
 /**
  * Reads a form: its fields, and what `save` makes of the first file in the part of that name, while it arrives; `save`
- * gets the fields that came before it. Throws INVALID_REQUEST, and what `save` throws.
+ * gets the fields that came before it. Answers with the names of the files that were dropped, too. Throws INVALID_REQUEST, and what `save` throws.
  */
 export async function receiveForm<Saved>(
   request: IncomingMessage,
   part: string,
   save: (file: FormFile, before: FormFields) => Promise<Saved>,
-): Promise<{ fields: FormFields; saved: Saved | undefined }> {
+): Promise<{ fields: FormFields; saved: Saved | undefined; others: string[] }> {
   const parser = parserOf(request)
   const fields: FormFields = []
+  const others: string[] = []
   let saving: Promise<Saved> | undefined
   parser.on('field', (name, value) => fields.push([sanitiseText(name), sanitiseText(value)]))
   parser.on('file', (field, source, name, _encoding, contentType) => {
     if (field !== part || saving) {
+      others.push(sanitiseText(field))
       source.resume()
       return
     }
@@ -37,7 +39,7 @@ export async function receiveForm<Saved>(
       details: error instanceof Error ? error.message : String(error),
     })
   })
-  return { fields, saved: await saving }
+  return { fields, saved: await saving, others }
 }
 
 function parserOf({ headers }: IncomingMessage): BusboyInstance {

@@ -1,5 +1,5 @@
 import type { Caller } from '@millrace/accounts/api-keys'
-import type { EndpointDefinition } from '@millrace/contract/endpoints'
+import type { EndpointDefinition } from '@millrace/contract/endpoint'
 import type { ErrorId } from '@millrace/contract/errors'
 import { sanitise } from '@millrace/database/sanitise'
 import type { Request, RequestHandler, Response } from 'express'
@@ -8,6 +8,7 @@ import { ApiError } from './api-error.ts'
 import { callerOf } from './authenticate.ts'
 import { checkShape } from './check-shape.ts'
 import type { Context } from './context.ts'
+import { hintsAt, ignoredFields, nameIgnored } from './ignored-fields.ts'
 import { readForm, type Upload } from './read-form.ts'
 import { readJson } from './read-json.ts'
 import { isForm } from './receive-form.ts'
@@ -68,33 +69,34 @@ async function read(
   context: Context,
   request: Request,
   response: Response,
-): Promise<{ raw: Buffer | undefined; body: unknown; upload: Upload | undefined }> {
+): Promise<Pick<Incoming<EndpointDefinition>, 'raw' | 'upload' | 'hints'> & { body: unknown }> {
   if (endpoint.formFile !== undefined && isForm(request)) {
     const { said, body, upload } = await readForm(context, callerOf(response), request, endpoint.formFile)
     try {
-      return { raw: said, body: checkBody(endpoint, body, response), upload }
+      return { raw: said, upload, ...checkBody(endpoint, body, response) }
     } catch (error) {
       await upload?.discard()
       throw error
     }
   }
   const raw = Buffer.isBuffer(request.body) ? request.body : undefined
-  const given = endpoint.body && (readJson(raw, request.get('content-type')) ?? {})
-  return { raw, body: given && checkBody(endpoint, given, response), upload: undefined }
+  if (!endpoint.body) return { raw, upload: undefined, body: undefined, hints: [] }
+  const given = readJson(raw, request.get('content-type')) ?? {}
+  return { raw, upload: undefined, ...checkBody(endpoint, given, response) }
 }
 
 function checkBody(
-  endpoint: EndpointDefinition,
+  { body, fieldErrors = {} }: EndpointDefinition,
   given: Record<string, unknown>,
   response: Response,
-): unknown {
-  const known = Object.keys(endpoint.body?.shape ?? {})
+): { body: unknown; hints: string[] } {
+  const known = Object.keys(body?.shape ?? {})
   // A schema with a catch-all ignores nothing.
-  const others = endpoint.body?.def.catchall ? [] : Object.keys(given)
-  const ignored = others.filter((name) => !known.includes(name))
-  if (ignored.length > 0) response.set('x-ignored-fields', headerSafe(ignored))
-  refuseProto(given, known, endpoint.fieldErrors ?? {})
-  return checkShape(endpoint.body, given, endpoint.fieldErrors ?? {}, ignored)
+  const ignored = ignoredFields(body?.def.catchall ? [] : Object.keys(given), known)
+  nameIgnored(response, ignored)
+  refuseProto(given, known, fieldErrors)
+  const names = ignored.map(({ name }) => name)
+  return { body: checkShape(body, given, fieldErrors, names), hints: hintsAt(ignored) }
 }
 
 /** The schemas drop this name in silence, in `input` and `tags` too, where every name is the caller's. */
@@ -111,14 +113,6 @@ function refuseProto(
       fields: [field],
     })
   }
-}
-
-/** Names as a header value: what a header cannot hold is percent-encoded. */
-function headerSafe(names: string[]): string {
-  return names
-    .map((name) => encodeURIComponent(name.toWellFormed()))
-    .join(', ')
-    .slice(0, 1000)
 }
 
 export interface Route {
@@ -139,4 +133,6 @@ export interface Incoming<E extends EndpointDefinition> {
   params: E['params'] extends z.ZodObject ? z.infer<E['params']> : Record<string, never>
   query: E['query'] extends z.ZodObject ? z.infer<E['query']> : Record<string, never>
   body: E['body'] extends z.ZodObject ? z.infer<E['body']> : undefined
+  /** What to tell the caller of names in the body that were probably misspelt. */
+  hints: string[]
 }

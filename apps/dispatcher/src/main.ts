@@ -67,10 +67,11 @@ const dispatch = startDispatch({
   timeoutMs: config.timeoutSeconds * 1000,
 })
 queue.listen('due', () => dispatch.wake())
-const sweeping = startSweeps(
-  { db, log, leaseSeconds: config.leaseSeconds },
-  sweepsOf(config, store, queue, dispatch),
-)
+const sweeps = sweepsOf(config, store, queue, dispatch)
+// Each holds a connection for its turn and works on others. Were they of one pool, enough turns that begin together, as
+// at the start, would leave none to work on.
+const turns = connect({ ...database, max: sweeps.length })
+const sweeping = startSweeps({ db: turns, log, leaseSeconds: config.leaseSeconds }, sweeps)
 state = 'dispatching'
 log.info({ queue: queue.kind, slots: config.slots }, 'dispatching')
 
@@ -86,7 +87,7 @@ process.exit(0)
 async function close(): Promise<void> {
   await queue.close()
   await health?.close()
-  await Promise.all([db, sending, claiming].map((pool) => pool.close()))
+  await Promise.all([db, sending, claiming, turns].map((pool) => pool.close()))
 }
 
 async function ready(): Promise<boolean> {

@@ -1,11 +1,11 @@
-import { relative } from 'node:path'
 import { type Config, reachable } from './config.ts'
+import { shortPath } from './short-path.ts'
 import type { Terminal } from './terminal.ts'
 
 /** What somebody needs to begin: where it is, the ordinary key (the admin key is never shown), and a command to paste. */
 export function printBanner({ print, strong, quiet }: Terminal, config: Config, apiKey: string): void {
   const base = `http://${reachable(config.host)}:${config.port}`
-  const dataDir = short(config.dataDir)
+  const dataDir = shortPath(config.dataDir)
   const queue = config.redisUrl
     ? ['Redis', 'unset REDIS_URL to queue in PostgreSQL']
     : ['PostgreSQL', 'REDIS_URL=redis://127.0.0.1:6379 npm start for Redis']
@@ -14,7 +14,10 @@ export function printBanner({ print, strong, quiet }: Terminal, config: Config, 
     ['Docs', `${config.publicUrl}/docs`],
     ['API key', strong(apiKey)],
     ['Queue', `${queue[0]}  ${quiet(`(${queue[1]})`)}`],
-    ['Webhooks', webhookNote(config.outboundLoopback)],
+    ...(config.outboundLoopback ? openNetwork : closedNetwork).map((text, line) => [
+      line === 0 ? 'Outbound' : '',
+      line === 0 ? text : quiet(text),
+    ]),
     ['Data', dataDir],
     ['Logs', `${dataDir}/millrace.log`],
   ]
@@ -41,13 +44,12 @@ function firstRequest(base: string, apiKey: string): string {
   ].join('\n')
 }
 
-function webhookNote(loopback: boolean): string {
-  return loopback
-    ? 'receivers on this machine may be called, too'
-    : 'receivers on this machine: OUTBOUND_LOOPBACK=true'
-}
-
-function short(path: string): string {
-  const fromHere = relative(process.cwd(), path)
-  return fromHere === '' || fromHere.startsWith('..') ? path : fromHere
-}
+/** What whoever has a key may aim: the whole of it is in docs/operations.md. */
+const openNetwork = [
+  'webhooks, file inputs and web-page may call this machine itself',
+  '(OUTBOUND_LOOPBACK=false closes it; OUTBOUND_ALLOW opens networks)',
+]
+const closedNetwork = [
+  'webhooks, file inputs and web-page may not call this machine',
+  '(OUTBOUND_LOOPBACK=true opens it; OUTBOUND_ALLOW opens networks)',
+]

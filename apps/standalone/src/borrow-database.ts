@@ -18,7 +18,7 @@ export async function withDatabase(
   const runningUrl = alone ? undefined : (config.databaseUrl ?? (await urlOfRunning(config)))
   if (runningUrl) return await work(runningUrl)
 
-  const claimed = await claimDataDir(config.dataDir, config.workerName)
+  const claimed = await claimDataDir(config)
   try {
     if (config.databaseUrl) return await untilStopped(work(config.databaseUrl), stop)
     const postgres = await startEmbeddedPostgres({ dataDir: config.dataDir, progress: terminal.step })

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { dirname, join } from 'node:path'
+import type { Config } from './config.ts'
 import { isOurProcess } from './process-identity.ts'
 import { StartProblem } from './start-problem.ts'
 
@@ -9,12 +10,14 @@ import { StartProblem } from './start-problem.ts'
  * Makes the data folder this process's own until `release`. A run that was killed leaves its note behind: `killedRun`
  * names its worker, so that what it still holds (the port, leases, the database server) can be freed or waited for.
  */
-export async function claimDataDir(dataDir: string, workerName: string): Promise<ClaimedDataDir> {
+export async function claimDataDir(config: Claiming): Promise<ClaimedDataDir> {
+  const { dataDir, workerName, publicUrl, port } = config
   await assertWritable(dataDir)
   const note = join(dataDir, 'running')
-  const killedRun = await clearStaleNote(note, dataDir)
-  await writeFile(note, `${process.pid}\n${workerName}\n`, { flag: 'wx', mode: 0o600 }).catch((error) => {
-    if (error.code === 'EEXIST') throw alreadyRunning(dataDir)
+  const killedRun = await clearStaleNote(note, config)
+  const text = `${process.pid}\n${workerName}\n${publicUrl}\n${port}\n`
+  await writeFile(note, text, { flag: 'wx', mode: 0o600 }).catch((error) => {
+    if (error.code === 'EEXIST') throw alreadyRunning(config)
     throw error
   })
   return { killedRun, release: () => rm(note, { force: true }) }
@@ -95,22 +98,34 @@ function reason(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-async function clearStaleNote(note: string, dataDir: string): Promise<KilledRun | undefined> {
+async function clearStaleNote(note: string, config: Claiming): Promise<KilledRun | undefined> {
   const text = await readFile(note, 'utf8').catch(() => undefined)
   if (text === undefined) return undefined
-  const [pidLine = '', workerName = ''] = text.split('\n')
+  const [pidLine = '', workerName = '', url = '', port = ''] = text.split('\n')
   const pid = Number(pidLine)
   if (pid !== process.pid && (await isOurProcess(pid, 'apps/standalone/src/')))
-    throw alreadyRunning(dataDir, pid)
+    throw alreadyRunning(config, { pid, url, port: Number(port) })
   await rm(note, { force: true })
   return { workerName }
 }
 
-function alreadyRunning(dataDir: string, pid?: number): StartProblem {
+function alreadyRunning({ dataDir, port }: Claiming, running?: RunningNow): StartProblem {
+  const where = running?.url ? ` at ${running.url}` : ''
+  const taken = running?.port || port
+  // One that was asked for and is not the running one's may stay.
+  const other = port === taken ? (port === 65_535 ? port - 1 : port + 1) : port
   return new StartProblem(
-    `Millrace already runs on ${dataDir}${pid === undefined ? '' : ` (process ${pid})`}.`,
-    'Stop it first, or start a second one beside it: PORT=3001 DATA_DIR=.millrace-2 npm start',
+    `Millrace already runs on ${dataDir}${where}${running ? ` (process ${running.pid})` : ''}.`,
+    `Use that one, stop it first, or start a second one beside it: PORT=${other} DATA_DIR=${dataDir}-2 npm start`,
   )
+}
+
+type Claiming = Pick<Config, 'dataDir' | 'workerName' | 'publicUrl' | 'port'>
+
+interface RunningNow {
+  pid: number
+  url: string
+  port: number
 }
 
 export interface ClaimedDataDir {

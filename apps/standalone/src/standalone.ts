@@ -38,7 +38,7 @@ export async function startStandalone(
     for (const part of parts) part.hurry?.()
   })
   try {
-    const claimed = await claimDataDir(dataDir, config.workerName)
+    const claimed = await claimDataDir(config)
     parts.push({ stop: claimed.release })
     // What a killed run left behind drains by itself and lets go of the port a little later.
     await assertPortFree('PORT', host, port, claimed.killedRun ? 15_000 : 0)

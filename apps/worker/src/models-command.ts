@@ -4,6 +4,7 @@ import { loadCatalogue } from '@millrace/models/catalogue'
 import { missingVariables } from '@millrace/models/config'
 import type { ModelDescription } from '@millrace/models/description'
 import { type LiveCatalogue, openCatalogue } from '@millrace/models/live-catalogue'
+import { nearest } from '@millrace/models/nearest'
 import { variablesOf } from '@millrace/models/variables'
 import { orExit, sayAndExit } from '@millrace/process/or-exit'
 import { readModelsConfig } from './config.ts'
@@ -12,23 +13,43 @@ import { tryModel } from './try-model.ts'
 /** `npm run admin -- models …`: the models from the command line, without a database. */
 const usage = `npm run admin -- models list
 npm run admin -- models check
-npm run admin -- models try NAME [-i field=value] [-i field=@file]`
+npm run admin -- models try NAME [-i field=value] [-i field=@file] [--out folder]`
 
 const commands: Record<string, () => Promise<number>> = { list, check, try: tryOne }
 
-const { values: flags, positionals } = orExit(() =>
-  parseArgs({
-    allowPositionals: true,
-    options: { input: { type: 'string', short: 'i', multiple: true, default: [] } },
-  }),
-)
-const command = commands[positionals[1] ?? '']
-if (!command) {
-  console.error(usage)
-  process.exit(2)
+const { values: flags, positionals } = readWords()
+const [, word = '', name = '', ...stray] = positionals
+const command = commands[word]
+if (!command || (command === tryOne ? name === '' || stray.length > 0 : positionals.length > 2)) {
+  const [more] = command === tryOne ? stray : positionals.slice(2)
+  refuse(command && more !== undefined ? `"${more}" is one word too many${fieldHint(more)}.` : '')
 }
 const config = orExit(readModelsConfig)
 process.exitCode = await command().catch(sayAndExit)
+
+function readWords() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        input: { type: 'string', short: 'i', multiple: true, default: [] },
+        out: { type: 'string', default: 'output' },
+      },
+    })
+  } catch (error) {
+    // Node goes on about words that begin with a dash.
+    return refuse(error instanceof Error ? `${error.message.split('. ')[0]}.` : String(error))
+  }
+}
+
+function refuse(reason: string): never {
+  console.error(reason === '' ? usage : `${reason}\n\n${usage}`)
+  process.exit(2)
+}
+
+function fieldHint(text: string): string {
+  return text.includes('=') ? `: a field is given as -i ${text}` : ''
+}
 
 async function list(): Promise<number> {
   const catalogue = await open()
@@ -51,20 +72,23 @@ async function check(): Promise<number> {
     if (missing.length > 0) console.log(`${file}: note: it is not served without ${missing.join(', ')}`)
   }
   const bad = problems.filter(({ harmless }) => !harmless).length
-  console.log(`${models.size} models are good; ${bad === 0 ? 'nothing is' : `${bad} things are`} wrong.`)
+  console.log(
+    `${models.size} models are good; ${['nothing is', 'one thing is'][bad] ?? `${bad} things are`} wrong.`,
+  )
   return bad === 0 ? 0 : 1
 }
 
 async function tryOne(): Promise<number> {
   const catalogue = await open()
-  const name = positionals[2] ?? ''
   const model = catalogue.find(name)
   if (!model) {
-    for (const problem of catalogue.problems) console.error(lineOf(problem))
-    throw new Error(`There is no model "${name}". See: npm run admin -- models list`)
+    for (const problem of catalogue.problems) if (!problem.harmless) console.error(lineOf(problem))
+    const meant = nearest(name, catalogue.models.keys())
+    const hint = meant === undefined ? 'See: npm run admin -- models list' : `Did you mean "${meant}"?`
+    throw new Error(`There is no model "${name}". ${hint}`)
   }
   if (stateOf(model) !== 'ready') throw new Error(`"${name}" cannot be tried: ${stateOf(model)}.`)
-  return tryModel(model, flags.input, config)
+  return tryModel(model, flags, config)
 }
 
 /** Containers are asked what their models take; then it is not looked any further. */

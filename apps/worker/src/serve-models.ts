@@ -1,16 +1,14 @@
-import { dirname } from 'node:path'
 import type { Place } from '@millrace/lifecycle/places'
-import { missingVariables } from '@millrace/models/config'
 import type { ModelDescription } from '@millrace/models/description'
 import { takesFiles } from '@millrace/models/file-fields'
 import { type LiveCatalogue, openCatalogue } from '@millrace/models/live-catalogue'
-import { shippedModelsDir } from '@millrace/models/shipped-models'
-import { variablesOf } from '@millrace/models/variables'
 import type { Guard } from '@millrace/outbound/guard'
 import type { Log } from '@millrace/process/log'
 import { openProvider } from '@millrace/providers/open-provider'
 import { hostOf } from '@millrace/providers/remote/host-of'
 import type { Config } from './config.ts'
+import { tellModels } from './tell-models.ts'
+import { whyUnserved } from './why-unserved.ts'
 import type { ServedModel, ServedModels } from './worker.ts'
 
 /**
@@ -26,7 +24,6 @@ export async function serveModels(config: Config, guard: Guard, log: Log): Promi
   const hearers = new Set<(names: string[]) => void>()
   const served = new Map<string, OpenModel>()
   const open = new Set<OpenModel>()
-  const isServed = createJudge(config, log, (slug) => catalogue.find(slug)?.namespace)
 
   function openModel(description: ModelDescription): OpenModel {
     const model = createOpenModel(description, config, guard, () => open.delete(model))
@@ -39,7 +36,9 @@ export async function serveModels(config: Config, guard: Guard, log: Log): Promi
     const hosts = new Map(
       [...catalogue.models.values()].map((model) => [model, hostOf(model, config.hostSettings)]),
     )
-    const wanted = new Map([...catalogue.models].filter(([, model]) => isServed(model)))
+    const wanted = new Map(
+      [...catalogue.models].filter(([, model]) => !whyUnserved(model, config, catalogue)),
+    )
     for (const [name, model] of served) {
       if (isSame(model.description, wanted.get(name))) continue
       served.delete(name)
@@ -56,9 +55,10 @@ export async function serveModels(config: Config, guard: Guard, log: Log): Promi
   }
 
   update()
+  const told = tellModels(catalogue, config, log)
   catalogue.listen((change) => {
-    log.info(change, 'the models have changed')
     const names = update()
+    told.change(change)
     for (const hear of hearers) hear(names)
   })
   return Object.assign(served, {
@@ -66,29 +66,6 @@ export async function serveModels(config: Config, guard: Guard, log: Log): Promi
     listen: (hear: (names: string[]) => void) => void hearers.add(hear),
     close: () => closeAll(catalogue, open),
   })
-}
-
-/** Whether a model is for this worker. Of one that could be, it is said once why it is not. */
-function createJudge(
-  config: Config,
-  log: Log,
-  namespaceOf: (slug: string) => string | undefined,
-): (model: ModelDescription) => boolean {
-  const told = new Set<string>()
-  return (model) => {
-    const { file, namespace, pool, statesInput, versionId } = model
-    const isNamed = config.models?.some((slug) => namespaceOf(slug) === namespace) ?? true
-    if (!config.pools.includes(pool) || !isNamed) return false
-    const missing = missingVariables(variablesOf(model))
-    if (missing.length > 0 && !told.has(versionId)) {
-      told.add(versionId)
-      // Of a shipped one that is off nobody need be warned.
-      const level = dirname(file) === shippedModelsDir() ? 'info' : 'warn'
-      log[level]({ model: namespace, missing }, 'a model is not served for want of environment variables')
-    }
-    // Until its container has told what it takes, nobody knows which fields of an input are files.
-    return missing.length === 0 && statesInput
-  }
 }
 
 function createOpenModel(

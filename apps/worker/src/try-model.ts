@@ -1,30 +1,42 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import type { ModelDescription } from '@millrace/models/description'
 import { createValidator } from '@millrace/models/validate'
 import { createGuard } from '@millrace/outbound/guard'
 import { openProvider } from '@millrace/providers/open-provider'
 import type { Outcome, RunEvent } from '@millrace/providers/provider'
 import type { ModelsConfig } from './config.ts'
-import { bringFiles, typedInput } from './given-input.ts'
-import { createProgressBar } from './progress-bar.ts'
+import { bringFiles, strayFields, typedInput } from './given-input.ts'
+import { createProgressBar, type ProgressBar } from './progress-bar.ts'
 import { saveOutput } from './save-output.ts'
+import { seenFrom } from './seen-from.ts'
 
 /**
  * Runs a model once, here, as a worker would, but without a database: logs and progress go to stderr, the output to
- * stdout and its files into the folder. Answers the exit code.
+ * stdout and its files into the folder `out`. Answers the exit code; throws what can be put right, in words.
  */
 export async function tryModel(
   description: ModelDescription,
-  given: readonly string[],
+  { input: given, out }: Given,
   config: ModelsConfig,
 ): Promise<number> {
-  const checked = createValidator(description)(await typedInput(given, description, config.folder))
+  const typed = await typedInput(given, description, config.folder)
+  const checked = createValidator(description)(typed)
+  const strays = strayFields(typed, description)
+  // A service takes such a field as well, and the model never sees what it was meant for.
+  for (const { name, meant } of strays) {
+    const hint = meant === undefined ? '' : `; did you mean "${meant}"?`
+    console.error(`note: "${name}" is not a field of ${description.namespace}${hint}`)
+  }
   if (!checked.ok) {
     for (const { path, message } of checked.fields) console.error(`${path || 'input'}: ${message}`)
-    return 1
+    const [local] = checked.fields.filter(({ message }) => message.startsWith('must be a URL'))
+    if (local) console.error(`A file of this machine is given as -i ${local.path}=@path`)
   }
+  if (!checked.ok || strays.length > 0) console.error(fieldsOf(description))
+  if (!checked.ok) return 1
   // Whoever types this may reach what this machine reaches.
   const guard = createGuard({ allow: ['0.0.0.0/0', '::/0'], loopback: true })
   const { hostSettings: environment, maxFileBytes } = config
@@ -54,7 +66,7 @@ export async function tryModel(
       emit: (event) => show(event, bar),
     })
     bar.end()
-    return await tell(outcome, description, config.folder)
+    return await tell(outcome, description, { folder: resolve(config.folder, out), here: config.folder })
   } finally {
     bar.end()
     await provider.close()
@@ -62,20 +74,32 @@ export async function tryModel(
   }
 }
 
-function show(event: RunEvent, bar: ReturnType<typeof createProgressBar>): void {
+function fieldsOf({ namespace, input_schema }: ModelDescription): string {
+  const required: unknown = input_schema.required
+  const names = Object.keys(input_schema.properties ?? {}).map((name) =>
+    Array.isArray(required) && required.includes(name) ? name : `[${name}]`,
+  )
+  return `${namespace} takes: ${names.length === 0 ? 'no fields that it names' : names.join(', ')}`
+}
+
+function show(event: RunEvent, bar: ProgressBar): void {
+  if (event.kind === 'ready') bar.begin()
   if (event.kind === 'progress') bar.set(event.percent)
   if (event.kind === 'log') bar.above(event.text)
 }
 
-async function tell(outcome: Outcome, { provider }: ModelDescription, folder: string): Promise<number> {
+async function tell(
+  outcome: Outcome,
+  { file, provider }: ModelDescription,
+  place: { folder: string; here: string },
+): Promise<number> {
   switch (outcome.kind) {
     case 'succeeded':
-      console.log(await saveOutput(outcome.output, folder))
+      console.log(await saveOutput(outcome.output, place))
       return 0
     case 'failed':
       console.error(`${outcome.code}: ${outcome.detail}`)
-      // Of any other kind it would tell of our own code.
-      if (provider.kind === 'module' && outcome.stack !== undefined) console.error(outcome.stack)
+      if (provider.kind === 'module') sayPlace(outcome.stack, file, place.here)
       return 1
     case 'unavailable':
       console.error(`Its host is not available: ${outcome.reason}`)
@@ -89,4 +113,17 @@ async function tell(outcome: Outcome, { provider }: ModelDescription, folder: st
     default:
       return outcome satisfies never
   }
+}
+
+/** Where in the model's own file it was thrown: the rest of a stack would tell of our code. */
+function sayPlace(stack: string | undefined, file: string, here: string): void {
+  const [, line] = stack?.split(`${pathToFileURL(file).href}:`) ?? []
+  if (line !== undefined) console.error(`thrown in ${seenFrom(here, file)}:${Number.parseInt(line, 10)}`)
+}
+
+/** What was typed. */
+interface Given {
+  input: readonly string[]
+  /** Where files of the output go. */
+  out: string
 }

@@ -21,8 +21,8 @@ export const maxBatchLines = 50_000
 /** One request of a batch: a line of its file, or one of `requests`. */
 export const batchRequest = z.object({
   custom_id: z.string().min(1).max(255).describe('Yours; each once. The answer has it, too'),
-  method: z.literal('POST').default('POST'),
-  url: z.enum(batchUrls),
+  method: z.literal('POST').default('POST').describe('Always POST'),
+  url: z.enum(batchUrls).describe('What it aims at'),
   body: z.record(z.string(), z.unknown()).describe('What would be posted there'),
 })
 
@@ -36,8 +36,11 @@ export const createBatch = z
       .string()
       .regex(/^([1-9]\d?h|1[0-5]\dh|16[0-8]h|[1-7]d)$/, 'must be hours or days such as 24h, at most 7d')
       .default('24h')
-      .describe('What is not done by then is not run'),
-    metadata: z.record(z.string().max(64), z.string().max(512)).default({}),
+      .describe('What is not done by then is not run: hours or days such as 24h, at most 7d'),
+    metadata: z
+      .record(z.string().max(64), z.string().max(512))
+      .default({})
+      .describe('Strings of your own; the batch has them, too'),
   })
   .refine((body) => (body.input_file_id === undefined) !== (body.requests === undefined), {
     path: ['input_file_id'],
@@ -48,54 +51,72 @@ const seconds = z.int().nullable()
 
 export const batch = z
   .object({
-    id: z.string(),
-    object: z.literal('batch'),
-    endpoint: z.string().nullable(),
+    id: z.string().describe('batch_…'),
+    object: z.literal('batch').describe('Always batch'),
+    endpoint: z.string().nullable().describe('What all lines aim at, where the request said so'),
     errors: z
       .object({
-        object: z.literal('list'),
-        data: z.array(
-          z.object({
-            code: z.string(),
-            message: z.string(),
-            param: z.string().nullable(),
-            line: z.int().nullable(),
-          }),
-        ),
+        object: z.literal('list').describe('Always list'),
+        data: z
+          .array(
+            z.object({
+              code: z.string().describe('For a program'),
+              message: z.string().describe('For a person'),
+              param: z.string().nullable().describe('The field that it is about'),
+              line: z.int().nullable().describe('Of the file, from 1'),
+            }),
+          )
+          .describe('Each'),
       })
-      .nullable(),
-    input_file_id: z.string(),
-    completion_window: z.string(),
-    status: z.enum(batchStatuses),
-    output_file_id: z.string().nullable(),
-    error_file_id: z.string().nullable(),
-    created_at: z.int(),
-    in_progress_at: seconds,
-    expires_at: z.int(),
-    finalizing_at: seconds,
-    completed_at: seconds,
-    failed_at: seconds,
-    expired_at: seconds,
-    cancelling_at: seconds,
-    cancelled_at: seconds,
-    request_counts: z.object({ total: z.int(), completed: z.int(), failed: z.int() }),
-    metadata: z.record(z.string(), z.string()),
+      .nullable()
+      .describe('What is to be known of its lines or of how it went; null where there is nothing'),
+    input_file_id: z.string().describe('The file of its lines'),
+    completion_window: z.string().describe('As it was asked for'),
+    status: z.enum(batchStatuses).describe('Where it is; completed, failed, expired and cancelled are final'),
+    output_file_id: z
+      .string()
+      .nullable()
+      .describe('The answers of the lines that succeeded, once it has ended'),
+    error_file_id: z.string().nullable().describe('The answers of the others, once it has ended'),
+    created_at: z.int().describe('Unix seconds'),
+    in_progress_at: seconds.describe('When its lines had been checked'),
+    expires_at: z.int().describe('When its window is over'),
+    finalizing_at: seconds.describe('When its answers were begun to be written'),
+    completed_at: seconds.describe('When it was done'),
+    failed_at: seconds.describe('When its lines were found wrong'),
+    expired_at: seconds.describe('When it ended, its window being over'),
+    cancelling_at: seconds.describe('When it was asked to stop'),
+    cancelled_at: seconds.describe('When it had stopped'),
+    request_counts: z
+      .object({
+        total: z.int().describe('Lines'),
+        completed: z.int().describe('Those that succeeded'),
+        failed: z.int().describe('Those that did not'),
+      })
+      .describe('How far it is'),
+    metadata: z.record(z.string(), z.string()).describe('Yours'),
   })
-  .meta({ id: 'Batch' })
+  .meta({ id: 'Batch', description: 'Many requests in one' })
 
 /** OpenAI's clients page by the id of the last element. */
 export const batchList = z
   .object({
-    object: z.literal('list'),
-    data: z.array(batch),
-    first_id: z.string().nullable(),
-    last_id: z.string().nullable(),
-    has_more: z.boolean(),
+    object: z.literal('list').describe('Always list'),
+    data: z.array(batch).describe('Newest first'),
+    first_id: z.string().nullable().describe('The first of this page'),
+    last_id: z.string().nullable().describe('The last of this page: `after` for the next one'),
+    has_more: z.boolean().describe('Whether there is a next one'),
   })
-  .meta({ id: 'BatchList' })
+  .meta({ id: 'BatchList', description: 'A page of batches' })
 
 export const listBatchesQuery = z.object({
-  limit: z.coerce.number().int().min(1).max(100).optional(),
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(100)
+    .optional()
+    .describe('How many at once; 20 unless told otherwise'),
   after: z.string().max(64).optional().describe('The id of the last batch of the page before'),
 })
 

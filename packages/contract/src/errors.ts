@@ -252,22 +252,35 @@ export const predictionErrorIds = [
 /** The error envelope of every reply but inference's. `details` is a string: strict clients decode nothing else. */
 export const errorBody = z
   .object({
-    status: z.literal(false),
-    response: z.string(),
-    error: z.object({
-      http_status: z.int(),
-      message: z.string(),
-      details: z.string(),
-      error_id: z.string(),
-      request_id: z.string(),
-      retryable: z.boolean(),
-      fields: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
-      type: z.string().optional(),
-      code: z.string().optional(),
-    }),
-    job_id: z.string().optional(),
+    status: z.literal(false).describe('Always false'),
+    response: z.string().describe('The same text as error.message'),
+    error: z
+      .object({
+        http_status: z.int().describe('The status of the reply'),
+        message: z.string().describe('What is wrong, for a person'),
+        details: z.string().describe('More of it, or what to do'),
+        error_id: z.string().describe('What is wrong, for a program: it does not change'),
+        request_id: z.string().describe('Also in x-request-id and in the log of the service'),
+        retryable: z.boolean().describe('Whether the very same request may be sent again'),
+        fields: z
+          .array(
+            z.object({
+              path: z.string().describe('Such as input.prompt'),
+              message: z.string().describe('What is wrong with it'),
+            }),
+          )
+          .optional()
+          .describe('Each field that is wrong'),
+        type: z
+          .string()
+          .optional()
+          .describe('On /v1/run and /v1/job: the kind of error, in the words of that dialect'),
+        code: z.string().optional().describe('The same, more closely'),
+      })
+      .describe('What went wrong'),
+    job_id: z.string().optional().describe('On /v1/run: the prediction that failed'),
   })
-  .meta({ id: 'Error' })
+  .meta({ id: 'Error', description: 'What every error looks like' })
 
 export interface ErrorEntry {
   status: number

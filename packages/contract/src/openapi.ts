@@ -1,7 +1,10 @@
 import { z } from 'zod'
-import { type EndpointDefinition, endpoints, type Reply } from './endpoints.ts'
+import type { EndpointDefinition, Reply } from './endpoint.ts'
+import { endpoints } from './endpoints.ts'
 import { type ErrorId, errorBody, errors } from './errors.ts'
 import { inferenceErrorBody } from './inference-errors.ts'
+import { requestHeaders } from './request-headers.ts'
+import { tags } from './tags.ts'
 
 /** The OpenAPI 3.1 document of the whole API, generated from `endpoints`; `dialects` tells which spellings are on. */
 export function openapiDocument({ publicUrl, version, dialects }: DocumentOptions): Record<string, unknown> {
@@ -30,9 +33,7 @@ export function openapiDocument({ publicUrl, version, dialects }: DocumentOption
     },
     servers: [{ url: publicUrl }],
     security: [{ apiKey: [] }, { bearer: [] }],
-    tags: [...new Set(Object.values(endpoints).map(({ tag }) => tag)), 'compatibility'].map((name) => ({
-      name,
-    })),
+    tags: Object.entries(tags).map(([name, description]) => ({ name, description })),
     paths,
     components: {
       schemas,
@@ -56,6 +57,7 @@ function operationOf(name: string, endpoint: EndpointDefinition, schemas: Schema
       name: header,
       in: 'header',
       required: false,
+      description: requestHeaders[header],
       schema: { type: 'string' },
     })),
   ]
@@ -63,6 +65,7 @@ function operationOf(name: string, endpoint: EndpointDefinition, schemas: Schema
     operationId: name,
     tags: [endpoint.tag],
     summary: endpoint.summary,
+    description: endpoint.description,
     ...(endpoint.open ? { security: [] } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...requestBodyOf(endpoint, schemas),
@@ -82,7 +85,10 @@ function requestBodyOf(endpoint: EndpointDefinition, schemas: Schemas): object {
     const multipart = {
       type: 'object',
       required: ['file'],
-      properties: { file: { type: 'string', format: 'binary' }, purpose: { type: 'string' } },
+      properties: {
+        file: { type: 'string', format: 'binary', description: 'The bytes, with their name and type' },
+        purpose: { type: 'string', description: 'What it is for; sent before the file' },
+      },
     }
     return {
       requestBody: {
@@ -173,7 +179,7 @@ function schemaOf(type: z.ZodType, schemas: Schemas, io: 'input' | 'output'): Re
     $schema: _,
     $defs,
     ...schema
-  } = z.toJSONSchema(type, { io, unrepresentable: 'any' }) as Record<string, unknown>
+  } = z.toJSONSchema(type, { io, unrepresentable: 'any', override: plain }) as Record<string, unknown>
   for (const [name, definition] of Object.entries(($defs ?? {}) as Record<string, object>))
     schemas[name] = relinked(definition)
   const id = type.meta()?.id
@@ -182,6 +188,13 @@ function schemaOf(type: z.ZodType, schemas: Schemas, io: 'input' | 'output'): Re
   // A type that its own parts refer to is among the definitions already, and is only a reference itself.
   if (own.$ref === undefined) schemas[id] = own
   return { $ref: `#/components/schemas/${id}` }
+}
+
+/** For readers: without the pattern of a time, which `format` says better, and without the limits of a double. */
+function plain({ jsonSchema }: { jsonSchema: z.core.JSONSchema.BaseSchema }): void {
+  if (jsonSchema.format === 'date-time') delete jsonSchema.pattern
+  if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum
+  if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum
 }
 
 function relinked(schema: object): object {

@@ -74,7 +74,7 @@ export function watchHosts(db: Database, log: Log): HostWatch {
     if (!state) return
     known.delete(host)
     await noteService(db, host)
-    if (state.failures >= failuresToOpen) log.info({ host }, 'a host serves again')
+    if (state.failures >= failuresToOpen) log.info({ mark: '+', host }, 'a host serves again')
     recovered(host)
   }
 

@@ -17,6 +17,14 @@ function issueOf(field: string, compile: () => unknown): Issue[] {
     return []
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    return [{ path: [field], message: `The schema cannot be used: ${reason}` }]
+    // Ajv tells one mistake as often as there are rules that it breaks; the first names its place.
+    const [, pointer = '', first] =
+      /^schema is invalid: data(\S*) (.+?)(?:, data[/ ].*)?$/s.exec(reason) ?? []
+    const path = [field, ...pointer.split('/').slice(1).map(unescaped)]
+    return [{ path, message: `The schema cannot be used: ${first ?? reason}` }]
   }
+}
+
+function unescaped(part: string): string {
+  return part.replaceAll('~1', '/').replaceAll('~0', '~')
 }

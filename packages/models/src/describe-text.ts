@@ -36,13 +36,12 @@ function readJson(text: string): ReadText {
 
 function readYaml(text: string): ReadText {
   const { document, lineAt } = parse(text, 'core')
-  if (document.errors.length > 0) {
-    return {
-      faults: document.errors.map(({ message, pos }) => ({
-        line: lineAt(pos[0]),
-        reason: `The file is not YAML: ${message.split(' at line')[0]}`,
-      })),
-    }
+  const [first, ...more] = document.errors.toSorted((a, b) => a.pos[0] - b.pos[0])
+  if (first) {
+    // The others mostly come of the first.
+    const others = more.length === 0 ? '' : ` (and ${more.length} more from there on)`
+    const reason = `The file is not YAML: ${first.message.split(' at line')[0]}${others}`
+    return { faults: [{ line: lineAt(first.pos[0]), reason }] }
   }
   try {
     return { value: document.toJS(), lineOf: (path) => lineAt(offsetOf(document, path)) }

@@ -7,6 +7,7 @@ import { inputSchema, type JsonSchema, outputSchema, withTitles } from './schema
 import { statedModel } from './stated-model.ts'
 import { referringParts, variablesIn } from './variables.ts'
 import { versionIdOf } from './version-id.ts'
+import { writtenSecrets } from './written-secrets.ts'
 
 /** Describes what a model's file exports by default. Throws an error that tells the file's author what to change. */
 export function describeExport(file: string, exported: unknown): ModelDescription {
@@ -61,6 +62,8 @@ function finish(
   if (secret) {
     throw fault(['provider', ...secret.path], `${secret.name} is the service's own, and no model may have it`)
   }
+  const written = writtenSecrets(provider)
+  if (written.length > 0) throw new DescriptionFault(written)
   const description = {
     ...rest,
     file,
@@ -97,9 +100,13 @@ function parse<T extends z.ZodType>(type: T, value: unknown): z.output<T> {
     parsed.error.issues.flatMap((issue) =>
       issue.code === 'unrecognized_keys'
         ? issue.keys.map((key) => ({ path: [...issue.path, key], message: 'is not a field' }))
-        : [issue],
+        : [{ path: issue.path, message: wordsOf(issue) }],
     ),
   )
+}
+
+function wordsOf({ code, message }: z.core.$ZodIssue): string {
+  return code === 'invalid_type' && message.endsWith('received undefined') ? 'is required' : message
 }
 
 function isZod(value: unknown): value is z.ZodType {

@@ -19,7 +19,7 @@ export async function openCatalogue(options: LiveOptions): Promise<LiveCatalogue
     current = schemas.complete(reader.catalogue())
     const known = new Set(before.problems.map(keyOf))
     for (const problem of current.problems) if (!known.has(keyOf(problem))) options.onProblem(problem)
-    const change = changeBetween(before, current)
+    const change = { ...changeBetween(before, current), mended: mendedBetween(before, current) }
     if (Object.values(change).some((names) => names.length > 0)) for (const hear of hearers) hear(change)
   }
 
@@ -61,7 +61,7 @@ export async function openCatalogue(options: LiveOptions): Promise<LiveCatalogue
   }
 }
 
-function changeBetween(before: Catalogue, after: Catalogue): CatalogueChange {
+function changeBetween(before: Catalogue, after: Catalogue): Omit<CatalogueChange, 'mended'> {
   const isSame = (name: string) => {
     const [was, is] = [before.models.get(name), after.models.get(name)]
     return was?.versionId === is?.versionId && was?.file === is?.file
@@ -72,6 +72,14 @@ function changeBetween(before: Catalogue, after: Catalogue): CatalogueChange {
     changed: names.filter((name) => before.models.has(name) && !isSame(name)),
     removed: [...before.models.keys()].filter((name) => !after.models.has(name)),
   }
+}
+
+function mendedBetween(before: Catalogue, after: Catalogue): string[] {
+  const bad = ({ problems }: Catalogue) =>
+    new Set(problems.filter(({ harmless }) => !harmless).map(({ path }) => path))
+  const still = bad(after)
+  const models = [...after.models.values()]
+  return [...bad(before)].filter((path) => !still.has(path) && models.some(({ file }) => file === path))
 }
 
 const keyOf = ({ path, line, reason }: CatalogueProblem): string => `${path}:${line}: ${reason}`
@@ -93,9 +101,10 @@ export interface LiveCatalogue extends Catalogue {
   close(): void
 }
 
-/** The namespaces of the models that are other ones now. */
+/** The namespaces of the models that are other ones now, and the files in which nothing is wrong any more. */
 export interface CatalogueChange {
   added: string[]
   changed: string[]
   removed: string[]
+  mended: string[]
 }

@@ -29,7 +29,8 @@ export function presentModel(
       openai_compatible: !model.apis.includes('predictions'),
       cold_boot: true,
     },
-    status: isOperational(model) ? 'operational' : 'offline',
+    status: lackOf(model) === null ? 'operational' : 'offline',
+    reason: lackOf(model),
     service: model.service,
     aliases: model.aliases,
     version: model.versionId,
@@ -54,9 +55,13 @@ export const apiPaths: Readonly<Record<Api, string>> = {
   videos: '/v1/videos',
 }
 
-/** Whether this process knows all that a model needs: its variables, and what it takes. */
-function isOperational(model: ModelDescription): boolean {
-  return model.statesInput && missingVariables(variablesOf(model)).length === 0
+/** What a model needs that this process does not know, in words: its variables, and what it takes. Null where it has all. */
+export function lackOf(model: ModelDescription): string | null {
+  const missing = missingVariables(variablesOf(model))
+  if (missing.length > 0) {
+    return `It needs ${missing.join(' and ')}, which ${missing.length === 1 ? 'is' : 'are'} not set.`
+  }
+  return model.statesInput ? null : 'Its container has not told yet what it takes.'
 }
 
 function vendorOf({ vendor }: ModelDescription): PresentedModel['vendor'] {
@@ -102,6 +107,8 @@ export interface PresentedModel {
   max_output_tokens: number | null
   metadata: { edge_compatible: boolean; openai_compatible: boolean; cold_boot: boolean }
   status: 'operational' | 'offline'
+  /** Why it is offline. */
+  reason: string | null
   service: ModelDescription['service']
   aliases: string[]
   /** The id of its state, which a create may insist on. */

@@ -87,7 +87,10 @@ const fal = z.strictObject({
 })
 
 /** Where a model of a `.json` or `.yaml` file runs: one shape for each kind. */
-export const providerSettings = z.discriminatedUnion('kind', [command, http, cog, openai, replicate, fal])
+export const providerSettings = z.discriminatedUnion('kind', [command, http, cog, openai, replicate, fal], {
+  error: ({ code }) =>
+    code === 'invalid_union' ? 'must be one of command, http, cog, openai, replicate, fal' : undefined,
+})
 
 /** What those settings come to. */
 export type ProviderSettings = z.output<typeof providerSettings>

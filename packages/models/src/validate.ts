@@ -1,6 +1,7 @@
 import { type ErrorObject, type ValidateFunction, Ajv2020 as Validator } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
 import type { ModelDescription } from './description.ts'
+import { beyond, type Limit, mustBe, mustBeOneOf } from './fault-words.ts'
 
 /** Checks inputs of one model: every wrong field is named, defaults are applied on a copy. Compile once per model. */
 export function createValidator({ input_schema }: Pick<ModelDescription, 'input_schema'>): InputValidator {
@@ -64,6 +65,8 @@ function pathOf({ instancePath, params }: ErrorObject): string {
 }
 
 function messageOf({ keyword, params, message }: ErrorObject): string {
+  const limit = limits[keyword]
+  if (limit) return beyond({ ...limit, limit: Number(params.limit) })
   switch (keyword) {
     case 'required':
     case 'dependentRequired':
@@ -71,17 +74,49 @@ function messageOf({ keyword, params, message }: ErrorObject): string {
     case 'additionalProperties':
     case 'unevaluatedProperties':
       return 'is not a field of this model'
+    case 'type':
+      return mustBe([params.type].flat().map(String))
     case 'enum':
-      return `must be one of ${JSON.stringify(params.allowedValues)}`
+      return mustBeOneOf(params.allowedValues)
     case 'const':
-      return `must be ${JSON.stringify(params.allowedValue)}`
+      return mustBeOneOf([params.allowedValue])
+    case 'multipleOf':
+      return `must be a multiple of ${params.multipleOf}`
     case 'format':
-      return params.format === 'uri'
-        ? 'must be a URL, a data URL or the URL of an uploaded file'
-        : (message ?? 'is wrong')
+      return formatWords[params.format] ?? `must have the format ${params.format}`
+    case 'pattern':
+      return `must match the pattern ${params.pattern}`
+    case 'uniqueItems':
+      return 'must not have the same item twice'
+    case 'propertyNames':
+      return `has a field that it cannot have, ${JSON.stringify(params.propertyName)}`
+    case 'oneOf':
+      return 'must fit exactly one of the shapes that the model takes there'
+    case 'anyOf':
+      return 'must fit one of the shapes that the model takes there'
     default:
       return message ?? 'is wrong'
   }
+}
+
+const limits: Readonly<Record<string, Omit<Limit, 'limit'>>> = {
+  minimum: { side: 'min', of: 'number' },
+  maximum: { side: 'max', of: 'number' },
+  exclusiveMinimum: { side: 'min', of: 'number', inclusive: false },
+  exclusiveMaximum: { side: 'max', of: 'number', inclusive: false },
+  minLength: { side: 'min', of: 'string' },
+  maxLength: { side: 'max', of: 'string' },
+  minItems: { side: 'min', of: 'array' },
+  maxItems: { side: 'max', of: 'array' },
+  minProperties: { side: 'min', of: 'object' },
+  maxProperties: { side: 'max', of: 'object' },
+}
+
+const formatWords: Readonly<Record<string, string>> = {
+  uri: 'must be a URL, a data URL or the URL of an uploaded file',
+  email: 'must be an e-mail address',
+  date: 'must be a date such as 2026-12-24',
+  'date-time': 'must be a time with its zone, such as 2026-12-24T18:00:00Z',
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -9,7 +9,8 @@ import {
 } from '@millrace/batches/batch-lines'
 import { changeBatch, type HeldBatch } from '@millrace/batches/hold-batches'
 import type { BatchRequest } from '@millrace/contract/batch'
-import { createPrediction } from '@millrace/contract/create-prediction'
+import { type CreatePrediction, createPrediction } from '@millrace/contract/create-prediction'
+import { endpoints } from '@millrace/contract/endpoints'
 import { isPassing } from '@millrace/database/faults'
 import { newId, toTypeId } from '@millrace/database/ids'
 import type { Retention } from '@millrace/database/tables'
@@ -17,7 +18,7 @@ import { ApiError, errorEnvelope } from '../api-error.ts'
 import { checkShape } from '../check-shape.ts'
 import type { Context } from '../context.ts'
 import { draftPrediction } from '../draft-prediction.ts'
-import { checkLine } from './check-line.ts'
+import { checkLine, ignoredOf } from './check-line.ts'
 import { type FileLine, readLines } from './read-lines.ts'
 
 /** Takes up to `count` lines more, as far as they fit into memory together, and creates their predictions. */
@@ -56,10 +57,17 @@ export async function endRest(context: Context, batch: HeldBatch, count: number)
 }
 
 /** What a line is answered with that was not run. */
-export function notRun({ status }: HeldBatch) {
+export function notRun({ status, errors }: HeldBatch) {
+  if (errors?.some(({ code }) => code === accountSuspended.code)) return accountSuspended
   return status === 'cancelling'
     ? { code: 'batch_cancelled', message: 'The batch was cancelled before this request was done.' }
     : { code: 'batch_expired', message: 'The batch was not done within its completion window.' }
+}
+
+/** Why a batch was cancelled that nobody asked to cancel. */
+export const accountSuspended = {
+  code: 'account_suspended',
+  message: 'The account was suspended, so what had not been done by then was cancelled or not run.',
 }
 
 async function nextLines({ store, config, db }: Context, batch: HeldBatch, count: number): Promise<Next> {
@@ -72,7 +80,8 @@ async function nextLines({ store, config, db }: Context, batch: HeldBatch, count
   if (!source) {
     // It was deleted meanwhile: what was taken goes on, and the batch ends with that.
     const gone = { code: 'missing_file', message: 'The file was deleted.', param: null, line: null }
-    await changeBatch(db, batch, { total: batch.read_lines, errors: JSON.stringify([gone]) })
+    const errors = JSON.stringify([...(batch.errors ?? []), gone])
+    await changeBatch(db, batch, { total: batch.read_lines, errors })
     return next
   }
   try {
@@ -157,12 +166,16 @@ async function acceptLines(
 async function perform(
   context: Context,
   { id, ...owner }: { id: string; accountId: string; retention: Retention },
-  { body }: BatchRequest,
+  line: BatchRequest,
 ): Promise<void> {
-  const { await: _, ...asked } = checkShape(createPrediction, body, {
-    model: 'INVALID_INPUT',
-    input: 'INVALID_INPUT',
-  }) as ReturnType<typeof createPrediction.parse>
+  const ignored = ignoredOf(line).map(({ name }) => name)
+  const errorIds = endpoints.createPrediction.fieldErrors
+  const { await: _, ...asked } = checkShape(
+    createPrediction,
+    line.body,
+    errorIds,
+    ignored,
+  ) as CreatePrediction
   // Nobody waits for a batch, unless its lines say so.
   const request = { ...asked, priority: asked.priority ?? 'low' }
   const draft = await draftPrediction(context, owner, request, { id })

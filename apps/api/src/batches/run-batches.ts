@@ -14,7 +14,7 @@ import { isTerminal, type Status } from '@millrace/contract/statuses'
 import { isPassing } from '@millrace/database/faults'
 import { requestCancel } from '@millrace/lifecycle/cancel'
 import type { Context } from '../context.ts'
-import { acceptTaken, endRest, feedBatch, notRun } from './feed-batch.ts'
+import { acceptTaken, accountSuspended, endRest, feedBatch, notRun } from './feed-batch.ts'
 import { validateBatch } from './validate-batch.ts'
 import { writeResults } from './write-results.ts'
 
@@ -112,9 +112,8 @@ async function step(context: Context, batch: HeldBatch): Promise<boolean> {
     await changeBatch(context.db, batch, { late_at: now })
     return true
   }
-  if (batch.status === 'cancelling' || batch.late_at !== null || (await isSuspended(context, batch))) {
-    return stop(context, batch, left)
-  }
+  if (batch.status === 'cancelling' || batch.late_at !== null) return stop(context, batch, left)
+  if (batch.status === 'in_progress' && (await stopSuspended(context, batch))) return true
   const lost = left.filter(({ state, status }) => state === 'taken' && status === null)
   if (lost.length > 0) await acceptTaken(context, batch, lost.slice(0, feedAtOnce))
   if (batch.read_lines < batch.total && left.length <= window - feedAtOnce) {
@@ -157,14 +156,13 @@ async function finish(context: Context, batch: HeldBatch): Promise<boolean> {
   return true
 }
 
-/** Nothing more is run for an account that may not ask for it. */
-async function isSuspended(context: Context, batch: HeldBatch): Promise<boolean> {
+/** Nothing more is run for an account that may not ask for it: its batch is cancelled, and says why. */
+async function stopSuspended(context: Context, batch: HeldBatch): Promise<boolean> {
   const { suspended } = await readStanding(context.db, batch.account_id)
-  if (suspended) {
-    const change = { status: 'cancelling' as const, cancelling_at: now }
-    await changeBatch(context.db, batch, change, ['in_progress'])
-  }
-  return suspended
+  if (!suspended) return false
+  const errors = JSON.stringify([...(batch.errors ?? []), { ...accountSuspended, param: null, line: null }])
+  await changeBatch(context.db, batch, { status: 'cancelling', cancelling_at: now, errors }, ['in_progress'])
+  return true
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -8,14 +8,19 @@ import { readLines } from './read-lines.ts'
 
 /**
  * Reads a batch's file once: every line must be a request, and each `custom_id` there once. Then it is in progress; else
- * it has failed, with what is wrong by line, and nothing of it was run.
+ * it has failed, with what is wrong by line, and nothing of it was run. Fields that mean nothing stop it not, but are named.
  */
 export async function validateBatch(context: Context, batch: HeldBatch): Promise<void> {
-  const { total, errors } = await checkFile(context, batch)
+  const { total, errors, ignored } = await checkFile(context, batch)
   const change =
     errors.length > 0
       ? { status: 'failed' as const, errors: JSON.stringify(errors), ended_at: now, total }
-      : { status: 'in_progress' as const, in_progress_at: now, total }
+      : {
+          status: 'in_progress' as const,
+          in_progress_at: now,
+          total,
+          ...(ignored.length > 0 ? { errors: JSON.stringify(ignored) } : {}),
+        }
   await changeBatch(context.db, batch, change, ['validating'])
 }
 
@@ -23,8 +28,14 @@ async function checkFile({ store, config }: Context, batch: HeldBatch): Promise<
   const errors: BatchError[] = []
   const source = await store.open(toTypeId('file', batch.input_file_id))
   if (!source)
-    return { total: 0, errors: [fault('missing_file', 'The file does not exist any more; upload it again.')] }
+    return {
+      total: 0,
+      errors: [fault('missing_file', 'The file does not exist any more; upload it again.')],
+      ignored: [],
+    }
   const seen = new Set<string>()
+  // Each name once, however many lines have it.
+  const ignored = new Map<string | null, BatchError>()
   let total = 0
   for await (const { text } of readLines(source, 0, config.MAX_BODY_BYTES)) {
     total += 1
@@ -36,6 +47,9 @@ async function checkFile({ store, config }: Context, batch: HeldBatch): Promise<
     if ('fault' in checked) errors.push(checked.fault)
     else {
       const { custom_id, url } = checked.request
+      for (const note of checked.ignored) {
+        if (ignored.size < maxIgnored && !ignored.has(note.param)) ignored.set(note.param, note)
+      }
       if (seen.has(custom_id)) {
         errors.push({
           ...fault('duplicate_custom_id', `"${custom_id}" is the custom_id of a line before.`, total),
@@ -54,7 +68,7 @@ async function checkFile({ store, config }: Context, batch: HeldBatch): Promise<
   }
   source.destroy()
   if (total === 0) errors.push(fault('empty_file', 'The file has no lines.'))
-  return { total, errors }
+  return { total, errors, ignored: [...ignored.values()] }
 }
 
 function fault(code: string, message: string, line: number | null = null): BatchError {
@@ -62,8 +76,11 @@ function fault(code: string, message: string, line: number | null = null): Batch
 }
 
 const maxErrors = 100
+const maxIgnored = 20
 
 interface Checked {
   total: number
   errors: BatchError[]
+  /** Fields that mean nothing. */
+  ignored: BatchError[]
 }

@@ -4,11 +4,13 @@ import { presentPlaced } from '../lines.ts'
 import { answer, route } from '../route.ts'
 
 export const createPrediction = route(endpoints.createPrediction, async (incoming) => {
-  const { context, request, body } = incoming
+  const { context, request, body, hints } = incoming
   const { row, statusCode } = await create({
     ...incoming,
     body,
     waitSeconds: waitSecondsOf(context, request, body.await),
   })
-  return answer(statusCode, await presentPlaced(context, row))
+  const shown = await presentPlaced(context, row)
+  const metadata = { ...shown.metadata, ...(hints.length > 0 ? { hints } : {}) }
+  return answer(statusCode, { ...shown, metadata })
 })

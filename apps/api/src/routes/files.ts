@@ -4,21 +4,28 @@ import { fromTypeId } from '@millrace/database/ids'
 import { findFile, listFiles as findFiles, removeFile, type StoredFile } from '@millrace/storage/files'
 import { ApiError } from '../api-error.ts'
 import type { Context } from '../context.ts'
+import { ignoredFields, nameIgnored } from '../ignored-fields.ts'
 import { pageOf, paginationOf } from '../paging.ts'
 import { receiveUpload } from '../receive-upload.ts'
 import { route } from '../route.ts'
 import { shortestRetention } from '../shortest-retention.ts'
 
-export const uploadFile = route(endpoints.uploadFile, async ({ context, caller, query, request }) => {
-  const { files_days, data_days } = shortestRetention(caller.retention) ?? {}
-  const target = {
-    accountId: caller.accountId,
-    purpose: query.purpose ?? 'input',
-    filename: query.filename,
-    days: files_days ?? data_days ?? context.config.RETENTION_FILES_DAYS,
-  }
-  return fileOf(context, await receiveUpload(context, request, target))
-})
+export const uploadFile = route(
+  endpoints.uploadFile,
+  async ({ context, caller, query, request, response }) => {
+    const { files_days, data_days } = shortestRetention(caller.retention) ?? {}
+    const target = {
+      accountId: caller.accountId,
+      purpose: query.purpose ?? 'input',
+      filename: query.filename,
+      days: files_days ?? data_days ?? context.config.RETENTION_FILES_DAYS,
+    }
+    const { file, others } = await receiveUpload(context, request, target)
+    const known = ['file', ...Object.keys(endpoints.uploadFile.query.shape)]
+    nameIgnored(response, ignoredFields([...Object.keys(request.query), ...others], known))
+    return fileOf(context, file)
+  },
+)
 
 export const listFiles = route(endpoints.listFiles, async ({ context, caller, query }) => {
   const page = pageOf(query, 'file')

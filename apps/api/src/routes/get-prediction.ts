@@ -16,7 +16,7 @@ export const getPrediction = route(
     const found = await ownPrediction(context, caller, params.id)
     const row = query.wait && !isTerminal(found.status) ? await waitForChange(found, query.wait) : found
     const shown = await presentPlaced(context, row)
-    const etag = etagOf(row, shown.metadata.queue)
+    const etag = etagOf(row, shown.metadata)
     response.set('etag', etag)
     if (!isTerminal(row.status)) response.set('retry-after', '1')
     if (request.get('if-none-match')?.split(/,\s*/).includes(etag)) {
@@ -44,7 +44,7 @@ export const getPrediction = route(
  * What the object says, without its signed URLs: those change by the second and mean the same. Twice a day it changes
  * all the same, so that nobody keeps a URL past its end.
  */
-function etagOf(row: PredictionRow, queue: Prediction['metadata']['queue']): string {
+function etagOf(row: PredictionRow, { queue, waiting_for }: Prediction['metadata']): string {
   const said = [
     row.id,
     row.status,
@@ -52,6 +52,7 @@ function etagOf(row: PredictionRow, queue: Prediction['metadata']['queue']): str
     row.updated_at.getTime(),
     row.progress ?? '',
     queue?.position ?? '',
+    waiting_for ?? '',
     row.cancel_requested_at?.getTime(),
     row.expired_at?.getTime(),
     row.files.length > 0 ? Math.floor(Date.now() / halfDay) : '',

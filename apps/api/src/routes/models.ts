@@ -1,12 +1,14 @@
 import { endpoints } from '@millrace/contract/endpoints'
 import type { ModelHealth } from '@millrace/contract/model'
+import { readHosts } from '@millrace/hosts/hosts'
 import { waitingIn } from '@millrace/lifecycle/line'
 import { summaryOf } from '@millrace/lifecycle/run-times'
 import { type PresentedModel, presentModel, type SchemaName } from '@millrace/models/present-model'
 import { ApiError } from '../api-error.ts'
 import { inAnthropicShape, inOpenAiShape } from '../dialects/openai/models.ts'
 import { findModel } from '../draft-prediction.ts'
-import { hostsOf } from '../model-hosts.ts'
+import { hindranceOf } from '../hindrance.ts'
+import { hostsOf, isElsewhere } from '../model-hosts.ts'
 import { route } from '../route.ts'
 
 export const listModels = route(endpoints.listModels, async ({ context, query, request }) => {
@@ -30,13 +32,14 @@ export const getModelHealth = route(endpoints.getModelHealth, async ({ context, 
   const model = described.namespace
   const [line, hosts] = await Promise.all([
     context.lines.of(model),
-    hostsOf(context.db, described, caller.admin),
+    isElsewhere(described) ? readHosts(context.db) : [],
   ])
   const { waiting, capped } = waitingIn(line)
   return {
     model,
     status: line.workers > 0 ? 'operational' : 'offline',
-    hosts,
+    reason: hindranceOf(described, { workers: line.workers, hosts }),
+    hosts: hostsOf(hosts, described, caller.admin),
     queue: { waiting, ...(capped ? { waiting_capped: true } : {}), running: line.running },
     workers: line.workers,
     run_time: summaryOf(line.runSeconds),

@@ -90,6 +90,7 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 interface Sweeper {
+  /** For the turns alone, with a connection for each sweep. */
   db: Database
   log: Log
   leaseSeconds: number

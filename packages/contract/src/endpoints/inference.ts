@@ -29,6 +29,8 @@ export const inferenceEndpoints = {
     path: '/v1/chat/completions',
     tag: 'Inference',
     summary: 'Answer a conversation (OpenAI’s chat completions)',
+    description:
+      'One request, one answer, without a prediction. Parameters that are not listed here go to the host of the model as they are. A stream ends with `[DONE]`, or with an error.',
     envelope: 'inference',
     query: streamQuery,
     body: createChatCompletion,
@@ -47,6 +49,8 @@ export const inferenceEndpoints = {
     path: '/v1/embeddings',
     tag: 'Inference',
     summary: 'Embed texts (OpenAI’s embeddings)',
+    description:
+      'A vector for each text. Texts that are near each other in meaning are near each other there.',
     envelope: 'inference',
     body: createEmbeddings,
     example: { model: 'hash-embed', input: ['a mill by a river', 'a river by a mill'] },

@@ -1,6 +1,7 @@
 import type { RunRequest } from '@millrace/contract/create-prediction'
 import { endpoints } from '@millrace/contract/endpoints'
 import { isTerminal } from '@millrace/contract/statuses'
+import { databaseNow } from '@millrace/database/clock'
 import { type PredictionRow, present } from '@millrace/lifecycle/present'
 import { ApiError } from '../../api-error.ts'
 import type { Context } from '../../context.ts'
@@ -13,21 +14,23 @@ import { resultOf } from './result.ts'
 
 /** One call runs any model: it creates a prediction, waits, and answers with its result or with a job to poll. */
 export const run = route(endpoints.run, async (incoming) => {
-  const { context, request, response, body, caller } = incoming
+  const { context, request, response, body, caller, hints } = incoming
+  const { inputs: _inputs, input: _input, async: _async, ...wishes } = body
+  const later = startsLater(body)
   const waitSeconds =
-    isAsync(context, body, request.get('prefer')) || body.stream ? 0 : context.config.AWAIT_SECONDS
-  const { model, stream, webhook, tags, version, auto_fallback } = body
+    later || body.stream || isAsync(context, body, request.get('prefer')) ? 0 : context.config.AWAIT_SECONDS
   const { row } = await create({
     ...incoming,
-    body: { model, input: inputOf(body), stream, webhook, tags, version, auto_fallback },
+    body: { ...wishes, input: inputOf(body) },
     api: 'any',
     waitSeconds,
   })
-  if (body.stream) {
+  if (body.stream && !later) {
     await streamEvents(context, caller, row, request, response)
     return answered
   }
-  return isTerminal(row.status) ? finished(context, row) : accepted(context, row)
+  const tip = hints.length > 0 ? { _tip: hints.join(' ') } : {}
+  return isTerminal(row.status) ? finished(context, row, tip) : accepted(context, row, tip)
 })
 
 function inputOf({ inputs, input }: RunRequest): Record<string, unknown> {
@@ -38,22 +41,30 @@ function inputOf({ inputs, input }: RunRequest): Record<string, unknown> {
   })
 }
 
+/** Nobody is kept waiting, by a stream neither, for what is not to begin yet. */
+function startsLater({ run_at: runAt }: RunRequest): boolean {
+  return runAt !== undefined && Date.parse(runAt) > databaseNow()
+}
+
 function isAsync(context: Context, body: RunRequest, prefer = ''): boolean {
   return (
     body.async === true || /respond-async/i.test(prefer) || findModel(context, body.model).type === 'video'
   )
 }
 
-function accepted(context: Context, row: PredictionRow): unknown {
+function accepted(context: Context, row: PredictionRow, tip: Tip): unknown {
   const { id, model } = present(row, context.links)
   const pollUrl = `${context.config.PUBLIC_URL}/v1/job/${id}`
-  return answer(202, { status: 'accepted', job_id: id, poll_url: pollUrl, model: model.name })
+  return answer(202, { status: 'accepted', job_id: id, poll_url: pollUrl, model: model.name, ...tip })
 }
 
-function finished(context: Context, row: PredictionRow): unknown {
+function finished(context: Context, row: PredictionRow, tip: Tip): unknown {
   const prediction = present(row, context.links)
   if (prediction.status === 'succeeded') {
-    return answer(200, { ...resultOf(prediction), id: prediction.id, model: prediction.model.name })
+    return answer(200, { ...resultOf(prediction), id: prediction.id, model: prediction.model.name, ...tip })
   }
   throw failureOf(prediction)
 }
+
+/** Clients of this dialect show their user what stands there. */
+type Tip = { _tip?: string }

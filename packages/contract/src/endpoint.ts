@@ -1,0 +1,45 @@
+import type { z } from 'zod'
+import type { ErrorId } from './errors.ts'
+import type { RequestHeader } from './request-headers.ts'
+import type { Tag } from './tags.ts'
+
+/** One endpoint, as data. Paths have `{name}` parameters; `open` ones need no key. */
+export interface EndpointDefinition {
+  method: Method
+  path: string
+  tag: Tag
+  summary: string
+  /** What its summary leaves open, in a sentence or three. */
+  description: string
+  open?: true
+  upload?: true
+  /** The body is taken as it comes. */
+  anyBody?: true
+  /** The body may come as multipart/form-data, too, with one file in the part of this name. */
+  formFile?: string
+  /** The shape of its errors, where that is not the one of `errorBody`. */
+  envelope?: 'inference'
+  aliases?: readonly { method: Method; path: string; dialect?: string }[]
+  params?: z.ZodObject
+  query?: z.ZodObject
+  headers?: readonly RequestHeader[]
+  body?: z.ZodObject
+  /** A body that works as it is on a fresh installation. */
+  example?: Readonly<Record<string, unknown>>
+  fieldErrors?: Readonly<Record<string, ErrorId>>
+  errors: readonly ErrorId[]
+  replies: Readonly<Record<number, Reply>>
+}
+
+export interface Reply {
+  description: string
+  schema?: z.ZodType
+  stream?: true
+  ndjson?: true
+  binary?: true
+  /** Or plain text. */
+  text?: true
+  html?: true
+}
+
+type Method = 'get' | 'post' | 'patch' | 'delete'
