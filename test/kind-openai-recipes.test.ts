@@ -7,13 +7,13 @@ import { apiKey, picture } from './hosts/openai-exchange.ts'
 import { begin, givenFile } from './openai-runs.ts'
 import { blocksOf, freePorts } from './pages.ts'
 
-test('every recipe of the page runs as it is written', async () => {
+test('every recipe of the page for predictions runs as it is written', async () => {
   const ports = await freePorts()
   const host = await openHost('images', { port: Number(ports[8000]) })
   onTestFinished(() => host.close())
   const recipes = (await blocksOf('docs/hosts.md', ports))
     .map(({ file, text }) => describeSettings(file ?? '', parse(text)))
-    .filter(({ provider }) => provider.kind === 'openai')
+    .filter(({ provider, apis }) => provider.kind === 'openai' && apis.includes('predictions'))
   const image = await givenFile('a.png', picture)
   const audio = await givenFile('a.wav', Buffer.from('RIFF____WAVEfmt '))
   const runs: Record<string, { input: Record<string, unknown>; files?: Record<string, string> }[]> = {
