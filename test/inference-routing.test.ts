@@ -9,9 +9,11 @@ import { hostNameOf } from '@millrace/models/host-name'
 import { createLog } from '@millrace/process/log'
 import { freePort } from '@millrace/standalone/ports'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { parse } from 'yaml'
 import { type FreshDatabase, freshDatabase } from './harness/database.ts'
 import { until } from './harness/wait.ts'
 import {
+  type ChatHost,
   type ChatScript,
   chunk,
   chunked,
@@ -23,6 +25,7 @@ import {
   reset,
   whole,
 } from './hosts/chat.ts'
+import { blocksOf, freePorts, type Ports } from './pages.ts'
 
 let database: FreshDatabase
 beforeAll(async () => {
@@ -193,7 +196,7 @@ test('a host that fails again and again is left alone by all processes, and foun
   await until(async () => (await other.say()).report.served?.host === hostNameOf(a.url), {
     what: 'its return',
   })
-  expect(await readHosts(database.db)).toEqual([])
+  await until(async () => !(await isKnown(a)), { what: 'its failures to be forgotten' })
 })
 
 test('while all hosts of a model are left alone a client is told when to come back, and nobody is asked', async () => {
@@ -293,7 +296,7 @@ test.each(['before its first chunk', 'while it is read', 'while nobody reads'])(
     // Its place is free again, and the host is not blamed.
     host.answerWith(whole(200, completion('Hello')))
     await router.chat(model('talker'), { ...request, stream: false }, callOf())
-    expect(await readHosts(database.db)).toEqual([])
+    expect(await isKnown(host)).toBe(false)
   },
 )
 
@@ -370,6 +373,18 @@ test('embeddings take the same way', async () => {
   expect(call.report.served).toEqual({ model: 'vectors', host: hostNameOf(b.url) })
 })
 
+test('the recipe of docs/hosts.md for chat runs as it is written', async () => {
+  const ports: Ports = { ...(await freePorts()), 11434: await freePort() }
+  const block = (await blocksOf('docs/hosts.md', ports)).find(({ file }) => file === 'models/talker.yaml')
+  const hosts = [ports[11434], ports[8000]].map((port = 0) => givenChatHost(well, { port }))
+  const { say } = givenRouter({ talker: parse(block?.text.replace('11434', String(ports[11434])) ?? '') })
+
+  for (let n = 0; n < 3; n += 1) expect((await say()).text).toBe('Hello mill')
+
+  const asked = (await Promise.all(hosts)).map((host) => host.asked.map(({ body }) => body.model))
+  expect(asked).toEqual([['llama3.2'], Array(2).fill('meta-llama/Llama-3.2-3B-Instruct')])
+})
+
 test('a host that refuses connections is away', async () => {
   const { say } = givenRouter({
     talker: { ...at([{ base_url: `http://127.0.0.1:${await freePort()}/v1` }]), retries: 0 },
@@ -378,6 +393,11 @@ test('a host that refuses connections is away', async () => {
 })
 
 const request: ChatRequest = { model: 'talker', messages: [{ role: 'user', content: 'Hi' }], stream: true }
+
+/** Whether it failed lately, as all processes see it. */
+async function isKnown({ url }: ChatHost): Promise<boolean> {
+  return (await readHosts(database.db)).some(({ name }) => name === hostNameOf(url))
+}
 
 /** A model at these hosts. */
 function at(hosts: object[]): Stated {

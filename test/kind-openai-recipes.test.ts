@@ -10,8 +10,9 @@ import { blocksOf, freePorts } from './pages.ts'
 const recipes = (await blocksOf('docs/hosts.md', await freePorts()))
   .filter(({ text }) => text.includes('kind: openai'))
   .map(({ file = '', text }) => ({ file, stated: parse(text) }))
+  .filter(({ file, stated }) => describeSettings(file, stated).apis.includes('predictions'))
 
-test('every recipe of the page runs as it is written', async () => {
+test('every recipe of the page for predictions runs as it is written', async () => {
   const host = await openHost('images')
   onTestFinished(() => host.close())
   const image = await givenFile('a.png', picture)

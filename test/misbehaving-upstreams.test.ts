@@ -17,6 +17,7 @@ import {
   head,
   hello,
   reset,
+  say,
   stream,
   whole,
 } from './hosts/chat.ts'
@@ -26,6 +27,7 @@ const text = hello.join('')
 const bytes = Buffer.from(text)
 const done = 'data: [DONE]\n\n'
 const said = (content: string) => event(chunk({ content }))
+const opening = [head(200, { 'content-type': 'text/event-stream' }), said('Hello')] as const
 const ends = (reason: unknown = 'stop') => event(chunk({}, reason)) + done
 const usage = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 }
 const call = (part: object) => event(chunk({ tool_calls: [part] }))
@@ -86,6 +88,7 @@ const streams: Record<string, { says: ChatScript; gives: Outcome }> = {
     gives: { text: 'Hello', finish: 'stop' },
   },
   'goes on after [DONE]': { says: chunked(text, said('more'), 'more'), gives: good },
+  'neither says [DONE] nor closes': { says: stream(text.replace(done, '')).slice(0, -1), gives: good },
   'is cut after the reason': {
     says: [...stream(text.replace(done, '')).slice(0, -1), reset],
     gives: { ...good },
@@ -301,12 +304,8 @@ const streams: Record<string, { says: ChatScript; gives: Outcome }> = {
   },
   'sends an event without end': {
     says: async ({ socket }) => {
-      socket.write(stream(said('Hello')).slice(0, -1).join(''))
-      socket.write('data: {"a": "')
-      while (!socket.destroyed && socket.write('x'.repeat(1 << 20))) await new Promise(setImmediate)
-      const more = () => void (socket.destroyed || socket.write('x'.repeat(1 << 20)))
-      socket.on('drain', more)
-      return undefined
+      await say(socket, [...opening, 'data: {"a": "'].join(''))
+      for (;;) await say(socket, 'x'.repeat(1 << 20))
     },
     gives: { fault: 'INFERENCE_ERROR', after: 'Hello' },
   },
@@ -501,7 +500,7 @@ test('a host that does not take the wish for usage is asked without it from then
 })
 
 test('a reader that stops early closes the connection', async () => {
-  const host = await givenChatHost([head(200, { 'content-type': 'text/event-stream' }), said('Hello')])
+  const host = await givenChatHost(opening)
   const { backend, call: asked } = given(host)
   const reply = await backend.chat(request, asked)
   if (reply.kind !== 'stream') throw new Error('it did not stream')

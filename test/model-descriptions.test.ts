@@ -367,7 +367,7 @@ const talker = (provider: object, change: object = {}) => ({
 test('a model that serves no predictions needs no schema, and one that does is told so', () => {
   const described = describeSettings('/a.yaml', talker({ base_url: 'http://gpu:8000/v1' }))
   expect(described).toMatchObject({ statesInput: true, input_schema: { type: 'object' } })
-  expect(described.timeouts).toEqual({ start: 600, maxStart: 3600, run: 600, maxRun: 3600, idle: 60 })
+  expect(described.timeouts).toEqual({ start: 600, maxStart: 3600, run: 600, maxRun: 3600 })
   const both = talker({ base_url: 'http://gpu:8000/v1' }, { apis: ['chat', 'predictions'] })
   expect(() => describeSettings('/a.yaml', both)).toThrow('input_schema: is required')
 })

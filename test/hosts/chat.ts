@@ -3,7 +3,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { onTestFinished } from 'vitest'
 
 /** A chat host that is a bare server of TCP: a script says each answer to the byte, in the packets it names. */
-export async function givenChatHost(script: ChatScript): Promise<ChatHost> {
+export async function givenChatHost(script: ChatScript, { port = 0 } = {}): Promise<ChatHost> {
   const sockets = new Set<Socket>()
   const asked: ChatQuestion[] = []
   let current = script
@@ -17,7 +17,7 @@ export async function givenChatHost(script: ChatScript): Promise<ChatHost> {
       return current
     })
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(port, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => {
     for (const socket of sockets) socket.destroy()

@@ -7,7 +7,7 @@ import { isObject } from './is-object.ts'
  * format: any end of line, split characters, events that are not parted by an empty line, a last one that is not ended.
  * What cannot be read is counted and left out. `feed` and `end` throw InferenceFault for an event that is too large.
  *
- * The parser is eventsource-parser, which costs 0.1 µs for an event beside 1 µs and more for its JSON.
+ * The parser is eventsource-parser, which costs about 0.1 µs for an event, beside 1 µs and more for its JSON.
  */
 export function createEventReader({ most = mostCharacters }: { most?: number } = {}): EventReader {
   const text = new TextDecoder()

@@ -129,7 +129,7 @@ export function createRouter({ watch, describe, openOther, variable = variableOf
             way.deadlines.end()
             over(error)
           }
-          const idleMs = asked.timeouts.idle * 1000
+          const idleMs = (asked.timeouts.idle ?? idleSeconds) * 1000
           return { kind: 'stream', chunks: holdStream(reply.chunks, { idleMs, time, ended }) }
         },
       }),
@@ -177,6 +177,8 @@ function msOrNone(seconds: number | undefined): number | undefined {
 
 /** Until a stream begins, or a vector is there. */
 const firstSeconds = 60
+/** Between two chunks. */
+const idleSeconds = 60
 
 export interface Router {
   /** Resolves when the answer is whole, or its first chunk is there. Returning the stream early closes the connection. */

@@ -94,8 +94,8 @@ export const statedModel = z.object({
   maxRunning: z.int().min(1).max(100_000).optional(),
   /**
    * Seconds. `start` and `run` are what a request gets that asks for nothing, `maxStart` and `maxRun` the most it may ask
-   * for. Of inference, `run` is for all tries together, and `idle` between two chunks of a stream. `firstByte` is for one
-   * try, until the first chunk of a stream or a whole answer; unless stated, a chat that does not stream has all of `run`.
+   * for. Of inference, `run` is for all tries together, `idle` between two chunks of a stream. `firstByte` is for one try,
+   * until the first chunk of a stream or a whole answer; unless stated, a chat that does not stream has all of `run`.
    */
   timeouts: z
     .object({
@@ -104,7 +104,7 @@ export const statedModel = z.object({
       run: seconds.default(600),
       maxRun: seconds.default(3600),
       firstByte: seconds.optional(),
-      idle: seconds.default(60),
+      idle: seconds.optional(),
     })
     .prefault({}),
   /** How often a run whose host is unavailable is tried again before its fallbacks are. */
