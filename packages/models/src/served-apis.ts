@@ -1,5 +1,5 @@
 import type { ModelDescription } from './description.ts'
-import { fieldNamesOf, fileFieldOf } from './input-fields.ts'
+import { fieldNamesOf, fileFieldOf, takesAnyField } from './input-fields.ts'
 
 /**
  * The surfaces that serve a model: those its file states and, where it states `predictions` and none of OpenAI's media
@@ -21,7 +21,7 @@ function follows({ type, capabilities, input_schema }: Served, rule: Rule): bool
 }
 
 const takesText = (schema: Record<string, unknown>) =>
-  fieldNamesOf(schema).some((name) => ['prompt', 'text', 'input'].includes(name))
+  takesAnyField(schema) || fieldNamesOf(schema).some((name) => ['prompt', 'text', 'input'].includes(name))
 
 /** What a model says it turns into what; its type where it says nothing of that; and what its input must have. */
 const media: Readonly<Record<MediaApi, Rule>> = {
