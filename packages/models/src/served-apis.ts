@@ -2,12 +2,12 @@ import type { ModelDescription } from './description.ts'
 import { fieldNamesOf, fileFieldOf, takesAnyField } from './input-fields.ts'
 
 /**
- * The surfaces that serve a model: those its file states and, where it states `predictions` and none of OpenAI's media
- * surfaces, the one of those that follows from what it makes of what.
+ * The surfaces that serve a model: those its file states; where it states none but `predictions`, also the one of
+ * OpenAI's media surfaces that follows from what it makes of what.
  */
 export function servedApis(model: Served): Api[] {
   const { apis } = model
-  if (!apis.includes('predictions') || apis.some((api) => Object.hasOwn(media, api))) return apis
+  if (apis.some((api) => api !== 'predictions')) return apis
   return [...apis, ...mediaApis.filter((api) => follows(model, media[api]))]
 }
 
