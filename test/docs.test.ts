@@ -26,7 +26,7 @@ test('every command and model of the docs works as it is pasted', { timeout: 120
   const [start] = await blocksOf('README.md', ports)
   const service = await givenClone(start?.text ?? '', ports[3000])
   const { folder } = service
-  const guides = ['models', 'batches', 'authentication', 'webhooks', 'operations'].map(
+  const guides = ['models', 'media', 'batches', 'authentication', 'webhooks', 'operations'].map(
     (name) => `docs/${name}.md`,
   )
   const blocks = (await Promise.all(guides.map((page) => blocksOf(page, ports)))).flat()

@@ -47,7 +47,7 @@ function requestOf(
           ),
         },
       ),
-      body: schema ? jsonBody(document, known, schema) : operation.requestBody ? rawBody : noBody,
+      body: schema ? jsonBody(document, known, path, schema) : operation.requestBody ? rawBody : noBody,
     })
     .map(({ names: values, query, headers, key, type, body }) => ({
       operation,
@@ -171,7 +171,12 @@ const oddValue: fc.Arbitrary<unknown> = fc.oneof(
   fc.jsonValue({ maxDepth: 3 }),
 )
 
-function jsonBody(document: ApiDocument, known: KnownIds, schema: Schema): fc.Arbitrary<string | undefined> {
+function jsonBody(
+  document: ApiDocument,
+  known: KnownIds,
+  path: string,
+  schema: Schema,
+): fc.Arbitrary<string | undefined> {
   const valid = fitting(document, schema)
   const mutated = fc
     .tuple(valid, fc.array(fc.tuple(fc.nat(), oddValue, fc.boolean()), { minLength: 1, maxLength: 3 }))
@@ -181,11 +186,11 @@ function jsonBody(document: ApiDocument, known: KnownIds, schema: Schema): fc.Ar
     { weight: 4, arbitrary: mutated },
     { weight: 1, arbitrary: oddValue },
   )
-  const models = fc
-    .tuple(values, fc.constantFrom(...known.models))
-    .map(([value, model]) => withModel(value, model))
+  const withModels = fc
+    .tuple(values, fc.constantFrom(...(known.modelsAt[path] ?? known.models)))
+    .map(([value, model]) => withModel(value, model, path in known.modelsAt ? {} : { await: false }))
   return fc.oneof(
-    { weight: 12, arbitrary: models.map((value) => JSON.stringify(value)) },
+    { weight: 12, arbitrary: withModels.map((value) => JSON.stringify(value)) },
     {
       weight: 1,
       arbitrary: fc.constantFrom(
@@ -217,12 +222,12 @@ const rawBody = fc.oneof(
 const noBody = fc.oneof({ weight: 6, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: oddText })
 
 /** Gives most bodies a model that exists, and never one that would hold the answer back. */
-function withModel(value: unknown, model: string): unknown {
+function withModel(value: unknown, model: string, atOnce: object): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value) || !('model' in value)) return value
   return {
     ...value,
     ...(value.model === '' ? {} : { model }),
-    await: false,
+    ...atOnce,
     ...('inputs' in value ? { async: true } : {}),
   }
 }
@@ -253,4 +258,6 @@ export interface GeneratedRequest {
 export interface KnownIds {
   ids: string[]
   models: string[]
+  /** Those of a path that serves others. */
+  modelsAt: Readonly<Record<string, string[]>>
 }

@@ -10,6 +10,12 @@ export async function givenMediaModels(): Promise<{ dir: string; close(): Promis
   return { dir, close: () => rm(dir, { recursive: true, force: true }) }
 }
 
+function anything(namespace: string, type: string): string {
+  return `
+    namespace: '${namespace}', type: '${type}', input_schema: { type: 'object' },
+    run: (input, { file }) => file(Buffer.from('anything'), { name: 'any', contentType: '${type}/any' }),`
+}
+
 const models = {
   // Its pictures say what was asked of it.
   picture: `
@@ -20,6 +26,10 @@ const models = {
     } },
     run: ({ n, ...asked }, { file }) => Promise.all([...Array(n).keys()].map((index) =>
       file(Buffer.from(JSON.stringify({ ...asked, index })), { name: index + '.png', contentType: 'image/png' }))),`,
+  // These take whatever is asked.
+  'any-picture': anything('any-picture', 'image'),
+  'any-voice': anything('any-voice', 'audio'),
+  'any-film': anything('any-film', 'video'),
   fragile: `
     namespace: 'fragile', type: 'image',
     input_schema: { type: 'object', properties: { prompt: { type: 'string' } } },

@@ -12,8 +12,8 @@ ${table(ids.filter((id) => !ofRuns.includes(id)))}
 ## Errors of predictions
 
 A prediction that was accepted and then failed is no HTTP error: it is a 2xx answer with \`"status": "failed"\`, the reason in
-\`error\` and one of these in \`error_id\`. Only \`POST /v1/run\`, which answers with the result itself, turns them into the
-HTTP status named here.
+\`error\` and one of these in \`error_id\`. Only what answers with the result itself, \`POST /v1/run\` and OpenAI's routes for
+[pictures, speech and transcriptions](media.md), turns them into the HTTP status named here.
 
 ${table(ids.filter((id) => ofRuns.includes(id)))}
 `
@@ -35,7 +35,7 @@ const introduction = `<!-- Written by \`npm run docs\` from packages/contract/sr
 
 # Errors
 
-Every error is JSON of one shape, 404 and 500 included:
+Every error is JSON of one shape, 404 and 500 included; OpenAI's routes have [OpenAI's](media.md#errors), with the same ids:
 
 \`\`\`json
 {

@@ -1,14 +1,14 @@
 import type { ModelDescription } from './description.ts'
-import { fieldNamesOf, fileFieldOf } from './input-fields.ts'
+import { fieldNamesOf, fileFieldOf, takesAnyField } from './input-fields.ts'
 
 /**
  * The surfaces that serve a model: those its file states; one that chats does so in each of the three protocols; and
- * where it states `predictions` and none of OpenAI's media surfaces, the one of those that follows from what it makes of
- * what.
+ * where it states none but `predictions`, also the one of OpenAI's media surfaces that follows from what it makes of what.
  */
 export function servedApis(model: Served): Api[] {
-  const apis = [...new Set(model.apis.flatMap((name): Api[] => (name === 'chat' ? chatApis : [name])))]
-  if (!apis.includes('predictions') || apis.some((api) => Object.hasOwn(media, api))) return apis
+  const { apis } = model
+  if (apis.some((api) => api !== 'predictions'))
+    return [...new Set(apis.flatMap((name): Api[] => (name === 'chat' ? chatApis : [name])))]
   return [...apis, ...mediaApis.filter((api) => follows(model, media[api]))]
 }
 
@@ -24,7 +24,7 @@ function follows({ type, capabilities, input_schema }: Served, rule: Rule): bool
 }
 
 const takesText = (schema: Record<string, unknown>) =>
-  fieldNamesOf(schema).some((name) => ['prompt', 'text', 'input'].includes(name))
+  takesAnyField(schema) || fieldNamesOf(schema).some((name) => ['prompt', 'text', 'input'].includes(name))
 
 /** What a model says it turns into what; its type where it says nothing of that; and what its input must have. */
 const media: Readonly<Record<MediaApi, Rule>> = {
