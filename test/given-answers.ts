@@ -79,6 +79,22 @@ export async function* streaming(chunks: ChatChunk[], fault?: Error): AsyncGener
   yield { ...said({}), choices: [], usage }
 }
 
+/** Chunks that nobody may leave open. `closed` tells whether they were. */
+export function closable(chunks: ChatChunk[]): AsyncGenerator<ChatChunk, void> & { closed: boolean } {
+  const inner = streaming(chunks)
+  return Object.assign(Object.create(inner), {
+    closed: false,
+    next: () => inner.next(),
+    async return(this: { closed: boolean }) {
+      this.closed = true
+      return await inner.return()
+    },
+    [Symbol.asyncIterator]() {
+      return this
+    },
+  })
+}
+
 /** What a host that is cut off in the middle ends in. */
 export const cutOff = new InferenceFault('INFERENCE_ERROR', 'The model stopped in the middle of its answer.')
 

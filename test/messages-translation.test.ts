@@ -7,7 +7,7 @@ import { toChatRequest } from '@millrace/inference/messages/to-chat-request'
 import { toMessage } from '@millrace/inference/messages/to-message'
 import { describe, expect, test } from 'vitest'
 import { givenEventHost } from './event-host.ts'
-import { answers, cutOff, inCharacters, said, streaming, whole } from './given-answers.ts'
+import { answers, closable, cutOff, inCharacters, said, streaming, whole } from './given-answers.ts'
 
 const meta = { id: 'msg_01hxyz', model: 'llama', stopSequences: ['END'], inputTokens: 10 }
 const asked = { model: 'llama', max_tokens: 100, messages: [{ role: 'user' as const, content: 'Hello' }] }
@@ -416,6 +416,17 @@ test.each<[string, Record<string, unknown>, string]>([
     expect.objectContaining({ errorId: 'INVALID_PARAMETER', about: expect.objectContaining({ param }) }),
   )
 })
+
+test.each([0, 1, 3])(
+  'a client that goes after %i events of a message closes the connection to the host',
+  async (count) => {
+    const chunks = closable(answers['a text'])
+    const events = messageEvents(chunks, meta)
+    for (let told = 0; told <= count; told += 1) await events.next()
+    await events.return()
+    expect(chunks.closed).toBe(true)
+  },
+)
 
 function clientOf(url: string): Anthropic {
   return new Anthropic({ apiKey: 'sk-test', baseURL: url, maxRetries: 0 })

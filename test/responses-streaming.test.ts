@@ -8,7 +8,7 @@ import { toFailedResponse, toResponse } from '@millrace/inference/responses/to-r
 import OpenAI from 'openai'
 import { describe, expect, test } from 'vitest'
 import { givenEventHost } from './event-host.ts'
-import { answers, cutOff, inCharacters, said, streaming, usage, whole } from './given-answers.ts'
+import { answers, closable, cutOff, inCharacters, said, streaming, usage, whole } from './given-answers.ts'
 
 const meta = {
   id: 'resp_01hxyz',
@@ -276,6 +276,17 @@ describe('a host that speaks only Responses', () => {
     await expect(collected(chunksOf(of<unknown>(events)))).rejects.toMatchObject({ errorId })
   })
 })
+
+test.each([0, 1, 3])(
+  'a client that goes after %i events of a response closes the connection to the host',
+  async (count) => {
+    const chunks = closable(answers['a text'])
+    const events = responseEvents(chunks, meta)
+    for (let told = 0; told <= count; told += 1) await events.next()
+    await events.return()
+    expect(chunks.closed).toBe(true)
+  },
+)
 
 function lastOf(events: ResponseEvent[]): ResponseObject {
   const last = events.at(-1)

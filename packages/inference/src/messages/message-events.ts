@@ -10,12 +10,12 @@ import { type MessageMeta, MessageTeller } from './message-teller.ts'
  * fails, with `error`; any other error ends it with `error` too, and is then thrown.
  */
 export async function* messageEvents(
-  chunks: AsyncIterable<ChatChunk>,
+  chunks: AsyncGenerator<ChatChunk, void>,
   meta: MessageMeta,
 ): AsyncGenerator<MessageEvent, void> {
   const teller = new MessageTeller(meta)
-  yield* teller.begin()
   try {
+    yield* teller.begin()
     for await (const chunk of chunks) yield* teller.read(chunk)
   } catch (error) {
     const fault = error instanceof InferenceFault ? error : undefined
@@ -23,6 +23,9 @@ export async function* messageEvents(
     yield messagesError(status, message)
     if (!fault) throw error
     return
+  } finally {
+    // The loop does so by itself, but a client may go before it begins.
+    await chunks.return()
   }
   yield* teller.end()
 }

@@ -11,12 +11,12 @@ import { ResponseTeller } from './response-teller.ts'
  * `response.failed`, and so does any other error, which is then thrown as well.
  */
 export async function* responseEvents(
-  chunks: AsyncIterable<ChatChunk>,
+  chunks: AsyncGenerator<ChatChunk, void>,
   meta: ResponseMeta,
 ): AsyncGenerator<ResponseEvent, void> {
   const teller = new ResponseTeller(meta)
-  yield* teller.begin()
   try {
+    yield* teller.begin()
     for await (const chunk of chunks) yield* teller.read(chunk)
   } catch (error) {
     const fault = error instanceof InferenceFault ? error : undefined
@@ -24,6 +24,9 @@ export async function* responseEvents(
     yield* teller.fail({ code, message })
     if (!fault) throw error
     return
+  } finally {
+    // The loop does so by itself, but a client may go before it begins.
+    await chunks.return()
   }
   yield* teller.end()
 }
