@@ -17,20 +17,20 @@ export class AnswerParts {
   readonly #calls = new CallSlots<CallPart>()
   /** The first one is being told, the others wait. */
   readonly #waiting: Part[] = []
-  #begun = false;
+  #begun = false
 
   /** Reads one chunk, and gives what can be told by now. */
-  *read(chunk: ChatChunk): Generator<PartStep> {
+  read(chunk: ChatChunk): PartStep[] {
     if (chunk.usage) this.usage = chunk.usage
     const choice = chunk.choices?.find(({ index }) => (index ?? 0) === 0)
-    if (!choice) return
+    if (!choice) return []
     this.#take(choice)
-    yield* this.#tell(false)
+    return this.#tell(false)
   }
 
   /** The answer is over, whole or not: tells all the rest. */
-  *end(): Generator<PartStep> {
-    yield* this.#tell(true)
+  end(): PartStep[] {
+    return this.#tell(true)
   }
 
   #take(choice: ChunkChoice): void {
@@ -64,28 +64,32 @@ export class AnswerParts {
     } else this.#waiting.push({ kind, held: text, logprobs: [...logprobs] })
   }
 
-  *#tell(all: boolean): Generator<PartStep> {
+  #tell(all: boolean): PartStep[] {
+    const steps: PartStep[] = []
     for (let part = this.#waiting[0]; part; part = this.#waiting[0]) {
-      yield* this.#tellPart(part)
-      if (!all && !this.#isWhole(part)) return
+      this.#tellPart(part, steps)
+      if (!all && !this.#isWhole(part)) break
       // A call that never had a name is none that anybody could make.
-      if (this.#begun) yield { kind: 'end' }
+      if (this.#begun) steps.push({ kind: 'end' })
       this.#begun = false
       this.#waiting.shift()
     }
+    return steps
   }
 
-  *#tellPart(part: Part): Generator<PartStep> {
+  #tellPart(part: Part, steps: PartStep[]): void {
     if (part.kind === 'call' && part.name === '') return
     if (!this.#begun) {
       const { kind } = part
-      yield kind === 'call'
-        ? { kind: 'begin', part: kind, id: part.id, name: part.name }
-        : { kind: 'begin', part: kind }
+      steps.push(
+        kind === 'call'
+          ? { kind: 'begin', part: kind, id: part.id, name: part.name }
+          : { kind: 'begin', part: kind },
+      )
       this.#begun = true
     }
     if (part.held === '') return
-    yield { kind: 'add', text: part.held, logprobs: part.kind === 'call' ? [] : part.logprobs }
+    steps.push({ kind: 'add', text: part.held, logprobs: part.kind === 'call' ? [] : part.logprobs })
     if (part.kind === 'call') part.told += part.held
     else part.logprobs = []
     part.held = ''

@@ -16,7 +16,8 @@ export async function* messageEvents(
   const teller = new MessageTeller(meta)
   try {
     yield* teller.begin()
-    for await (const chunk of chunks) yield* teller.read(chunk)
+    // No `yield*`, which would wait several times for what is there.
+    for await (const chunk of chunks) for (const event of teller.read(chunk)) yield event
   } catch (error) {
     const fault = error instanceof InferenceFault ? error : undefined
     const { status, message } = wordsOf(fault)

@@ -29,22 +29,20 @@ export class MessageTeller {
   }
 
   /** The events that come before the answer. */
-  *begin(): Generator<MessageEvent> {
-    yield { type: 'message_start', message: blankMessage(this.#meta) }
-    yield { type: 'ping' }
+  begin(): MessageEvent[] {
+    return [{ type: 'message_start', message: blankMessage(this.#meta) }, { type: 'ping' }]
   }
 
   /** Reads one chunk, and gives the events that it makes. */
-  *read(chunk: ChatChunk): Generator<MessageEvent> {
-    for (const step of this.#parts.read(chunk)) yield this.#tell(step)
+  read(chunk: ChatChunk): MessageEvent[] {
+    return this.#parts.read(chunk).map((step) => this.#tell(step))
   }
 
   /** The answer has ended. */
-  *end(): Generator<MessageEvent> {
-    for (const step of this.#parts.end()) yield this.#tell(step)
-    const { usage } = this.#parts
-    yield { type: 'message_delta', delta: this.#how(), usage: toMessageUsage(usage, this.#meta) }
-    yield { type: 'message_stop' }
+  end(): MessageEvent[] {
+    const rest = this.#parts.end().map((step) => this.#tell(step))
+    const usage = toMessageUsage(this.#parts.usage, this.#meta)
+    return [...rest, { type: 'message_delta', delta: this.#how(), usage }, { type: 'message_stop' }]
   }
 
   #tell(step: PartStep): MessageEvent {

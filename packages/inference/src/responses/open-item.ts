@@ -10,10 +10,10 @@ export interface OpenItem {
   readonly item: OutputItem
   /** Whether this part is one more of the item, and not an item of its own. */
   takes(step: Begin): boolean
-  begin(step: Begin): Iterable<ResponseEventBody>
-  add(text: string, logprobs: unknown[]): Iterable<ResponseEventBody>
+  begin(step: Begin): ResponseEventBody[]
+  add(text: string, logprobs: unknown[]): ResponseEventBody[]
   /** The part has ended. */
-  end(): Iterable<ResponseEventBody>
+  end(): ResponseEventBody[]
 }
 
 /** The item that a part begins. */
@@ -45,31 +45,32 @@ class OpenMessage implements OpenItem {
     return step.part === 'text' || step.part === 'refusal'
   }
 
-  *begin(step: Begin): Iterable<ResponseEventBody> {
-    if (this.item.content.length === 0) yield added(this)
+  begin(step: Begin): ResponseEventBody[] {
+    const first = this.item.content.length === 0 ? [added(this)] : []
     const make = () => (step.part === 'refusal' ? { type: 'refusal' as const, refusal: '' } : textPart())
     this.#part = make()
     this.item.content.push(this.#part)
-    yield { type: 'response.content_part.added', ...this.#at, part: make() }
+    return [...first, { type: 'response.content_part.added', ...this.#at, part: make() }]
   }
 
-  *add(delta: string, logprobs: unknown[]): Iterable<ResponseEventBody> {
+  add(delta: string, logprobs: unknown[]): ResponseEventBody[] {
     const part = this.#part
     if (part.type === 'refusal') {
       part.refusal += delta
-      yield { type: 'response.refusal.delta', ...this.#at, delta }
-      return
+      return [{ type: 'response.refusal.delta', ...this.#at, delta }]
     }
     part.text += delta
     part.logprobs.push(...logprobs)
-    yield { type: 'response.output_text.delta', ...this.#at, delta, logprobs }
+    return [{ type: 'response.output_text.delta', ...this.#at, delta, logprobs }]
   }
 
-  *end(): Iterable<ResponseEventBody> {
+  end(): ResponseEventBody[] {
     const part = this.#part
-    if (part.type === 'refusal') yield { type: 'response.refusal.done', ...this.#at, refusal: part.refusal }
-    else yield { type: 'response.output_text.done', ...this.#at, text: part.text, logprobs: part.logprobs }
-    yield { type: 'response.content_part.done', ...this.#at, part }
+    const done: ResponseEventBody =
+      part.type === 'refusal'
+        ? { type: 'response.refusal.done', ...this.#at, refusal: part.refusal }
+        : { type: 'response.output_text.done', ...this.#at, text: part.text, logprobs: part.logprobs }
+    return [done, { type: 'response.content_part.done', ...this.#at, part }]
   }
 
   get #at() {
@@ -96,20 +97,22 @@ class OpenReasoning implements OpenItem {
     return false
   }
 
-  *begin(): Iterable<ResponseEventBody> {
-    yield added(this)
+  begin(): ResponseEventBody[] {
+    const begun = added(this)
     this.item.content.push(this.#part)
-    yield { type: 'response.content_part.added', ...this.#at, part: { ...this.#part } }
+    return [begun, { type: 'response.content_part.added', ...this.#at, part: { ...this.#part } }]
   }
 
-  *add(delta: string): Iterable<ResponseEventBody> {
+  add(delta: string): ResponseEventBody[] {
     this.#part.text += delta
-    yield { type: 'response.reasoning_text.delta', ...this.#at, delta }
+    return [{ type: 'response.reasoning_text.delta', ...this.#at, delta }]
   }
 
-  *end(): Iterable<ResponseEventBody> {
-    yield { type: 'response.reasoning_text.done', ...this.#at, text: this.#part.text }
-    yield { type: 'response.content_part.done', ...this.#at, part: this.#part }
+  end(): ResponseEventBody[] {
+    return [
+      { type: 'response.reasoning_text.done', ...this.#at, text: this.#part.text },
+      { type: 'response.content_part.done', ...this.#at, part: this.#part },
+    ]
   }
 
   get #at() {
@@ -140,18 +143,18 @@ class OpenCall implements OpenItem {
     return false
   }
 
-  *begin(): Iterable<ResponseEventBody> {
-    yield added(this)
+  begin(): ResponseEventBody[] {
+    return [added(this)]
   }
 
-  *add(delta: string): Iterable<ResponseEventBody> {
+  add(delta: string): ResponseEventBody[] {
     this.item.arguments += delta
-    yield { type: 'response.function_call_arguments.delta', ...this.#at, delta }
+    return [{ type: 'response.function_call_arguments.delta', ...this.#at, delta }]
   }
 
-  *end(): Iterable<ResponseEventBody> {
+  end(): ResponseEventBody[] {
     const { name, arguments: whole } = this.item
-    yield { type: 'response.function_call_arguments.done', ...this.#at, name, arguments: whole }
+    return [{ type: 'response.function_call_arguments.done', ...this.#at, name, arguments: whole }]
   }
 
   get #at() {

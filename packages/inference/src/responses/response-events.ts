@@ -17,11 +17,12 @@ export async function* responseEvents(
   const teller = new ResponseTeller(meta)
   try {
     yield* teller.begin()
-    for await (const chunk of chunks) yield* teller.read(chunk)
+    // No `yield*`, which would wait several times for what is there.
+    for await (const chunk of chunks) for (const event of teller.read(chunk)) yield event
   } catch (error) {
     const fault = error instanceof InferenceFault ? error : undefined
     const { code, message } = wordsOf(fault)
-    yield* teller.fail({ code, message })
+    yield teller.fail({ code, message })
     if (!fault) throw error
     return
   } finally {

@@ -20,75 +20,67 @@ export class ResponseTeller {
   }
 
   /** The events that come before the answer. */
-  *begin(): Generator<ResponseEvent> {
+  begin(): ResponseEvent[] {
     const response = blankResponse(this.#meta)
-    yield this.#numbered({ type: 'response.created', response })
-    yield this.#numbered({ type: 'response.in_progress', response })
+    const types = ['response.created', 'response.in_progress'] as const
+    return types.map((type) => this.#numbered({ type, response }))
   }
 
   /** Reads one chunk, and gives the events that it makes. */
-  *read(chunk: ChatChunk): Generator<ResponseEvent> {
-    for (const step of this.#parts.read(chunk)) yield* this.#tell(step)
+  read(chunk: ChatChunk): ResponseEvent[] {
+    return this.#parts.read(chunk).flatMap((step) => this.#tell(step))
   }
 
   /** The answer has ended. */
-  *end(): Generator<ResponseEvent> {
+  end(): ResponseEvent[] {
     const reason = incompleteReason(this.#parts.finishReason)
-    yield* this.#close(reason ? 'incomplete' : 'completed')
-    yield reason
+    const closing = this.#close(reason ? 'incomplete' : 'completed')
+    const last = reason
       ? this.#last('response.incomplete', { status: 'incomplete', incomplete_details: { reason } })
       : this.#last('response.completed', { status: 'completed', completed_at: this.#meta.completedAt() })
+    return [...closing, last]
   }
 
   /** The answer was cut. What has come of it stays in the response, but a half call is not told as done. */
-  *fail(error: { code: string; message: string }): Generator<ResponseEvent> {
+  fail(error: { code: string; message: string }): ResponseEvent {
     if (this.#open) this.#output.push({ ...this.#open.item, status: 'incomplete' })
-    yield this.#last('response.failed', { status: 'failed', error })
+    return this.#last('response.failed', { status: 'failed', error })
   }
 
-  *#close(status: ItemStatus): Generator<ResponseEvent> {
-    // Only what was being told when the answer ended can be incomplete.
-    const steps = [...this.#parts.end()]
-    const last = steps.findLastIndex(({ kind }) => kind === 'end')
-    for (const [at, step] of steps.entries()) yield* this.#tell(step, at === last ? status : 'completed')
-    yield* this.#endItem(status)
+  /** Only what is told last can be incomplete. */
+  #close(status: ItemStatus): ResponseEvent[] {
+    const told = this.#parts.end().flatMap((step) => this.#tell(step))
+    return [...told, ...this.#endItem(status)]
   }
 
-  *#tell(step: PartStep, status: ItemStatus = 'completed'): Generator<ResponseEvent> {
-    switch (step.kind) {
-      case 'begin':
-        if (this.#open && !this.#open.takes(step)) yield* this.#endItem('completed')
-        this.#open ??= openItem(step, {
-          responseId: this.#meta.id,
-          outputIndex: this.#output.length,
-          callIds: this.#callIds,
-        })
-        return yield* this.#all(this.#open.begin(step))
-      case 'add':
-        return yield* this.#all(this.#open?.add(step.text, step.logprobs) ?? [])
-      case 'end':
-        // The item stays open: a refusal may follow a text in the same message.
-        yield* this.#all(this.#open?.end() ?? [])
-        if (status !== 'completed') yield* this.#endItem(status)
-    }
+  #tell(step: PartStep): ResponseEvent[] {
+    if (step.kind === 'add') return this.#all(this.#open?.add(step.text, step.logprobs))
+    // The item stays open at the end of a part: a refusal may follow a text in the same message.
+    if (step.kind === 'end') return this.#all(this.#open?.end())
+    const before = this.#open?.takes(step) ? [] : this.#endItem('completed')
+    this.#open ??= openItem(step, {
+      responseId: this.#meta.id,
+      outputIndex: this.#output.length,
+      callIds: this.#callIds,
+    })
+    return [...before, ...this.#all(this.#open.begin(step))]
   }
 
-  *#endItem(status: ItemStatus): Generator<ResponseEvent> {
-    if (!this.#open) return
+  #endItem(status: ItemStatus): ResponseEvent[] {
+    if (!this.#open) return []
     const { item, outputIndex } = this.#open
     this.#open = undefined
     const done = { ...item, status }
     this.#output.push(done)
-    yield this.#numbered({ type: 'response.output_item.done', output_index: outputIndex, item: done })
+    return [this.#numbered({ type: 'response.output_item.done', output_index: outputIndex, item: done })]
   }
 
-  *#all(bodies: Iterable<ResponseEventBody>): Generator<ResponseEvent> {
-    for (const body of bodies) yield this.#numbered(body)
+  #all(bodies: ResponseEventBody[] = []): ResponseEvent[] {
+    return bodies.map((body) => this.#numbered(body))
   }
 
   #numbered(body: ResponseEventBody): ResponseEvent {
-    const { type, ...rest } = body
-    return { type, sequence_number: this.#number++, ...rest } as ResponseEvent
+    return Object.assign(body, { sequence_number: this.#number++ })
   }
 
   #last(type: TerminalEvent, how: Partial<ResponseObject>): ResponseEvent {
