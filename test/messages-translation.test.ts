@@ -312,6 +312,17 @@ describe('turns become messages', () => {
   })
 })
 
+test('an answer of ours comes back as the message that it was, with its calls and what was thought', () => {
+  const { content } = toMessage(whole(answers['reasoning, a text and a call']), meta)
+  const result = { type: 'tool_result', tool_use_id: 'call_a', content: 'Rain' }
+  const messages = [...asked.messages, { role: 'assistant', content }, { role: 'user', content: [result] }]
+  expect(toChatRequest({ ...asked, messages }).messages).toEqual([
+    user,
+    whole(answers['reasoning, a text and a call']).choices[0]?.message,
+    { role: 'tool', tool_call_id: 'call_a', content: 'Rain' },
+  ])
+})
+
 test('parameters become those of chat, and what it has none for is ignored', () => {
   expect(
     toChatRequest({

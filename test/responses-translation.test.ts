@@ -3,8 +3,10 @@ import { fromChatRequest } from '@millrace/inference/responses/from-chat-request
 import { referredIds } from '@millrace/inference/responses/input-items'
 import type { ResponsesRequest } from '@millrace/inference/responses/request'
 import { toChatRequest } from '@millrace/inference/responses/to-chat-request'
+import { toResponse } from '@millrace/inference/responses/to-response'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { answers, whole } from './given-answers.ts'
 
 const schema = { type: 'object', properties: { city: { type: 'string' } } }
 const weather = { name: 'weather', description: 'Tells it', parameters: schema, strict: true }
@@ -155,6 +157,23 @@ describe('an input becomes messages', () => {
       { role: 'system', content: 'Be short.' },
       user,
       calling,
+      { role: 'tool', tool_call_id: 'call_a', content: 'Rain' },
+    ])
+  })
+
+  test('after an answer of ours, in one message with its calls and what was thought', () => {
+    const { output: answer } = toResponse(whole(answers['reasoning, a text and a call']), {
+      id: 'resp_01hxyz',
+      createdAt: 0,
+      completedAt: () => 1,
+      model: 'llama',
+      request: { model: 'llama', input: 'Hello' },
+      store: true,
+    })
+    const before = [{ role: 'user', content: 'Hello' }, ...answer.map((item) => ({ ...item }))]
+    expect(toChatRequest({ model: 'llama', input: [output] }, before).messages).toEqual([
+      user,
+      whole(answers['reasoning, a text and a call']).choices[0]?.message,
       { role: 'tool', tool_call_id: 'call_a', content: 'Rain' },
     ])
   })

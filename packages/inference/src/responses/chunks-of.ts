@@ -18,7 +18,7 @@ export async function* chunksOf(events: AsyncIterable<unknown>): AsyncGenerator<
     for (const chunk of reader.read(event)) yield chunk
     if (reader.ended) return
   }
-  throw new InferenceFault('INFERENCE_ERROR', 'The answer was cut off.', { down: true })
+  throw new InferenceFault('INFERENCE_ERROR', 'The answer was cut off.', { down: true, elsewhere: true })
 }
 
 class EventReader {
