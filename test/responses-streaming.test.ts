@@ -177,6 +177,12 @@ test('calls are told apart though a host mixes, misnumbers or does not name them
   ])
 })
 
+test('arguments that a host gives as an object are told as text', () => {
+  const completion = whole(answers['a call without arguments'])
+  Object.assign(completion.choices[0]!.message.tool_calls![0]!.function, { arguments: { city: 'Bonn' } })
+  expect(toResponse(completion, meta).output).toMatchObject([{ arguments: '{"city":"Bonn"}' }])
+})
+
 test("an item's id tells in which response it is", () => {
   expect(placeOf('msg_01hxyz_1')).toEqual({ responseId: 'resp_01hxyz', outputIndex: 1 })
   expect(placeOf('msg_of-somebody-else')).toBeUndefined()

@@ -1,5 +1,5 @@
 import type { ChatChunk, ChatUsage, ChunkChoice } from '../chat.ts'
-import { CallSlots } from './call-slots.ts'
+import { CallSlots, callsOf } from './call-slots.ts'
 import { wholeJson } from './whole-json.ts'
 
 /**
@@ -22,7 +22,7 @@ export class AnswerParts {
   /** Reads one chunk, and gives what can be told by now. */
   read(chunk: ChatChunk): PartStep[] {
     if (chunk.usage) this.usage = chunk.usage
-    const choice = chunk.choices?.find(({ index }) => (index ?? 0) === 0)
+    const choice = chunk.choices?.find((one) => (one?.index ?? 0) === 0)
     if (!choice) return []
     this.#take(choice)
     return this.#tell(false)
@@ -35,10 +35,11 @@ export class AnswerParts {
 
   #take(choice: ChunkChoice): void {
     const { delta, finish_reason: finish, stop_reason: stoppedBy } = choice
-    this.#addText('reasoning', delta?.reasoning_content ?? otherReasoning(delta?.reasoning))
+    // OpenRouter and newer vLLM say `reasoning` where others say `reasoning_content`.
+    this.#addText('reasoning', delta?.reasoning_content ?? delta?.reasoning)
     this.#addText('text', delta?.content, logprobsOf(choice, 'content'))
     this.#addText('refusal', delta?.refusal, logprobsOf(choice, 'refusal'))
-    for (const call of delta?.tool_calls ?? []) {
+    for (const call of callsOf(delta?.tool_calls)) {
       const { slot, isNew } = this.#calls.find(call, () => ({
         kind: 'call',
         id: '',
@@ -55,8 +56,8 @@ export class AnswerParts {
     if (typeof stoppedBy === 'string') this.stoppedBy = stoppedBy
   }
 
-  #addText(kind: TextKind, text: string | null | undefined, logprobs: unknown[] = []): void {
-    if (!text) return
+  #addText(kind: TextKind, text: unknown, logprobs: unknown[] = []): void {
+    if (typeof text !== 'string' || text === '') return
     const last = this.#waiting.at(-1)
     if (last?.kind === kind) {
       last.held += text
@@ -122,11 +123,6 @@ interface CallPart {
   name: string
   told: string
   held: string
-}
-
-/** OpenRouter and newer vLLM say `reasoning` where others say `reasoning_content`. */
-function otherReasoning(reasoning: unknown): string | undefined {
-  return typeof reasoning === 'string' ? reasoning : undefined
 }
 
 function logprobsOf(choice: ChunkChoice, of: 'content' | 'refusal'): unknown[] {

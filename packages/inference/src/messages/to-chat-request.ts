@@ -14,6 +14,9 @@ export function toChatRequest(request: MessagesRequest): ChatRequest {
   if (!Number.isInteger(request.max_tokens) || request.max_tokens < 1) {
     throw badParameter('max_tokens', 'max_tokens is required, and must be a whole number of at least 1.')
   }
+  asRecord(request.metadata ?? {}, 'metadata')
+  asRecord(request.output_config ?? {}, 'output_config')
+  asList(request.stop_sequences ?? [], 'stop_sequences')
   const tools = toChatTools(request.tools)
   const { stop_sequences: stop, metadata, output_config: output } = request
   return {

@@ -1,6 +1,6 @@
 import type { ChatRequest } from '../chat.ts'
 import { Conversation } from '../conversation.ts'
-import { badParameter, withoutAbsent } from '../read-fields.ts'
+import { asList, asRecord, asText, badParameter, withoutAbsent } from '../read-fields.ts'
 import { addItems } from './input-items.ts'
 import type { ResponseItem, ResponsesRequest } from './request.ts'
 import { toChatToolChoice, toChatTools } from './tools.ts'
@@ -15,6 +15,7 @@ export function toChatRequest(
   previous: ResponseItem[] = [],
   stored: ReadonlyMap<string, ResponseItem> = new Map(),
 ): ChatRequest {
+  checkShape(request)
   const { tools, choice } = toChatToolChoice(toChatTools(request.tools), request.tool_choice)
   return {
     ...passedOn(request),
@@ -35,6 +36,14 @@ export function toChatRequest(
       ...logprobs(request),
     }),
   } as ChatRequest
+}
+
+/** What is read below; hosts check the rest. */
+function checkShape({ instructions, include, text, reasoning }: ResponsesRequest): void {
+  asText(instructions ?? '', 'instructions')
+  asList(include ?? [], 'include')
+  asRecord(text ?? {}, 'text')
+  asRecord(reasoning ?? {}, 'reasoning')
 }
 
 function messagesOf(

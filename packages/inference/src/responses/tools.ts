@@ -13,7 +13,10 @@ export function toChatTools(tools: unknown): ChatTool[] {
         `Tools of the type ${type} are not served here: give functions, and run them yourself.`,
       )
     }
-    if (isRecord(tool.function)) return tool as unknown as ChatTool
+    if (isRecord(tool.function)) {
+      asText(tool.function.name, `tools[${at}].function.name`)
+      return tool as unknown as ChatTool
+    }
     const { name, description, parameters, strict } = tool
     const named = { name: asText(name, `tools[${at}].name`) }
     return {
