@@ -52,13 +52,14 @@ test('a call has a row while it runs, and the same row tells how it ended', asyn
 
   call.end({
     status: 'succeeded',
+    durationMs: 9,
     httpStatus: 200,
     servedModel: 'parrot',
     host: 'module',
     firstByteMs: 3,
     tokens: { input: 5, output: 7, estimated: true },
   })
-  call.end({ status: 'failed', httpStatus: 500 })
+  call.end({ status: 'failed', durationMs: 9, httpStatus: 500 })
   await log.flush()
   await log.flush()
 
@@ -76,7 +77,8 @@ test('a call has a row while it runs, and the same row tells how it ended', asyn
 test('what text a caller sends is no way to lose the rows of others', async () => {
   const log = givenLog()
   const starts = [begun(), { ...begun(), model: 'nul\u0000 and \ud800 alone' }, begun()]
-  for (const start of starts) log.start(start).end({ status: 'failed', httpStatus: 404, failure: '\u0000' })
+  for (const start of starts)
+    log.start(start).end({ status: 'failed', durationMs: 9, httpStatus: 404, failure: '\u0000' })
   const refused = { ...begun(), key: { id: 'no uuid', name: '' } }
   log.start(refused)
   await log.flush()
@@ -97,7 +99,7 @@ test('rows wait for a database that is away', async () => {
   const start = begun()
   const call = log.start(start)
   await log.flush()
-  call.end({ status: 'succeeded', httpStatus: 200 })
+  call.end({ status: 'succeeded', durationMs: 9, httpStatus: 200 })
   await log.flush()
   away = false
   await until(async () => (await rowOf(start.requestId))?.status === 'succeeded', {
@@ -127,7 +129,7 @@ test('a call whose process went away ends, and one that lasts does not', async (
 test('old calls go, and younger ones stay', async () => {
   const log = givenLog()
   const start = begun()
-  log.start(start).end({ status: 'succeeded', httpStatus: 200 })
+  log.start(start).end({ status: 'succeeded', durationMs: 9, httpStatus: 200 })
   await log.flush()
   await database.db.pool.query(
     `create table if not exists requests_old partition of requests

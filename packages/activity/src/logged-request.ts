@@ -12,7 +12,7 @@ export interface RequestStart {
   stream: boolean
 }
 
-/** What came of it. Its duration is counted by the log. */
+/** What came of it. */
 export interface RequestEnd {
   status: Exclude<RequestStatus, 'running'>
   httpStatus: number
@@ -24,6 +24,7 @@ export interface RequestEnd {
   host?: string | undefined
   /** All hosts that were asked, in order. */
   tries?: RequestTry[] | undefined
+  durationMs: number
   /** Milliseconds from its begin until the first part of the answer went out. */
   firstByteMs?: number | undefined
   tokens?: { input: number; output: number; estimated: boolean } | undefined

@@ -79,7 +79,6 @@ export function openRequestLog({ db, log, partitions }: RequestLogOptions): Requ
 
   return {
     start(start) {
-      const begun = performance.now()
       const row: Row = { ...start, id: newId(), startedAt: new Date(databaseNow()) }
       open.set(row.id, row)
       unwritten.set(row.id, row)
@@ -87,11 +86,7 @@ export function openRequestLog({ db, log, partitions }: RequestLogOptions): Requ
         id: row.id,
         end(end) {
           if (row.end) return
-          row.end = {
-            ...end,
-            durationMs: Math.round(performance.now() - begun),
-            endedAt: new Date(databaseNow()),
-          }
+          row.end = { ...end, endedAt: new Date(databaseNow()) }
           open.delete(row.id)
           unwritten.set(row.id, row)
         },
@@ -124,7 +119,7 @@ const dropped = counter(
 export interface Row extends RequestStart {
   id: string
   startedAt: Date
-  end?: RequestEnd & { durationMs: number; endedAt: Date }
+  end?: RequestEnd & { endedAt: Date }
 }
 
 /** Where calls are noted. */

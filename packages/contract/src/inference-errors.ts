@@ -46,6 +46,7 @@ const types: Partial<Record<ErrorId, string>> = { MODEL_NOT_FOUND: 'server_error
 /** Where it is not the id in small letters. */
 const codes: Partial<Record<ErrorId, string>> = {
   UNAUTHORIZED: 'invalid_api_key',
+  INFERENCE_ERROR: 'service_error',
   SERVICE_UNAVAILABLE: 'service_error',
   PROVIDER_UNAVAILABLE: 'service_error',
   WORKER_LOST: 'service_error',

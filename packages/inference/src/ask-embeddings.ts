@@ -4,7 +4,7 @@ import type { Embeddings, EmbeddingsRequest } from './embeddings.ts'
 import { gather } from './gather.ts'
 import { unreadable } from './host-faults.ts'
 import type { HostSettings } from './host-settings.ts'
-import { isObject } from './is-object.ts'
+import { isRecord } from './is-record.ts'
 import { tokensOf } from './mend-usage.ts'
 import { readTrouble } from './refusals.ts'
 
@@ -22,15 +22,15 @@ export async function askEmbeddings(
   const { bytes } = await ask(question, call)
   const text = await gather(bytes, { most: maxAnswerBytes, signal: call.signal })
   const body = parsed(text)
-  if (isObject(body) && body.error) throw readTrouble(body, (words) => scrub(words, request.model))
-  const vectors = isObject(body) ? vectorsIn(body.data, inputsOf(request)) : undefined
-  if (!isObject(body) || !vectors) {
+  if (isRecord(body) && body.error) throw readTrouble(body, (words) => scrub(words, request.model))
+  const vectors = isRecord(body) ? vectorsIn(body.data, inputsOf(request)) : undefined
+  if (!isRecord(body) || !vectors) {
     throw unreadable(
       'with 200 and not with a vector for each input',
       scrub(text.slice(0, 300), request.model),
     )
   }
-  const usage = isObject(body.usage) ? body.usage : {}
+  const usage = isRecord(body.usage) ? body.usage : {}
   const prompt_tokens = tokensOf(usage.prompt_tokens) ?? tokensOf(usage.total_tokens)
   if (prompt_tokens === undefined) return { vectors }
   return { vectors, usage: { prompt_tokens, total_tokens: tokensOf(usage.total_tokens) ?? prompt_tokens } }
@@ -45,7 +45,7 @@ function vectorsIn(data: unknown, count: number): number[][] | undefined {
   if (!Array.isArray(data) || data.length !== count) return undefined
   const vectors = new Array<number[] | undefined>(count)
   for (const [position, item] of data.entries()) {
-    if (!isObject(item)) return undefined
+    if (!isRecord(item)) return undefined
     const index = Number.isSafeInteger(item.index) ? Number(item.index) : position
     if (index < 0 || index >= count || vectors[index]) return undefined
     vectors[index] = vectorOf(item.embedding)

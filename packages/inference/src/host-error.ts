@@ -1,11 +1,11 @@
-import { isObject } from './is-object.ts'
+import { isRecord } from './is-record.ts'
 
 /** The error in a body, in any of the shapes that compatible hosts give it; `message` is empty where it says nothing. */
 export function readHostError(body: unknown): HostError {
-  const outer = isObject(body) ? body : {}
-  const inner = isObject(outer.error) ? outer.error : outer
+  const outer = isRecord(body) ? body : {}
+  const inner = isRecord(outer.error) ? outer.error : outer
   const { code, type, param, error_type, innererror } = inner
-  const deeper = isObject(innererror) ? innererror.code : undefined
+  const deeper = isRecord(innererror) ? innererror.code : undefined
   return {
     codes: [code, type, error_type, deeper].filter((one) => typeof one === 'string'),
     status: [code, inner.status, inner.status_code, outer.status, outer.code].map(statusIn).find(Boolean),
@@ -27,13 +27,13 @@ function wordsOf(part: unknown): string {
   if (!Array.isArray(part)) return ''
   const words = part
     .slice(0, 10)
-    .map((one) => (isObject(one) ? wordsOf(one.msg ?? one.message) : wordsOf(one)))
+    .map((one) => (isRecord(one) ? wordsOf(one.msg ?? one.message) : wordsOf(one)))
   return words.filter(Boolean).join('; ')
 }
 
 function fieldIn(detail: unknown): string | undefined {
   const first: unknown = Array.isArray(detail) ? detail[0] : undefined
-  const loc = isObject(first) && Array.isArray(first.loc) ? first.loc.filter((part) => part !== 'body') : []
+  const loc = isRecord(first) && Array.isArray(first.loc) ? first.loc.filter((part) => part !== 'body') : []
   return loc.length > 0 ? loc.join('.') : undefined
 }
 

@@ -1,5 +1,5 @@
 import type { ChatChunk, ChatUsage, ChunkChoice } from './chat.ts'
-import { isObject } from './is-object.ts'
+import { isRecord } from './is-record.ts'
 import { callId, mendArguments, mendReason, mendTexts } from './mend-message.ts'
 import { mendUsage } from './mend-usage.ts'
 
@@ -28,7 +28,7 @@ export function createChunkMender({ model, requestId }: ChunkTraits): ChunkMende
 
   return {
     mend(frame) {
-      if (!isObject(frame)) return 'unknown'
+      if (!isRecord(frame)) return 'unknown'
       const told = mendUsage(frame.usage)
       if (told) known.usage = told
       const { choices } = frame
@@ -60,7 +60,7 @@ export function createChunkMender({ model, requestId }: ChunkTraits): ChunkMende
 function mendChoices(choices: unknown[], known: Known): ChunkChoice[] {
   const mended: ChunkChoice[] = []
   for (const [position, choice] of choices.entries()) {
-    if (!isObject(choice)) continue
+    if (!isRecord(choice)) continue
     const index = Number.isSafeInteger(choice.index) ? Number(choice.index) : position
     let state = known.choices.get(index)
     if (!state) {
@@ -86,9 +86,9 @@ function mendChoices(choices: unknown[], known: Known): ChunkChoice[] {
 /** Its delta; hosts that stream whole messages, or text as the completions of old, are understood as well. */
 function deltaOf(choice: Record<string, unknown>): Record<string, unknown> {
   const { delta, message, text } = choice
-  const found = isObject(delta)
+  const found = isRecord(delta)
     ? delta
-    : isObject(message)
+    : isRecord(message)
       ? message
       : typeof text === 'string'
         ? { content: text }
@@ -106,9 +106,9 @@ function isEmpty({ content, tool_calls, refusal, reasoning_content }: Record<str
 
 /** The first of a call has its id, those after it have none; `index` is which call it is. */
 function mendCalls(deltas: unknown[], { calls }: Choice): unknown[] {
-  return deltas.filter(isObject).map((delta) => {
+  return deltas.filter(isRecord).map((delta) => {
     const index = callOf(delta, calls)
-    const stated = isObject(delta.function) ? delta.function : {}
+    const stated = isRecord(delta.function) ? delta.function : {}
     const name = typeof stated.name === 'string' && stated.name !== '' ? stated.name : undefined
     const state = calls[index]
     const named = { name, arguments: mendArguments(stated.arguments) }
@@ -134,7 +134,7 @@ function callOf({ index, id, function: stated }: Record<string, unknown>, calls:
     const found = calls.findIndex((call) => call?.id === id)
     return found === -1 ? calls.length : found
   }
-  return isObject(stated) && stated.name ? calls.length : last
+  return isRecord(stated) && stated.name ? calls.length : last
 }
 
 /** Of one answer: a host's index is a place in a list of ours. */

@@ -1,13 +1,13 @@
 import type { ChatChoice, ChatCompletion } from './chat.ts'
-import { isObject } from './is-object.ts'
+import { isRecord } from './is-record.ts'
 import type { ChunkTraits } from './mend-chunk.ts'
 import { callId, mendArguments, mendReason, mendTexts } from './mend-message.ts'
 import { mendUsage } from './mend-usage.ts'
 
 /** Makes of a host's whole answer the completion that it should have been, in place. Undefined where it is none. */
 export function mendCompletion(body: unknown, { model, requestId }: ChunkTraits): ChatCompletion | undefined {
-  if (!isObject(body) || !Array.isArray(body.choices)) return undefined
-  const choices = body.choices.filter(isObject).map(mendChoice)
+  if (!isRecord(body) || !Array.isArray(body.choices)) return undefined
+  const choices = body.choices.filter(isRecord).map(mendChoice)
   if (choices.length === 0) return undefined
   body.id = typeof body.id === 'string' && body.id !== '' ? body.id : `chatcmpl-${requestId}`
   body.object = 'chat.completion'
@@ -20,9 +20,9 @@ export function mendCompletion(body: unknown, { model, requestId }: ChunkTraits)
 
 function mendChoice(choice: Record<string, unknown>, position: number): ChatChoice {
   const { message, delta, text } = choice
-  const found = isObject(message)
+  const found = isRecord(message)
     ? message
-    : isObject(delta)
+    : isRecord(delta)
       ? delta
       : { content: typeof text === 'string' ? text : null }
   found.role = 'assistant'
@@ -38,8 +38,8 @@ function mendChoice(choice: Record<string, unknown>, position: number): ChatChoi
 }
 
 function mendCalls(calls: unknown[]): unknown[] | undefined {
-  const mended = calls.filter(isObject).map((call) => {
-    const stated = isObject(call.function) ? call.function : {}
+  const mended = calls.filter(isRecord).map((call) => {
+    const stated = isRecord(call.function) ? call.function : {}
     const id = typeof call.id === 'string' && call.id !== '' ? call.id : callId()
     const named = { name: String(stated.name ?? ''), arguments: mendArguments(stated.arguments) ?? '' }
     return { ...call, id, type: 'function', function: { ...stated, ...named } }

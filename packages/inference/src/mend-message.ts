@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { isObject } from './is-object.ts'
+import { isRecord } from './is-record.ts'
 
 /** Texts of a message or of a delta, in place: what is no text is made one, or goes. */
 export function mendTexts(message: Record<string, unknown>): void {
@@ -34,6 +34,6 @@ function textOf(content: unknown): string | undefined {
   if (typeof content === 'number' || typeof content === 'boolean') return String(content)
   if (!Array.isArray(content)) return undefined
   return content
-    .map((part: unknown) => (isObject(part) && typeof part.text === 'string' ? part.text : ''))
+    .map((part: unknown) => (isRecord(part) && typeof part.text === 'string' ? part.text : ''))
     .join('')
 }

@@ -1,9 +1,9 @@
 import type { ChatUsage } from './chat.ts'
-import { isObject } from './is-object.ts'
+import { isRecord } from './is-record.ts'
 
 /** The tokens that a host counted; numbers may be texts, and a total may be missing. Undefined where it counted none. */
 export function mendUsage(told: unknown): ChatUsage | undefined {
-  if (!isObject(told)) return undefined
+  if (!isRecord(told)) return undefined
   const prompt = tokensOf(told.prompt_tokens ?? told.input_tokens)
   const completion = tokensOf(told.completion_tokens ?? told.output_tokens)
   if (prompt === undefined && completion === undefined) return undefined
@@ -28,5 +28,5 @@ export function tokensOf(value: unknown): number | undefined {
 }
 
 function detailsOf(value: unknown): Record<string, unknown> | undefined {
-  return isObject(value) ? value : undefined
+  return isRecord(value) ? value : undefined
 }

@@ -8,7 +8,7 @@ import type { Backend, BackendCall, ChatReply } from './backend.ts'
 import type { ChatRequest } from './chat.ts'
 import type { Embeddings } from './embeddings.ts'
 import { InferenceFault } from './fault.ts'
-import { type ChatPart, chunkOf, completionOf, finishOf } from './module-parts.ts'
+import { type ChatPart, chunkOf, completionOf, finishOf, openingOf } from './module-parts.ts'
 
 /**
  * A chat model that is a file of ours. It runs in a child process like every model, so that a crash or a busy loop in it
@@ -73,6 +73,7 @@ async function streamed(request: ChatRequest, parts: AsyncGenerator<ChatPart, vo
     chunks: (async function* () {
       const seen: ChatPart[] = []
       try {
+        yield openingOf(request)
         for (let next = first; !next.done; next = await parts.next()) {
           seen.push(next.value)
           const chunk = chunkOf(request, next.value)

@@ -1,6 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import type { ChatChunk, ChatCompletion, ChatDelta, ChatRequest, ChatUsage, ToolCallDelta } from './chat.ts'
 
+/** The beginning of a stream: who speaks. */
+export function openingOf(request: ChatRequest): ChatChunk {
+  return chunk(request, [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }])
+}
+
 /** A part of what a module answers as a chunk; undefined where it has nothing to say by itself. */
 export function chunkOf(request: ChatRequest, part: ChatPart): ChatChunk | undefined {
   const delta = deltaOf(part)

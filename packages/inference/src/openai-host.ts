@@ -10,7 +10,7 @@ import { InferenceFault } from './fault.ts'
 import { gather } from './gather.ts'
 import { unreadable } from './host-faults.ts'
 import type { HostSettings } from './host-settings.ts'
-import { isObject } from './is-object.ts'
+import { isRecord } from './is-record.ts'
 import { mendCompletion } from './mend-completion.ts'
 import { type ChunkSource, readChunks } from './read-chunks.ts'
 import { readTrouble } from './refusals.ts'
@@ -109,7 +109,7 @@ function sourceOf(
 
 function completionIn({ request, call, scrub }: Asked, text: string): ChatCompletion {
   const body = parsed(text)
-  if (isObject(body) && body.error) throw readTrouble(body, (words) => scrub(words, request.model))
+  if (isRecord(body) && body.error) throw readTrouble(body, (words) => scrub(words, request.model))
   const completion = mendCompletion(body, { model: request.model, requestId: call.requestId })
   if (completion) return completion
   throw unreadable('with 200 and no completion', scrub(text.slice(0, 300), request.model))

@@ -1,6 +1,6 @@
 import { createParser } from 'eventsource-parser'
 import { tooLarge } from './gather.ts'
-import { isObject } from './is-object.ts'
+import { isRecord } from './is-record.ts'
 
 /**
  * Reads the events of a stream as its bytes come, each with one parse of its JSON. It takes what hosts make of the
@@ -59,7 +59,7 @@ export function createEventReader({ most = mostCharacters }: { most?: number } =
 
 /** Whether an event says that the host has failed. */
 export function isTrouble({ event, data }: HostEvent): boolean {
-  return isObject(data) && (Boolean(data.error) || event === 'error' || data.type === 'error')
+  return isRecord(data) && (Boolean(data.error) || event === 'error' || data.type === 'error')
 }
 
 /** One event of a chat may have a picture in it, and no more. */

@@ -1,5 +1,6 @@
 import { endpoints } from '@millrace/contract/endpoints'
-import type { EmbeddingsRequest } from '@millrace/inference/embeddings'
+import { countText } from '@millrace/inference/count-tokens'
+import type { Embeddings, EmbeddingsRequest } from '@millrace/inference/embeddings'
 import { InferenceFault } from '@millrace/inference/fault'
 import { route } from '../route.ts'
 import { infer } from './infer.ts'
@@ -11,7 +12,7 @@ export const createEmbeddings = route(endpoints.createEmbeddings, (incoming) => 
     const asked = { ...request, model: call.model.namespace } as EmbeddingsRequest
     const { vectors, usage: counted } = await call.context.router.embed(call.model, asked, call)
     call.note.whole = true
-    const usage = counted ?? { prompt_tokens: 0, total_tokens: 0 }
+    const usage = counted ?? (await estimate(asked))
     call.note.tokens = { input: usage.prompt_tokens, output: 0, estimated: counted === undefined }
     return {
       object: 'list' as const,
@@ -28,6 +29,13 @@ export const createEmbeddings = route(endpoints.createEmbeddings, (incoming) => 
     }
   })
 })
+
+async function estimate({ input }: EmbeddingsRequest): Promise<NonNullable<Embeddings['usage']>> {
+  const parts = [input].flat(2)
+  const texts = parts.filter((part) => typeof part === 'string')
+  const tokens = (await countText(texts.join('\n'))) + parts.length - texts.length
+  return { prompt_tokens: tokens, total_tokens: tokens }
+}
 
 /** The first `dimensions` of a vector, of length 1 again. */
 function shortened(vector: number[], dimensions: number): number[] {

@@ -1,7 +1,6 @@
 import type { RequestEnd } from '@millrace/activity/logged-request'
 import { errors } from '@millrace/contract/errors'
 import type { RequestSurface } from '@millrace/database/tables'
-import type { ChatRequest } from '@millrace/inference/chat'
 import { InferenceFault } from '@millrace/inference/fault'
 import { newRouteReport, type RouteReport } from '@millrace/inference/route-report'
 import type { ModelDescription } from '@millrace/models/description'
@@ -36,6 +35,13 @@ export async function infer<T>(
   const gone = goneSignal(response)
   const note: Note = {}
   const report = newRouteReport()
+  // Nobody waits for that: where no host counted the tokens, counting them takes a moment.
+  const close = async () => {
+    const durationMs = Math.round(performance.now() - begun)
+    const end = endOf({ note, report, gone })
+    const tokens = note.tokens ?? (await note.count?.().catch(() => undefined))
+    logged.end({ ...end, durationMs, tokens })
+  }
   const firstByte = () => {
     note.firstByteMs ??= Math.round(performance.now() - begun)
   }
@@ -53,12 +59,14 @@ export async function infer<T>(
       firstByte,
     })
     firstByte()
-    logged.end(endOf({ note, report, gone }))
+    void close()
     return answer
   } catch (error) {
     const known = asInferenceError(error)
     note.fault ??= known
-    logged.end(endOf({ note, report, gone }))
+    if (error instanceof InferenceFault && error.cause !== undefined)
+      context.log.warn({ err: error, request_id: requestId, tries: report.tries }, 'inference failed')
+    void close()
     throw known
   }
 }
@@ -87,15 +95,14 @@ export function asInferenceError(error: unknown): ApiError {
   })
 }
 
-function endOf({ note, report, gone }: Ended): RequestEnd {
-  const { fault, opened, whole, firstByteMs, tokens } = note
+function endOf({ note, report, gone }: Ended): Omit<RequestEnd, 'durationMs'> {
+  const { fault, opened, whole, firstByteMs } = note
   const { served, tries } = report
   const known = {
     servedModel: served?.model,
     host: served?.host ?? tries.at(-1)?.host,
     tries: tries.map(({ host, model, ms, fault: failed }) => ({ host, model, ms, fault: failed?.message })),
     firstByteMs,
-    tokens,
   }
   if (gone.aborted && (fault !== undefined || !whole)) {
     const httpStatus = opened ? 200 : clientGone
@@ -144,12 +151,14 @@ export interface Note {
   /** The answer has come to its end. */
   whole?: boolean
   firstByteMs?: number
-  tokens?: { input: number; output: number; estimated: boolean }
-  /** What to count, where no host did. */
-  uncounted?: { request: ChatRequest; said(): string }
+  tokens?: Tokens
+  /** Counts them, where no host did. */
+  count?(): Promise<Tokens>
   /** What went wrong; in a stream that had begun, it is told there. */
   fault?: ApiError
 }
+
+type Tokens = NonNullable<RequestEnd['tokens']>
 
 interface Ended {
   note: Note

@@ -1,5 +1,6 @@
 import type { ChatReply } from '@millrace/inference/backend'
 import type { ChatChunk, ChatCompletion, ChatRequest, ChatUsage } from '@millrace/inference/chat'
+import { countText, estimatePrompt } from '@millrace/inference/count-tokens'
 import type { ModelDescription } from '@millrace/models/description'
 import { ApiError } from '../api-error.ts'
 import { asInferenceError, type Call } from './infer.ts'
@@ -84,7 +85,13 @@ function count(
   said: () => string,
 ): void {
   if (usage) note.tokens = { input: usage.prompt_tokens, output: usage.completion_tokens, estimated: false }
-  else note.uncounted = { request, said }
+  else {
+    note.count = async () => ({
+      input: await estimatePrompt(request),
+      output: await countText(said()),
+      estimated: true,
+    })
+  }
 }
 
 const defaultTokens = 4096
