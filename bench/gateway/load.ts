@@ -45,7 +45,8 @@ export interface Plan {
 
 /** What came of a target. In milliseconds: the whole answer, the first text, a chunk's way (paced ones only). */
 export interface Loaded {
-  count: number
+  /** Those that were sent before the measurement began are among them. */
+  sent: number
   perSecond: number
   took: Percentiles
   first: Percentiles

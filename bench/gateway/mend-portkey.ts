@@ -11,7 +11,8 @@ registerHooks({
   load(url, context, next) {
     const loaded = next(url, context)
     if (!url.endsWith('/@portkey-ai/gateway/build/start-server.js')) return loaded
-    const source = Buffer.from(loaded.source ?? '').toString()
+    const source =
+      typeof loaded.source === 'string' ? loaded.source : new TextDecoder().decode(loaded.source ?? undefined)
     if (source.split(broken).length !== 2) throw new Error('this version of Portkey is another one to mend')
     return { ...loaded, source: source.replace(broken, mended) }
   },

@@ -1,5 +1,4 @@
 import { createServer, type ServerResponse } from 'node:http'
-import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises'
 import { stamp } from './clock.ts'
 import { words } from './conversation.ts'
 
@@ -38,7 +37,7 @@ function say(response: ServerResponse, nth: number, pace?: number): void {
   if (response.destroyed) return
   const role = nth === 1 ? '"role":"assistant",' : ''
   const text = chunk(`[{"index":0,"delta":{${role}"content":" ${stamp()}"},${unfinished}}]`)
-  // Behind the head a chunk goes straight to the socket, framed here: Node makes three parts of it and takes twice as long.
+  // Behind the head a chunk goes straight to the socket, framed here: by way of the response 50 take 0.48 ms, so 0.36.
   if (nth === 1) response.write(text)
   else response.socket?.write(`${text.length.toString(16)}\r\n${text}\r\n`, 'latin1')
   if (nth === words) finish(response)

@@ -47,7 +47,7 @@ function rowsOf(kind: Kind, figures: (loaded: Loaded) => Figures): Row[] {
         const before = await spentMs()
         const [loaded] = await load({ targets: [target], kind, connections: callers, seconds })
         if (!loaded) throw new Error('the load told nothing')
-        const cpu = ((await spentMs()) - before) / loaded.count
+        const cpu = ((await spentMs()) - before) / loaded.sent
         return { rate: loaded.perSecond, ...figures(loaded), cpu }
       }),
   }))
