@@ -30,36 +30,45 @@ export async function openConnection({ url, headers, body }: Target, kind: Kind)
     exchange: () =>
       new Promise((resolve, reject) => {
         fail = reject
-        const sent = now()
-        const exchange: Exchange = { took: 0, first: 0, chunks: [] }
-        const stamps = stampReader()
-        let count = 0
-        let beginning = ''
-        let end = ''
-        const reader = answerReader((text) => {
-          if (beginning.length < 1_000) beginning += text
-          end = (end + text).slice(-20)
-          const moments = stamps.read(text)
-          if (moments.length === 0) return
-          const at = now()
-          if (count === 0) exchange.first = at - sent
-          if ((moments[0] ?? 0) < sent - clockError) reject(new Error(`${url} gave an answer of earlier`))
-          count += moments.length
-          if (kind === 'paced') for (const moment of moments) exchange.chunks.push(at - moment)
-        })
+        const read = exchangeReader(url, kind)
         hear = (piece) => {
-          if (!reader.read(piece)) return
-          exchange.took = now() - sent
-          const isWhole = kind === 'json' ? count === 1 : count === words && end.includes('[DONE]')
-          if (reader.status() === 200 && isWhole) resolve(exchange)
-          else reject(new Error(`${url} answered ${reader.status()} with ${count} stamps: ${beginning}`))
+          try {
+            const exchange = read(piece)
+            if (exchange) resolve(exchange)
+          } catch (error) {
+            reject(error)
+          }
         }
         socket.write(request)
       }),
-    close: () => {
-      fail = () => {}
-      socket.destroy()
-    },
+  }
+}
+
+/** For one request, which is sent now. Answers what came of it once its answer is whole; throws when that is wrong. */
+function exchangeReader(url: string, kind: Kind): (piece: string) => Exchange | undefined {
+  const sent = now()
+  const exchange: Exchange = { took: 0, first: 0, chunks: [] }
+  const stamps = stampReader()
+  let count = 0
+  let beginning = ''
+  let end = ''
+  const reader = answerReader((text) => {
+    if (beginning.length < 1_000) beginning += text
+    end = (end + text).slice(-20)
+    const moments = stamps.read(text)
+    if (moments.length === 0) return
+    const at = now()
+    if (count === 0) exchange.first = at - sent
+    if ((moments[0] ?? 0) < sent - clockError) throw new Error(`${url} gave an answer of earlier`)
+    count += moments.length
+    if (kind === 'paced') for (const moment of moments) exchange.chunks.push(at - moment)
+  })
+  return (piece) => {
+    if (!reader.read(piece)) return
+    exchange.took = now() - sent
+    const isWhole = kind === 'json' ? count === 1 : count === words && end.includes('[DONE]')
+    if (reader.status() === 200 && isWhole) return exchange
+    throw new Error(`${url} answered ${reader.status()} with ${count} stamps: ${beginning}`)
   }
 }
 
@@ -78,7 +87,6 @@ export interface Target {
 /** A connection at work. */
 export interface Connection {
   exchange(): Promise<Exchange>
-  close(): void
 }
 
 /** Milliseconds from the request to the end of the answer and to its first text; from each chunk's leaving to its arrival. */
