@@ -11,6 +11,7 @@ import type { PartitionWidth } from '@millrace/database/partitions'
 import { newApiKey } from '@millrace/keys/api-key'
 import { freePort } from '@millrace/standalone/ports'
 import { concurrency } from './contender.ts'
+import { residentMb } from './process-figures.ts'
 import { startProcess } from './processes.ts'
 import type { Stores } from './stores.ts'
 
@@ -50,7 +51,7 @@ export async function startMillrace(stores: Stores, options: MillraceOptions): P
       env: { ...env, METRICS_PORT: new URL(metrics).port },
       readyUrl: `${metrics}/readyz`,
     })
-    return { app, stop, memory: () => memoryOf(pid, metrics) }
+    return { app, pid, stop, memory: () => memoryOf(pid, metrics) }
   }
   const processes = await Promise.all(apps.map(start))
   return {
@@ -75,11 +76,6 @@ async function memoryOf(pid: number, metrics: string): Promise<Memory> {
   const text = await (await fetch(`${metrics}/metrics`)).text()
   const heap = Number(/^nodejs_heap_size_used_bytes (\S+)/m.exec(text)?.[1])
   return { rssMb: await residentMb(pid), childMb: Math.max(0, ...inChildren), heapMb: heap / 2 ** 20 }
-}
-
-async function residentMb(pid: number | string): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) / 1024
 }
 
 export interface MillraceOptions {
@@ -107,6 +103,7 @@ export interface Millrace {
 
 export interface MillraceProcess {
   app: App
+  pid: number
   memory(): Promise<Memory>
   stop(): Promise<void>
 }

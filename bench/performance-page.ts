@@ -9,25 +9,54 @@ export function withReport(page: string, report: string): string {
   return `${before}\n${report}\n\n${after}`
 }
 
-/** What stands there: the newest whole run, or that there was none. */
+/** What stands there: the newest whole run of each suite. Of the gateway's nothing is said until there is one. */
 export async function newestReport(): Promise<string> {
+  const predictions = await newest(/^\d{4}-\d\d-\d\d\.json$/)
+  const gateway = await newest(/^\d{4}-\d\d-\d\d-gateway\.json$/)
+  return [
+    predictions ? reportOf(predictions) : 'Nobody has done a whole run yet.',
+    ...(gateway ? [gatewayReportOf(gateway)] : []),
+  ].join('\n\n')
+}
+
+async function newest(pattern: RegExp): Promise<KeptRun | undefined> {
   const files = await readdir(folder).catch(() => [])
-  const newest = files.filter((name) => /^\d{4}-\d\d-\d\d\.json$/.test(name)).sort()
-  const name = newest.at(-1)
-  if (name === undefined) return 'Nobody has done a whole run yet.'
-  return reportOf(JSON.parse(await readFile(new URL(name, folder), 'utf8')), name.slice(0, 10))
+  const name = files
+    .filter((name) => pattern.test(name))
+    .sort()
+    .at(-1)
+  if (name === undefined) return
+  return { ...JSON.parse(await readFile(new URL(name, folder), 'utf8')), day: name.slice(0, 10) }
 }
 
 const folder = new URL('results/', import.meta.url)
 
-function reportOf({ machine, size, rounds, results }: Run, day: string): string {
-  const memory = Math.round(machine.memory / 2 ** 30)
+function reportOf(run: KeptRun): string {
+  const { size, rounds, results } = run
   const options = `\`--rounds ${rounds} --seconds ${size.seconds} --count ${size.count} --rows ${size.rows}\``
   return [
-    `Measured on ${day} on ${machine.cores} cores (${machine.processor}) with ${memory} GB and Node ${machine.node}, with ${options}.`,
+    `${measuredOn(run)}, with ${options}.`,
     '![Predictions a second, by work and contender](performance.svg)',
     tableOf(results),
   ].join('\n\n')
+}
+
+function gatewayReportOf(run: KeptRun): string {
+  const { size, rounds, results } = run
+  const options = `--rounds ${rounds} --seconds ${size.seconds} --requests ${size.requests}`
+  return [
+    '### Chat completions through the api',
+    `${measuredOn(run)}. The model's host, a process on the same machine, answers at once, and so does what is measured as \`direct\`: the same request without a gateway. Below each table stands what measures it.`,
+    ...results.flatMap((result) => [
+      tableOf([result]),
+      `\`npm run bench -- --only ${result.name} ${options}\``,
+    ]),
+  ].join('\n\n')
+}
+
+function measuredOn({ machine, day }: KeptRun): string {
+  const memory = Math.round(machine.memory / 2 ** 30)
+  return `Measured on ${day} on ${machine.cores} cores (${machine.processor}) with ${memory} GB and Node ${machine.node}`
 }
 
 /** A file in `results`. */
@@ -36,4 +65,9 @@ export interface Run {
   size: Size
   rounds: number
   results: Result[]
+}
+
+interface KeptRun extends Run {
+  /** From the name of its file. */
+  day: string
 }

@@ -4,9 +4,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { nodeFlags } from '@millrace/process/node-flags'
 
-/** Starts a file of this checkout as a process of its own, and waits until `readyUrl` answers 200. */
-export async function startProcess(file: string, { env, readyUrl }: ProcessOptions): Promise<RunningProcess> {
-  const child = spawn(process.execPath, [...profiling(), ...nodeFlags, fileURLToPath(new URL(file, root))], {
+/** Starts a file, by its URL or its path in this checkout, as a process of its own, and waits until `readyUrl` answers 200. */
+export async function startProcess(file: string, options: ProcessOptions): Promise<RunningProcess> {
+  const { env, readyUrl, args = [], flags = nodeFlags } = options
+  const program = fileURLToPath(new URL(file, root))
+  const child = spawn(process.execPath, [...profiling(), ...flags, program, ...args], {
     env: { PATH: process.execPath.replace(/\/[^/]*$/, ''), NODE_ENV: 'production', ...env },
     stdio: ['pipe', 'ignore', 'pipe'],
   })
@@ -60,6 +62,9 @@ process.once('exit', () => {
 interface ProcessOptions {
   env: Record<string, string>
   readyUrl: string
+  args?: string[]
+  /** Of Node; those of our own processes unless stated. */
+  flags?: readonly string[]
 }
 
 export interface RunningProcess {

@@ -7,13 +7,13 @@ import { newestReport, type Run, withReport } from './performance-page.ts'
 import { profileInto } from './processes.ts'
 import { startStores } from './stores.ts'
 import { summarise, tableOf } from './table.ts'
-import type { Figures } from './work.ts'
-import { works } from './works.ts'
+import type { Figures, Work } from './work.ts'
+import { suites } from './works.ts'
 
 // `npm run bench`: every contender does the same work in turn, several rounds of it, so that a machine whose speed
 // drifts drifts for all of them. `--only accept,life`, `--against plain,raw` (parts of names), `--rounds`, `--seconds`,
-// `--count`, `--rows`; `--profile <folder>` keeps a CPU profile of every process and what each statement cost. Only a run
-// of everything is kept, and goes into docs/performance.md.
+// `--count`, `--rows`, `--requests`; `--profile <folder>` keeps a CPU profile of every process and what each statement
+// cost. Only a run of a whole suite is kept, and goes into docs/performance.md.
 const { values } = parseArgs({
   options: {
     only: { type: 'string' },
@@ -22,6 +22,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '10' },
     count: { type: 'string', default: '10000' },
     rows: { type: 'string', default: '1000000' },
+    requests: { type: 'string', default: '100000' },
     profile: { type: 'string' },
   },
 })
@@ -30,9 +31,17 @@ if (profiles) {
   await mkdir(profiles, { recursive: true })
   profileInto(profiles)
 }
-const size = { seconds: Number(values.seconds), count: Number(values.count), rows: Number(values.rows) }
+const size = {
+  seconds: Number(values.seconds),
+  count: Number(values.count),
+  rows: Number(values.rows),
+  requests: Number(values.requests),
+}
 const names = values.only?.split(',')
-const wanted = works.filter(({ name }) => names?.includes(name) ?? true)
+const isNamed = (name: string) => names?.includes(name) ?? true
+const wanted = suites.flatMap((suite) =>
+  suite.works.filter(({ name }) => isNamed(suite.name) || isNamed(name)),
+)
 const parts = values.against?.split(',').map((part) => part.toLowerCase())
 const takesPart = (name: string) => parts?.some((part) => name.toLowerCase().includes(part)) ?? true
 
@@ -52,33 +61,39 @@ try {
   await stores.stop()
 }
 
-const results = summarise(wanted, measured)
-console.log(`\n${tableOf(results)}`)
-const machine = {
-  cores: cpus().length,
-  processor: cpus()[0]?.model,
-  memory: totalmem(),
-  node: process.version,
-}
+console.log(`\n${tableOf(summarise(wanted, measured))}`)
 const folder = new URL('results/', import.meta.url)
 await mkdir(folder, { recursive: true })
-// The chart and the file of the day show everything, or nothing.
-const isWhole = names === undefined && parts === undefined
+// The chart and the files of the day show everything, or nothing.
+const whole = suites.filter(
+  ({ works }) => parts === undefined && works.every((work) => wanted.includes(work)),
+)
 const day = new Date().toISOString().slice(0, 10)
-const kept: Run & { measured: Measured[] } = {
-  machine,
-  size,
-  rounds: Number(values.rounds),
-  results,
-  measured,
+for (const { name, suffix, works } of whole) {
+  const { results } = await keep(`${day}${suffix}.json`, works)
+  if (name === 'predictions')
+    await writeFile(new URL('../docs/performance.svg', import.meta.url), chartOf(results))
 }
-await writeFile(new URL(isWhole ? `${day}.json` : 'part.json', folder), `${JSON.stringify(kept, null, 2)}\n`)
-if (isWhole) {
-  await writeFile(new URL('../docs/performance.svg', import.meta.url), chartOf(results))
+if (whole.length > 0) {
   const page = new URL('../docs/performance.md', import.meta.url)
   await writeFile(page, withReport(await readFile(page, 'utf8'), await newestReport()))
 }
+const others = wanted.filter((work) => !whole.some(({ works }) => works.includes(work)))
+if (others.length > 0) await keep('part.json', others)
 process.exit()
+
+/** Writes down what came out of these works. */
+async function keep(file: string, works: Work[]): Promise<Run> {
+  const run = {
+    machine: { cores: cpus().length, processor: cpus()[0]?.model, memory: totalmem(), node: process.version },
+    size,
+    rounds: Number(values.rounds),
+    results: summarise(works, measured),
+    measured: measured.filter(({ work }) => works.some(({ name }) => name === work)),
+  }
+  await writeFile(new URL(file, folder), `${JSON.stringify(run, null, 2)}\n`)
+  return run
+}
 
 function inWords(figures: Figures): string {
   return Object.entries(figures)

@@ -49,4 +49,6 @@ export interface Size {
   count: number
   /** How many predictions there are where their number is what matters. */
   rows: number
+  /** How many streamed requests there are where memory is watched over them. */
+  requests: number
 }
