@@ -81,10 +81,12 @@ async function writeModels(folder: string, models: Record<string, RemoteModel>):
   )
 }
 
-/** It says so when it has taken up a change. */
+/** It says so when it has taken up a change: an api all of it, a worker model by model. */
 function hasRead({ log }: RunningProcess, names: string[]): boolean {
-  const read = [...log().matchAll(/"added":(\[.*?\])/g)].flatMap(([, added = '[]']) => JSON.parse(added))
-  return names.every((name) => read.includes(name))
+  const text = log()
+  const read = [...text.matchAll(/"added":(\[.*?\])/g)].flatMap(([, added = '[]']) => JSON.parse(added))
+  const told = [...text.matchAll(/"mark":"[+!]","model":"(.*?)"/g)].map(([, name]) => name)
+  return names.every((name) => read.includes(name) || told.includes(name))
 }
 
 /** What a model's file says beside the fields that all have here. */
