@@ -21,14 +21,15 @@ const pages = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md'].concat(
     .map((path) => join('docs', path)),
 )
 
-test('every command and model of the docs works as it is pasted', { timeout: 120_000 }, async () => {
+test('every command and model of the docs works as it is pasted', { timeout: 300_000 }, async () => {
   const ports = await freePorts()
   const [start] = await blocksOf('README.md', ports)
   const service = await givenClone(start?.text ?? '', ports[3000])
   const { folder } = service
-  const guides = ['models', 'media', 'batches', 'authentication', 'webhooks', 'operations'].map(
-    (name) => `docs/${name}.md`,
-  )
+  const guides = [
+    ...['models', 'media', 'inference', 'integrations'],
+    ...['batches', 'authentication', 'webhooks', 'operations'],
+  ].map((name) => `docs/${name}.md`)
   const blocks = (await Promise.all(guides.map((page) => blocksOf(page, ports)))).flat()
   for (const block of blocks.filter(({ file }) => file?.includes('/'))) await save(block, folder)
   // A folder outside of the project is MODELS_DIR's; here its file is put where the others are.
@@ -36,7 +37,7 @@ test('every command and model of the docs works as it is pasted', { timeout: 120
   await service.up()
 
   for (const { text } of blocks.filter(({ language }) => language === 'sh')) {
-    expect(await type(text, folder), text).not.toMatch(/"status": ?(false|"failed")/)
+    expect(await type(text, folder), text).not.toMatch(/"status": ?(false|"failed")|"error": ?\{/)
   }
   await service.down()
   await service.up()
@@ -61,6 +62,17 @@ test('every command and model of the docs works as it is pasted', { timeout: 120
   expect(await output('word-count', { text: 'a mill, a river' })).toEqual({ words: 4, most_common: 'a' })
   expect(await output('llama', { prompt: 'Where from?' })).toBe('From a GPU')
   expect(server.asked).toEqual([{ prompt: 'Where from?', max_tokens: 512 }])
+  const miller = await fetch(`http://127.0.0.1:${ports[3000]}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'x-api-key': apiKey, 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'miller', messages: [{ role: 'user', content: 'wheat' }] }),
+  })
+  expect(await miller.json()).toMatchObject({
+    choices: [
+      { message: { content: 'Grind it slowly: wheat', reasoning_content: 'What would a miller say?' } },
+    ],
+    usage: { total_tokens: 8 },
+  })
 })
 
 describe.each([

@@ -9,10 +9,10 @@ import { type Block, blocksOf, freePorts, givenModelServer, save } from './pages
 // PORT is the one variable that is set, and only for `npm start`: 3000 may be taken where the tests run.
 test('every block of the README works as it is pasted, from the clone on', { timeout: 120_000 }, async () => {
   const ports = await freePorts()
-  const [start, first, follow, receiver, listen, notify, shout, callShout, ...rest] = (await blocksOf(
+  const [start, first, follow, chat, receiver, listen, notify, shout, callShout, ...rest] = (await blocksOf(
     'README.md',
     ports,
-  )) as Eight
+  )) as Nine
   const [script, described, callScript, flux, callFlux, ...more] = rest as Five
   expect(more).toEqual([])
   const service = await givenClone(start.text, ports[3000])
@@ -28,6 +28,9 @@ test('every block of the README works as it is pasted, from the clone on', { tim
   const events = [...stream.matchAll(/^event: (\w+)$/gm)].map(([, name]) => name)
   expect(events.filter((name) => name === 'output')).toHaveLength(3)
   expect(events.at(-1)).toBe('done')
+
+  const said = await type(chat.text, folder)
+  expect(said.match(/(?<="content":")[^"]+/g)).toEqual(['one', ' two', ' three'])
 
   await save(receiver, folder)
   const receiving = openTerminal(listen.text, folder)
@@ -78,5 +81,5 @@ async function answers(url: string): Promise<void> {
   await until(() => fetch(url, { method: 'POST' }), { what: `${url} to answer` })
 }
 
-type Eight = [Block, Block, Block, Block, Block, Block, Block, Block, ...Block[]]
+type Nine = [Block, Block, Block, Block, Block, Block, Block, Block, Block, ...Block[]]
 type Five = [Block, Block, Block, Block, Block, ...Block[]]

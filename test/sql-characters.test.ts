@@ -60,6 +60,8 @@ beforeAll(async () => {
     getBatch: { params: { id: batch.body.id } },
     cancelBatch: { params: { id: batch.body.id } },
     getFileContent: { params: { id: file.body.id } },
+    createChatCompletion: { body: { model: 'parrot', messages: [{ role: 'user', content: 'a' }] } },
+    createEmbeddings: { body: { model: 'hash-embed', input: ['a'] } },
     createImage: { body: { model: 'picture', prompt: 'a' } },
     createSpeech: { body: { model: 'speak', input: 'a' } },
     createTranscription: { body: { model: 'transcript', file: 'data:audio/wav;base64,UklGRg==' } },

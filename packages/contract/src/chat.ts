@@ -4,8 +4,14 @@ import { z } from 'zod'
 const part = z.looseObject({ type: z.string().describe('text, image_url, input_audio, file or refusal') })
 
 const toolCall = z.looseObject({
-  id: z.string(),
-  function: z.looseObject({ name: z.string(), arguments: z.string() }).optional(),
+  id: z.string().describe('Its id, which the `tool` message that answers it names'),
+  function: z
+    .looseObject({
+      name: z.string().describe('Which function'),
+      arguments: z.string().describe('With what, as JSON in a text'),
+    })
+    .optional()
+    .describe('What was called'),
 })
 
 const message = z.looseObject({
@@ -21,14 +27,15 @@ const message = z.looseObject({
 })
 
 const tool = z.looseObject({
-  type: z.string(),
+  type: z.string().describe('function, unless the host knows others'),
   function: z
     .looseObject({
       name: z.string().min(1).describe('The name by which the model calls it'),
       description: z.string().optional().describe('When to call it'),
       parameters: z.record(z.string(), z.unknown()).optional().describe('A JSON Schema of its arguments'),
     })
-    .optional(),
+    .optional()
+    .describe('What the model may call'),
 })
 
 /** Sampling and length, the same on every surface that makes text. */
@@ -60,49 +67,72 @@ export const createChatCompletion = z
     tools: z.array(tool).max(512).nullish().describe('Functions that the model may call'),
     tool_choice: z.unknown().optional().describe('none, auto, required, or one function by its name'),
     response_format: z
-      .looseObject({ type: z.string() })
+      .looseObject({ type: z.string().describe('text, json_object or json_schema') })
       .nullish()
-      .describe('text, json_object or json_schema'),
+      .describe('What shape the answer has'),
     store: z.boolean().nullish().describe('Keep request and answer, to be got by the id of the answer'),
   })
-  .meta({ id: 'CreateChatCompletion' })
+  .meta({ id: 'CreateChatCompletion', description: 'A conversation that a model is to go on with' })
 
-const severity = z.object({
-  filtered: z.boolean(),
-  severity: z.enum(['safe', 'low', 'medium', 'high']),
-})
+function found(what: string) {
+  return z
+    .object({
+      filtered: z.boolean().describe('It was withheld for that'),
+      severity: z.enum(['safe', 'low', 'medium', 'high']).describe('How bad it is; `safe` without a filter'),
+    })
+    .describe(what)
+}
 
 /** What the safety filter found in a text. */
 export const contentFilterResults = z
-  .object({ hate: severity, self_harm: severity, sexual: severity, violence: severity })
-  .meta({ id: 'ContentFilterResults' })
+  .object({
+    hate: found('Hate and harassment'),
+    self_harm: found('Harm to oneself'),
+    sexual: found('Sexual content'),
+    violence: found('Violence'),
+  })
+  .meta({ id: 'ContentFilterResults', description: 'What the safety filter found in a text' })
 
 /** Tokens, as the host reported them. */
 export const usage = z
-  .looseObject({ prompt_tokens: z.int(), completion_tokens: z.int(), total_tokens: z.int() })
-  .meta({ id: 'ChatUsage' })
+  .looseObject({
+    prompt_tokens: z.int().describe('Of what was asked'),
+    completion_tokens: z.int().describe('Of what was answered'),
+    total_tokens: z.int().describe('Both together'),
+  })
+  .meta({ id: 'ChatUsage', description: 'Tokens, as the host of the model counted them' })
+
+const choice = z.looseObject({
+  index: z.int().describe('Which of the answers, from 0'),
+  message: z
+    .looseObject({
+      role: z.literal('assistant').describe('Who says it'),
+      content: z.string().nullable().describe('The text; null where only tools are called'),
+    })
+    .describe('What the model says, and which tools it calls'),
+  finish_reason: z.string().nullable().describe('stop, length, tool_calls or content_filter'),
+  content_filter_results: contentFilterResults,
+})
 
 /** A whole answer. */
 export const chatCompletion = z
   .looseObject({
-    id: z.string(),
-    object: z.literal('chat.completion'),
+    id: z.string().describe('chatcmpl-…'),
+    object: z.literal('chat.completion').describe('What this is'),
     created: z.int().describe('Unix seconds'),
     model: z.string().describe('As asked'),
-    choices: z.array(
-      z.looseObject({
-        index: z.int(),
-        message: z.looseObject({ role: z.literal('assistant'), content: z.string().nullable() }),
-        finish_reason: z.string().nullable().describe('stop, length, tool_calls or content_filter'),
-        content_filter_results: contentFilterResults,
-      }),
-    ),
-    prompt_filter_results: z.array(
-      z.object({ prompt_index: z.int(), content_filter_results: contentFilterResults }),
-    ),
+    choices: z.array(choice).describe('The answers: one, or `n` of them'),
+    prompt_filter_results: z
+      .array(
+        z.object({
+          prompt_index: z.int().describe('Always 0: the conversation is judged as a whole'),
+          content_filter_results: contentFilterResults,
+        }),
+      )
+      .describe('What the safety filter found in the conversation'),
     usage: usage.optional(),
   })
-  .meta({ id: 'ChatCompletion' })
+  .meta({ id: 'ChatCompletion', description: 'A whole answer to a conversation' })
 
 /** `POST /v1/embeddings`. */
 export const createEmbeddings = z
@@ -122,23 +152,32 @@ export const createEmbeddings = z
       .describe('base64: little-endian 32-bit floats, a third of the size'),
     dimensions: z.int().min(1).max(65_536).nullish().describe('Cut off after so many, and normalised again'),
   })
-  .meta({ id: 'CreateEmbeddings' })
+  .meta({ id: 'CreateEmbeddings', description: 'Texts of which vectors are to be made' })
 
 /** Its answer, in the order of the input. */
 export const embeddings = z
   .object({
-    object: z.literal('list'),
-    data: z.array(
-      z.object({
-        object: z.literal('embedding'),
-        index: z.int(),
-        embedding: z.union([z.array(z.number()), z.string()]),
-      }),
-    ),
-    model: z.string(),
-    usage: z.object({ prompt_tokens: z.int(), total_tokens: z.int() }),
+    object: z.literal('list').describe('What this is'),
+    data: z
+      .array(
+        z.object({
+          object: z.literal('embedding').describe('What this is'),
+          index: z.int().describe('Which of the texts, from 0'),
+          embedding: z
+            .union([z.array(z.number()), z.string()])
+            .describe('Its numbers, or with `encoding_format: base64` their bytes'),
+        }),
+      )
+      .describe('A vector for each text'),
+    model: z.string().describe('As asked'),
+    usage: z
+      .object({
+        prompt_tokens: z.int().describe('Of all texts together'),
+        total_tokens: z.int().describe('The same'),
+      })
+      .describe('Tokens, counted by the host or else here'),
   })
-  .meta({ id: 'Embeddings' })
+  .meta({ id: 'Embeddings', description: 'Vectors, in the order of the texts' })
 
 export type CreateChatCompletion = z.infer<typeof createChatCompletion>
 export type CreateEmbeddings = z.infer<typeof createEmbeddings>

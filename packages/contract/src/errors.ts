@@ -214,7 +214,7 @@ export const errors = {
     retryable: false,
     message: 'The answer takes longer than a connection is held for it.',
     advice:
-      'Get the prediction that the message names, or send the same request with the same Idempotency-Key: it goes on waiting.',
+      'Of text: ask for less, or ask again. Of pictures, speech and transcriptions: get the prediction that the message names, or send the same request with the same Idempotency-Key: it goes on waiting.',
   },
   CANCELLED: {
     status: 422,

@@ -4,21 +4,27 @@ import { type ErrorId, errors, predictionErrorIds } from './errors.ts'
 /** The error envelope of inference: OpenAI's, with the words of ours beside theirs. */
 export const inferenceErrorBody = z
   .object({
-    error: z.object({
-      message: z.string(),
-      type: z.string(),
-      code: z.string(),
-      error_id: z.string(),
-      status: z.int(),
-      param: z.string().nullable().describe('The field of the request that it is about'),
-      request_id: z.string(),
-      details: z.object({
-        category: z.enum(['request', 'auth', 'billing', 'limit', 'safety', 'inference']),
-        prediction_id: z.string().optional().describe('The prediction that was made for the request'),
-      }),
-    }),
+    error: z
+      .object({
+        message: z.string().describe('In words: what is wrong, and what to do'),
+        type: z.string().describe('The kind, as OpenAI’s clients know it'),
+        code: z.string().describe('Which error, in small letters'),
+        error_id: z.string().describe('Which error; docs/errors.md lists them'),
+        status: z.int().describe('The HTTP status; in a stream, what it would have been'),
+        param: z.string().nullable().describe('The field of the request that it is about'),
+        request_id: z.string().describe('Finds the call in the log'),
+        details: z
+          .object({
+            category: z
+              .enum(['request', 'auth', 'billing', 'limit', 'safety', 'inference'])
+              .describe('Whose trouble it is'),
+            prediction_id: z.string().optional().describe('The prediction that was made for the request'),
+          })
+          .describe('What else is known'),
+      })
+      .describe('What went wrong'),
   })
-  .meta({ id: 'InferenceError' })
+  .meta({ id: 'InferenceError', description: 'An error of a surface for inference' })
 
 /** How inference says an error: the `type` and `code` that OpenAI's clients know, and what kind of trouble it is. */
 export function inferenceWords(id: ErrorId): InferenceWords {

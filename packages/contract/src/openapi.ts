@@ -120,7 +120,8 @@ function requestBodyOf(endpoint: EndpointDefinition, schemas: Schemas): object {
 /** The same fields as a form, with the bytes of a file where JSON has its address. */
 function formOf({ formFile }: EndpointDefinition, schema: object): object {
   if (formFile === undefined) return {}
-  const part = { type: 'object', properties: { [formFile]: { type: 'string', format: 'binary' } } }
+  const file = { type: 'string', format: 'binary', description: 'The bytes, with their name and type' }
+  const part = { type: 'object', properties: { [formFile]: file } }
   return { 'multipart/form-data': { schema: { anyOf: [schema, part] } } }
 }
 

@@ -132,7 +132,9 @@ export const mediaEndpoints = {
     description: 'Once it is completed. A model may make a thumbnail or a spritesheet as well.',
     envelope: 'inference',
     params: videoId,
-    query: z.object({ variant: z.enum(videoVariants).optional() }),
+    query: z.object({
+      variant: z.enum(videoVariants).optional().describe('Which of its files; `video` unless stated'),
+    }),
     headers: ['Range'],
     errors: ['INVALID_PARAMETER', 'PREDICTION_NOT_FOUND', 'FILE_NOT_FOUND', 'RANGE_NOT_SATISFIABLE'],
     replies: {
