@@ -94,6 +94,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
     safety: safetyOf(config),
     hosts: keepHosts(db),
     draining: new AbortController(),
+    cutting: new AbortController(),
     async close() {
       catalogue.close()
       changes.close()
@@ -151,6 +152,9 @@ export interface Context {
   /** Judges prompts and answers. */
   safety: SafetyFilter
   hosts: Hosts
+  /** The process stops: held waits and streams of events end, and clients are told to connect elsewhere. */
   draining: AbortController
+  /** Its time is nearly over: answers that are still being made end, and say so. */
+  cutting: AbortController
   close(): Promise<void>
 }
