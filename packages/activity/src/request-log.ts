@@ -88,12 +88,14 @@ export function openRequestLog({ db, log, partitions }: RequestLogOptions): Requ
           if (row.end) return
           row.end = { ...end, endedAt: new Date(databaseNow()) }
           open.delete(row.id)
+          if (open.size === 0) emptied.resolve()
           unwritten.set(row.id, row)
         },
       }
     },
     flush,
     async close() {
+      if (open.size > 0) await Promise.race([emptied.promise, delay(patienceMs)])
       clearInterval(timer)
       await flush()
       // What ended while the last one was under way.

@@ -1,6 +1,6 @@
 import type { ChatReply } from '@millrace/inference/backend'
 import type { ChatChunk, ChatCompletion, ChatRequest, ChatUsage } from '@millrace/inference/chat'
-import { estimatePrompt, tallyText, type TextTally } from '@millrace/inference/count-tokens'
+import { estimatePrompt, type TextTally, tallyText } from '@millrace/inference/count-tokens'
 import type { ModelDescription } from '@millrace/models/description'
 import { ApiError } from '../api-error.ts'
 import { type Call, noteFault } from './infer.ts'
@@ -53,7 +53,8 @@ async function* observed(
       yield chunk
     }
     note.whole = true
-    if (withUsage && !usage && last) yield { ...last, choices: [], usage: await estimated(call, request, said) }
+    if (withUsage && !usage && last)
+      yield { ...last, choices: [], usage: await estimated(call, request, said) }
   } catch (error) {
     noteFault(call, error)
     throw error
