@@ -87,10 +87,10 @@ function listenTo({ pool }: Database): string[] {
   }
   Object.assign(pool, {
     query: heard,
-    connect: (...given: Parameters<typeof connectTo>) => {
+    connect: (...given: unknown[]) => {
       // With a callback it is the pool's own, for a statement that is counted already.
       if (given.length === 0) statements.push('a connection')
-      return connectTo(...given)
+      return Reflect.apply(connectTo, pool, given)
     },
   })
   return statements
