@@ -2,8 +2,18 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { onTestFinished } from 'vitest'
 
+/** A chat host until the test ends. */
+export async function givenChatHost(script: ChatScript, options: { port?: number } = {}): Promise<ChatHost> {
+  const host = await startChatHost(script, options)
+  onTestFinished(host.stop)
+  return host
+}
+
 /** A chat host that is a bare server of TCP: a script says each answer to the byte, in the packets it names. */
-export async function givenChatHost(script: ChatScript, { port = 0 } = {}): Promise<ChatHost> {
+export async function startChatHost(
+  script: ChatScript,
+  { port = 0, address = '127.0.0.1' } = {},
+): Promise<ChatHost & { stop(): void }> {
   const sockets = new Set<Socket>()
   const asked: ChatQuestion[] = []
   let current = script
@@ -17,12 +27,8 @@ export async function givenChatHost(script: ChatScript, { port = 0 } = {}): Prom
       return current
     })
   })
-  server.listen(port, '127.0.0.1')
+  server.listen(port, address)
   await once(server, 'listening')
-  onTestFinished(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
-  })
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
     asked,
@@ -31,6 +37,10 @@ export async function givenChatHost(script: ChatScript, { port = 0 } = {}): Prom
     },
     open: () => sockets.size,
     connections: () => connections,
+    stop() {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    },
   }
 }
 

@@ -11,6 +11,8 @@ import { inferenceError } from './inference-error.ts'
 /** The one place where errors become replies. What is unforeseen is logged whole and answered without a trace of it. */
 export function answerErrors({ log }: Context): ErrorRequestHandler {
   return (thrown: unknown, request, response, _next) => {
+    // Nobody is there to be answered, and nothing went wrong.
+    if (response.destroyed && isAbort(thrown)) return
     const known = asApiError(thrown)
     const requestId = String(response.getHeader('x-request-id') ?? '')
     if (known.id === 'INTERNAL_ERROR') log.error({ err: thrown, request_id: requestId }, 'a request failed')
@@ -24,6 +26,10 @@ export function answerErrors({ log }: Context): ErrorRequestHandler {
     if (retryable && !response.hasHeader('retry-after')) response.set('retry-after', '1')
     response.json(errorReply(request.path, known, requestId))
   }
+}
+
+function isAbort(thrown: unknown): boolean {
+  return thrown instanceof DOMException && thrown.name === 'AbortError'
 }
 
 /** What no route took. */

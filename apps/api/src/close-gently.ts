@@ -35,4 +35,4 @@ async function quickTurn(): Promise<void> {
 const quickMs = 0.5
 
 /** How long an answer may take from then on. */
-const longestMs = 10_000
+export const longestMs = 10_000

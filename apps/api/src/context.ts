@@ -21,7 +21,7 @@ import { openQueue, type Queue } from '@millrace/queue/open-queue'
 import { createFileUrls, type FileUrls } from '@millrace/storage/file-urls'
 import { type FileStore, openStore } from '@millrace/storage/store'
 import { type Acceptance, createAcceptance } from './acceptance.ts'
-import type { Callers } from './authenticate.ts'
+import { type Callers, keepCallers } from './callers.ts'
 import { type Changes, watchChanges } from './changes.ts'
 import type { Config } from './config.ts'
 import { keepLines, type Lines } from './lines.ts'
@@ -61,6 +61,8 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
   const changes = watchChanges(db, queue, log)
   const requests = openRequestLog({ db, log, partitions: config.PARTITIONS })
   const modules = keepModules()
+  const keyRing = createKeyRing(config.MASTER_KEY, config.MASTER_KEY_PREVIOUS)
+  const callers = keepCallers(db, keyRing)
   catalogue.listen(() => modules.keepOnly(catalogue.models.values()))
   const router = createRouter({
     watch: watchHosts(db, log),
@@ -84,8 +86,8 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
       closedPorts: storePorts(config.DATABASE_URL, config.REDIS_URL),
     }),
     callbackKeys: deriveKeys(config.MASTER_KEY, config.MASTER_KEY_PREVIOUS, 'callbacks'),
-    keyRing: createKeyRing(config.MASTER_KEY, config.MASTER_KEY_PREVIOUS),
-    callers: new Map(),
+    keyRing,
+    callers,
     acceptance: createAcceptance(lifecycle, queue),
     changes,
     lines: keepLines(db),
@@ -94,9 +96,11 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
     safety: safetyOf(config),
     hosts: keepHosts(db),
     draining: new AbortController(),
+    cutting: new AbortController(),
     async close() {
       catalogue.close()
       changes.close()
+      callers.close()
       await Promise.all([queue.close(), requests.close(), router.close(), modules.close()])
       await db.close()
     },
@@ -151,6 +155,9 @@ export interface Context {
   /** Judges prompts and answers. */
   safety: SafetyFilter
   hosts: Hosts
+  /** The process stops: held waits and streams of events end, and clients are told to connect elsewhere. */
   draining: AbortController
+  /** Its time is nearly over: answers that are still being made end, and say so. */
+  cutting: AbortController
   close(): Promise<void>
 }

@@ -9,7 +9,7 @@ import { orExit, sayAndExit } from '@millrace/process/or-exit'
 import { untilSignal } from '@millrace/process/until-signal'
 import { createApp } from './app.ts'
 import { runBatches } from './batches/run-batches.ts'
-import { closeGently } from './close-gently.ts'
+import { closeGently, longestMs } from './close-gently.ts'
 import { readConfig } from './config.ts'
 import { type Context, openContext } from './context.ts'
 import { createHttpServer } from './http-server.ts'
@@ -40,15 +40,22 @@ const health =
 const batches = runBatches(context)
 log.info({ address: server.address(), queue: context.queue.kind }, 'the api listens')
 
+/** For the last words to go out, and what is known of these calls into the activity log. */
+const toTellMs = 2_000
+
 const reason = await stopped
 log.info({ reason }, 'draining')
 await drain(context)
 process.exit(0)
 
-/** Held waits and streams end at once (their clients go on elsewhere), other requests get their answer. */
-async function drain({ draining }: Context): Promise<void> {
+/**
+ * Held waits and streams of events end at once (their clients go on elsewhere), other requests get their answer; those of
+ * inference that are still at it a moment before the end are told so.
+ */
+async function drain({ draining, cutting }: Context): Promise<void> {
   clearInterval(clock)
   draining.abort()
+  setTimeout(() => cutting.abort(), longestMs - toTellMs)
   await Promise.all([closeGently(server), batches.stop()])
   await health?.close()
   await Promise.race([context.close(), delay(5_000)])

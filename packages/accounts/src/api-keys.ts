@@ -42,16 +42,16 @@ export async function storeKey(
   return id
 }
 
-/** Whose key this is, while it is neither revoked nor expired. */
-export async function findCaller(db: Database, keyDigests: Buffer[]): Promise<Caller | undefined> {
-  const { rows } = await db.pool.query<Caller>({
-    name: 'find-caller',
-    text: `select k.account_id as "accountId", k.id as "keyId", k.name as "keyName", k.admin, ${standingOf('a')}
+/** Whose keys these are, by their digests, while they are neither revoked nor expired. */
+export async function findCallers({ pool }: Database, digests: readonly Buffer[]): Promise<FoundCaller[]> {
+  const { rows } = await pool.query<Caller & { digest: Buffer }>({
+    name: 'find-callers',
+    text: `select k.digest, k.account_id as "accountId", k.id as "keyId", k.name as "keyName", k.admin, ${standingOf('a')}
            from api_keys k join accounts a on a.id = k.account_id
            where k.digest = any($1::bytea[]) and k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp())`,
-    values: [keyDigests],
+    values: [digests],
   })
-  return rows[0]
+  return rows.map(({ digest: found, ...caller }) => ({ digest: found, caller }))
 }
 
 /** An account's keys, oldest first; never their text. */
@@ -93,6 +93,12 @@ export interface Caller extends Standing {
   keyId: string
   keyName: string
   admin: boolean
+}
+
+/** A caller, and the digest that is theirs. */
+export interface FoundCaller {
+  digest: Buffer
+  caller: Caller
 }
 
 export interface KeyRow {

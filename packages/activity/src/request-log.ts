@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { databaseNow } from '@millrace/database/clock'
 import type { Database } from '@millrace/database/connect'
 import { faultOf } from '@millrace/database/faults'
@@ -18,6 +19,7 @@ export function openRequestLog({ db, log, partitions }: RequestLogOptions): Requ
   let unwritten = new Map<string, Row>()
   let writing: Promise<void> | undefined
   let aliveAt = performance.now()
+  let whenEmpty = () => {}
 
   async function write(): Promise<void> {
     const batch = unwritten
@@ -75,6 +77,10 @@ export function openRequestLog({ db, log, partitions }: RequestLogOptions): Requ
     return writing
   }
 
+  const allEnded = () =>
+    new Promise<void>((resolve) => {
+      whenEmpty = resolve
+    })
   const timer = setInterval(() => void flush(), gatherMs)
 
   return {
@@ -88,12 +94,14 @@ export function openRequestLog({ db, log, partitions }: RequestLogOptions): Requ
           if (row.end) return
           row.end = { ...end, endedAt: new Date(databaseNow()) }
           open.delete(row.id)
+          if (open.size === 0) whenEmpty()
           unwritten.set(row.id, row)
         },
       }
     },
     flush,
     async close() {
+      if (open.size > 0) await Promise.race([allEnded(), delay(patienceMs)])
       clearInterval(timer)
       await flush()
       // What ended while the last one was under way.
@@ -105,6 +113,8 @@ export function openRequestLog({ db, log, partitions }: RequestLogOptions): Requ
 /** Between two writes. */
 const gatherMs = 100
 const atOnce = 500
+/** Tokens that no host counted are counted once a call is over. */
+const patienceMs = 2_000
 const mostKept = 20_000
 
 /** Three of these are missed before a request counts as lost with its process. */
@@ -128,7 +138,7 @@ export interface RequestLog {
   start(start: RequestStart): LoggedRequest
   /** Writes what waits to be written. */
   flush(): Promise<void>
-  /** Writes what is left, as far as the database takes it. */
+  /** Waits a moment for calls that are about to end, and writes what is left, as far as the database takes it. */
   close(): Promise<void>
 }
 

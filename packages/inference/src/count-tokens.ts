@@ -27,17 +27,38 @@ export async function estimateAnswer(message: ChatMessage): Promise<number> {
  * than some hundredths of a second.
  */
 export async function countText(text: string): Promise<number> {
-  if (text === '') return 0
-  tokenizer ??= loadTokenizer()
-  const count = await tokenizer
-  if (text.length <= countedLength) return countPieces(text, count)
-  const half = countedLength / 2
-  const counted = countPieces(text.slice(0, half), count) + countPieces(text.slice(-half), count)
-  return Math.round((counted * text.length) / countedLength)
+  const tally = tallyText()
+  tally.add(text)
+  return tally.count()
+}
+
+/** The same for a text that comes in parts, of which no more is kept than is counted, however long it becomes. */
+export function tallyText(): TextTally {
+  let head = ''
+  let tail = ''
+  let length = 0
+  return {
+    add(part) {
+      const room = half - head.length
+      length += part.length
+      if (room > 0) head += part.slice(0, room)
+      if (room < part.length) tail += part.slice(Math.max(0, room))
+      if (tail.length > countedLength) tail = tail.slice(-half)
+    },
+    async count() {
+      if (length === 0) return 0
+      tokenizer ??= loadTokenizer()
+      const countIn = await tokenizer
+      if (length <= countedLength) return countPieces(head + tail, countIn)
+      const counted = countPieces(head, countIn) + countPieces(tail.slice(-half), countIn)
+      return Math.round((counted * length) / countedLength)
+    },
+  }
 }
 
 /** In characters. */
 const countedLength = 32_768
+const half = countedLength / 2
 const pieceLength = 256
 
 type Count = (text: string) => number
@@ -67,4 +88,10 @@ function textsOf(message: ChatMessage): string[] {
 
 function isMedia({ type }: ContentPart): boolean {
   return type !== 'text' && type !== 'refusal'
+}
+
+/** See `tallyText`. */
+export interface TextTally {
+  add(part: string): void
+  count(): Promise<number>
 }

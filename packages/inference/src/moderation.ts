@@ -1,10 +1,12 @@
-import { Agent, request } from 'undici'
+import { z } from 'zod'
 import { InferenceFault } from './fault.ts'
+import { gather } from './gather.ts'
 import { type SafetyCategory, type SafetyFilter, type Severity, safe, type Verdict } from './safety.ts'
+import { createUpstreamAgent } from './upstream-agent.ts'
 
 /**
  * A filter that asks an OpenAI-compatible moderation host (`POST {base_url}/moderations`). What it flags is filtered;
- * how severe a category is follows its score. Nothing is let through while the host does not answer.
+ * how severe a category is follows its score. Nothing is let through that the host has not judged.
  */
 export function createModeration({
   baseUrl,
@@ -12,67 +14,60 @@ export function createModeration({
   model,
   timeoutMs = 10_000,
 }: ModerationOptions): SafetyFilter {
-  const agent = new Agent({
-    headersTimeout: timeoutMs,
-    bodyTimeout: timeoutMs,
-    connect: { timeout: timeoutMs },
-  })
-  const url = `${baseUrl.replace(/\/+$/, '')}/moderations`
+  const agent = createUpstreamAgent()
+  const url = new URL(`${baseUrl.replace(/\/+$/, '')}/moderations`)
+  const headers = {
+    'content-type': 'application/json',
+    ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
+  }
 
-  async function judge(input: unknown, signal: AbortSignal): Promise<Verdict> {
-    let answer: { statusCode: number; body: unknown }
+  /** What it says of so many things. */
+  async function judge(input: unknown, count: number, client: AbortSignal): Promise<Verdict> {
+    const signal = AbortSignal.any([client, AbortSignal.timeout(timeoutMs)])
     try {
-      const { statusCode, body } = await request(url, {
+      const { statusCode, body } = await agent.request({
+        origin: url.origin,
+        path: url.pathname,
         method: 'POST',
-        dispatcher: agent,
         signal,
-        headers: {
-          'content-type': 'application/json',
-          ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
-        },
+        headers,
         body: JSON.stringify({ input, ...(model === undefined ? {} : { model }) }),
       })
-      answer = { statusCode, body: await body.json() }
+      const text = await gather(body, { most: maxAnswerBytes, signal })
+      if (statusCode !== 200) throw new Error(`It answered HTTP ${statusCode}: ${text.slice(0, 300)}`)
+      const { results } = answerShape.parse(JSON.parse(text))
+      if (results.length < count) throw new Error(`It judged ${results.length} of ${count} texts`)
+      return verdictOf(results)
     } catch (cause) {
-      if (signal.aborted) throw signal.reason
-      throw unavailable(cause)
+      client.throwIfAborted()
+      throw noVerdict(cause)
     }
-    const results = resultsIn(answer.body)
-    if (answer.statusCode !== 200 || results.length === 0) throw unavailable(`HTTP ${answer.statusCode}`)
-    return verdictOf(results)
   }
 
   return {
     looks: true,
-    prompt: (texts, { signal }) => (texts.length === 0 ? Promise.resolve(safe) : judge(texts, signal)),
-    completion: (text, { signal }) => (text === '' ? Promise.resolve(safe) : judge(text, signal)),
-    image: (image, { signal }) => judge([{ type: 'image_url', image_url: { url: image } }], signal),
+    prompt: async (texts, { signal }) => (texts.length === 0 ? safe : judge(texts, texts.length, signal)),
+    completion: async (text, { signal }) => (text === '' ? safe : judge(text, 1, signal)),
+    image: (image, { signal }) => judge([{ type: 'image_url', image_url: { url: image } }], 1, signal),
   }
 }
 
-function unavailable(cause: unknown): InferenceFault {
-  return new InferenceFault('SERVICE_UNAVAILABLE', 'The safety filter cannot be reached.', {
+/** What nobody judged is not let through, whatever the reason. */
+function noVerdict(cause: unknown): InferenceFault {
+  return new InferenceFault('SERVICE_UNAVAILABLE', 'The safety filter gives no verdict now.', {
     retryAfterSeconds: 5,
     cause,
   })
 }
 
-function resultsIn(body: unknown): ModerationResult[] {
-  const { results } = (body ?? {}) as { results?: unknown }
-  return Array.isArray(results)
-    ? results.filter((result) => typeof result === 'object' && result !== null)
-    : []
-}
-
-/** The worst of all parts. Categories below another (`hate/threatening`) count for it. */
-function verdictOf(results: ModerationResult[]): Verdict {
+/** The worst of all parts. */
+function verdictOf(results: readonly Judged[]): Verdict {
   const entries = (Object.keys(safe) as SafetyCategory[]).map((category) => {
-    const isOf = ([name]: [string, unknown]) => categoryOf(name) === category
-    const filtered = results.some(({ categories = {} }) =>
-      Object.entries(categories).some((entry) => isOf(entry) && entry[1] === true),
-    )
-    const scores = results.flatMap(({ category_scores = {} }) =>
-      Object.entries(category_scores).flatMap((entry) => (isOf(entry) ? [Number(entry[1]) || 0] : [])),
+    const filtered = results.some((result) => flaggedIn(result).has(category))
+    const scores = results.flatMap(({ category_scores: stated }) =>
+      Object.entries(stated ?? {}).flatMap(([name, score]) =>
+        categoryOf(name) === category ? [score ?? 0] : [],
+      ),
     )
     const found = severityOf(Math.max(0, ...scores))
     return [category, { filtered, severity: filtered && found === 'safe' ? 'medium' : found }] as const
@@ -80,11 +75,26 @@ function verdictOf(results: ModerationResult[]): Verdict {
   return Object.fromEntries(entries) as Verdict
 }
 
-/** `self-harm/intent` is self-harm; harassment is hate without a group. */
-function categoryOf(name: string): string {
-  const [family = ''] = name.split('/')
-  return family === 'harassment' ? 'hate' : family.replace('-', '_')
+/** What is flagged is filtered, also where it is not said for what. */
+function flaggedIn({ flagged, categories }: Judged): Set<SafetyCategory> {
+  const named = Object.entries(categories ?? {}).flatMap(([name, found]) => (found ? [categoryOf(name)] : []))
+  return new Set(flagged && named.length === 0 ? [otherwise] : named)
 }
+
+/** `self-harm/intent` is self-harm; harassment is hate without a group. */
+function categoryOf(name: string): SafetyCategory {
+  const found = families.find(([words]) => words.test(name))
+  return found?.[1] ?? otherwise
+}
+
+const families: [RegExp, SafetyCategory][] = [
+  [/^(hate|harassment)/i, 'hate'],
+  [/^self[-_ ]?harm/i, 'self_harm'],
+  [/^sexual/i, 'sexual'],
+]
+
+/** Violence, and all that does harm and has no category of its own: `illicit`, and what hosts add. */
+const otherwise = 'violence'
 
 function severityOf(score: number): Severity {
   if (score < 0.2) return 'safe'
@@ -92,15 +102,26 @@ function severityOf(score: number): Severity {
   return score < 0.8 ? 'medium' : 'high'
 }
 
-interface ModerationResult {
-  categories?: Record<string, unknown>
-  category_scores?: Record<string, unknown>
-}
+/** One that says neither is no judgement. */
+const judgedShape = z
+  .object({
+    flagged: z.boolean().nullish(),
+    categories: z.record(z.string(), z.boolean().nullable()).nullish(),
+    category_scores: z.record(z.string(), z.number().nullable()).nullish(),
+  })
+  .refine(({ flagged, categories }) => flagged != null || categories != null, 'is no judgement')
+
+const answerShape = z.object({ results: z.array(judgedShape).min(1) })
+
+const maxAnswerBytes = 1024 * 1024
+
+type Judged = z.infer<typeof judgedShape>
 
 /** Where the host is, and with what key and model it is asked. */
 export interface ModerationOptions {
   baseUrl: string
   apiKey?: string | undefined
   model?: string | undefined
+  /** For one judgement in all. */
   timeoutMs?: number
 }

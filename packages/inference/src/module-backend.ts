@@ -4,10 +4,12 @@ import { join } from 'node:path'
 import type { ModelDescription } from '@millrace/models/description'
 import { openProvider } from '@millrace/providers/open-provider'
 import type { Outcome, Provider } from '@millrace/providers/provider'
-import type { Backend, BackendCall, ChatReply } from './backend.ts'
-import type { ChatRequest } from './chat.ts'
+import type { Backend } from './backend.ts'
+import { beginStream } from './begin-stream.ts'
+import type { ChatChunk, ChatRequest } from './chat.ts'
 import type { Embeddings } from './embeddings.ts'
 import { InferenceFault } from './fault.ts'
+import { readerGone } from './hold-stream.ts'
 import { type ChatPart, chunkOf, completionOf, finishOf, openingOf } from './module-parts.ts'
 
 /**
@@ -20,7 +22,7 @@ export function openModule(description: ModelDescription): ModuleBackend {
   const provider: Provider = openProvider(description)
   const inside = new Set<Promise<Outcome>>()
 
-  function perform(input: Record<string, unknown>, { signal }: BackendCall, hear: (text: string) => void) {
+  function perform(input: Record<string, unknown>, signal: AbortSignal, hear: (text: string) => void) {
     const id = randomUUID()
     const running = provider.run({
       id,
@@ -33,7 +35,8 @@ export function openModule(description: ModelDescription): ModuleBackend {
       },
     })
     inside.add(running)
-    void running.finally(() => inside.delete(running))
+    const leave = () => void inside.delete(running)
+    running.then(leave, leave)
     return running
   }
 
@@ -41,21 +44,28 @@ export function openModule(description: ModelDescription): ModuleBackend {
     host: 'module',
     async chat(request, call) {
       const heard = openQueue()
-      const outcome = perform(request, call, heard.put)
+      const reader = new AbortController()
+      const signal = AbortSignal.any([call.signal, reader.signal])
+      const outcome = perform(request, signal, heard.put)
         .then((ended) => {
-          for (const part of unheard(outputOf(ended, call.signal), heard.isUsed())) heard.put(part)
+          for (const part of unheard(outputOf(ended, signal), heard.isUsed())) heard.put(part)
         })
         .then(heard.end, heard.fail)
-      if (!request.stream) {
-        const parts: ChatPart[] = []
-        for await (const part of heard.take()) parts.push(part)
-        await outcome
-        return { kind: 'whole', completion: completionOf(request, parts) }
+      if (request.stream) {
+        const stop = () => reader.abort(readerGone)
+        const chunks = await beginStream(chunksOf(request, heard.take(), stop))
+        if (!chunks) throw new Error('A stream has at least its beginning.')
+        return { kind: 'stream', chunks }
       }
-      return streamed(request, heard.take())
+      const parts: ChatPart[] = []
+      for await (const part of heard.take()) parts.push(part)
+      await outcome
+      return { kind: 'whole', completion: completionOf(request, parts) }
     },
-    async embed(request, call) {
-      const { vectors, usage } = outputOf(await perform(request, call, () => {}), call.signal) as Embeddings
+    async embed(request, { signal }) {
+      const said = outputOf(await perform(request, signal, () => {}), signal)
+      const { vectors, usage } = (said ?? {}) as Partial<Embeddings>
+      if (!Array.isArray(vectors)) throw new InferenceFault('INFERENCE_ERROR', 'The model gave no vectors.')
       return { vectors, usage }
     },
     async close() {
@@ -65,25 +75,26 @@ export function openModule(description: ModelDescription): ModuleBackend {
   }
 }
 
-/** Resolves with the first part; what follows comes as it is made. */
-async function streamed(request: ChatRequest, parts: AsyncGenerator<ChatPart, void>): Promise<ChatReply> {
-  const first = await parts.next()
-  return {
-    kind: 'stream',
-    chunks: (async function* () {
-      const seen: ChatPart[] = []
-      try {
-        yield openingOf(request)
-        for (let next = first; !next.done; next = await parts.next()) {
-          seen.push(next.value)
-          const chunk = chunkOf(request, next.value)
-          if (chunk) yield chunk
-        }
-        yield* finishOf(request, seen)
-      } finally {
-        await parts.return()
-      }
-    })(),
+/** What fails before the first part says nothing. However it ends, the model is `stop`ped, which is nothing to one that has ended. */
+async function* chunksOf(
+  request: ChatRequest,
+  parts: AsyncGenerator<ChatPart, void>,
+  stop: () => void,
+): AsyncGenerator<ChatChunk, void> {
+  // Texts have been sent; the end is made of what else was said.
+  const stated: ChatPart[] = []
+  try {
+    const first = await parts.next()
+    yield openingOf(request)
+    for (let next = first; !next.done; next = await parts.next()) {
+      if (typeof next.value !== 'string') stated.push(next.value)
+      const chunk = chunkOf(request, next.value)
+      if (chunk) yield chunk
+    }
+    yield* finishOf(request, stated)
+  } finally {
+    stop()
+    await parts.return()
   }
 }
 

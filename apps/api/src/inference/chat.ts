@@ -5,7 +5,7 @@ import type { ChatChunk, ChatCompletion, ChatRequest } from '@millrace/inference
 import { isFiltered, safe, type Verdict } from '@millrace/inference/safety'
 import { inferenceError } from '../inference-error.ts'
 import { answered, route } from '../route.ts'
-import { checkAnswer, checkPrompt } from './check-safety.ts'
+import { checkAnswer, checkPrompt, shownText } from './check-safety.ts'
 import { type Call, infer } from './infer.ts'
 import { runChat } from './run-chat.ts'
 import { sendStream } from './send-stream.ts'
@@ -80,11 +80,14 @@ async function* framesOf(call: Call, reply: ChatReply, { own, prompt }: Shown, w
 /** A stream is judged as a whole, before its end is told: what was sent cannot be taken back. */
 async function judge({ context, signal }: Call, { choices }: ChatChunk, said: string[]): Promise<void> {
   for (const choice of choices) {
-    said[choice.index] = (said[choice.index] ?? '') + (choice.delta.content ?? '')
+    said[choice.index] = (said[choice.index] ?? '') + shownText(choice.delta)
     if (choice.finish_reason === null) continue
     const verdict = await context.safety.completion(said[choice.index] ?? '', { signal })
     choice.content_filter_results = verdict
-    if (isFiltered(verdict)) choice.finish_reason = 'content_filter'
+    if (!isFiltered(verdict)) continue
+    choice.finish_reason = 'content_filter'
+    choice.delta = {}
+    choice.logprobs = null
   }
 }
 

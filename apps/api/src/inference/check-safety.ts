@@ -1,4 +1,4 @@
-import type { ChatCompletion, ChatMessage } from '@millrace/inference/chat'
+import type { ChatCompletion, ChatDelta, ChatMessage } from '@millrace/inference/chat'
 import { filteredCategories, isFiltered, type Verdict } from '@millrace/inference/safety'
 import { ApiError } from '../api-error.ts'
 import type { Call } from './infer.ts'
@@ -12,7 +12,7 @@ export async function checkPrompt(
   const parts = messages.flatMap(({ content }) =>
     typeof content === 'string' ? [{ type: 'text', text: content }] : (content ?? []),
   )
-  const images = parts.flatMap(({ image_url: image }) => (image === undefined ? [] : [image.url]))
+  const images = parts.flatMap(({ image_url: image }) => addressOf(image) ?? [])
   const verdicts = await Promise.all([
     safety.prompt(
       parts.flatMap(({ text }) => (text ? [text] : [])),
@@ -31,18 +31,34 @@ export async function checkPrompt(
   return verdicts[0]
 }
 
+/** Some clients send the address itself. */
+function addressOf(image: unknown): string | undefined {
+  if (typeof image === 'string') return image
+  return typeof image === 'object' && image !== null && 'url' in image ? String(image.url) : undefined
+}
+
+/** All that a reader is shown of an answer, or of a part of one. */
+export function shownText({
+  content,
+  reasoning_content: reasoning,
+  refusal,
+}: Pick<ChatMessage | ChatDelta, 'content' | 'reasoning_content' | 'refusal'>): string {
+  const said = Array.isArray(content) ? content.map(({ text }) => text ?? '').join('') : content
+  return [reasoning, said, refusal].filter(Boolean).join('')
+}
+
 /** The same for an answer. One that is forbidden loses its content, and says so in its `finish_reason`. */
 export async function checkAnswer({ context, signal }: Call, completion: ChatCompletion): Promise<Verdict[]> {
   const verdicts = await Promise.all(
-    completion.choices.map(({ message }) =>
-      context.safety.completion(typeof message.content === 'string' ? message.content : '', { signal }),
-    ),
+    completion.choices.map(({ message }) => context.safety.completion(shownText(message), { signal })),
   )
   for (const [index, choice] of completion.choices.entries()) {
     const verdict = verdicts[index]
     if (!verdict || !isFiltered(verdict)) continue
     choice.message = { role: 'assistant', content: null, refusal: null }
     choice.finish_reason = 'content_filter'
+    // They spell the text out.
+    choice.logprobs = null
   }
   return verdicts
 }

@@ -1,42 +1,49 @@
 import { once } from 'node:events'
 import type { Response } from 'express'
+import type { CallSignals } from './call-signals.ts'
 
 /**
  * Opens a stream of server-sent events: its headers go at once, a comment every 15 seconds of silence keeps it alive,
  * and whoever writes waits for a slow reader.
  */
-export function openEventStream(response: Response, gone: AbortSignal): EventStream {
+export function openEventStream(
+  response: Response,
+  { gone, signal }: Pick<CallSignals, 'gone' | 'signal'>,
+): EventStream {
   response.status(200).set({
     'content-type': 'text/event-stream; charset=utf-8',
     'cache-control': 'no-cache',
     'x-accel-buffering': 'no',
   })
   response.flushHeaders()
-  let wroteAt = performance.now()
-  const heartbeat = setInterval(() => {
-    if (performance.now() - wroteAt < silenceMs || gone.aborted) return
-    wroteAt = performance.now()
-    response.write(': still here\n\n')
-  }, silenceMs / 5)
+  const heartbeat = setTimeout(() => {
+    // Who does not read what there is needs no sign of life.
+    if (!gone.aborted && !response.writableNeedDrain) response.write(': still here\n\n')
+    heartbeat.refresh()
+  }, silenceMs)
 
   return {
     async send(frame) {
-      wroteAt = performance.now()
+      heartbeat.refresh()
       if (gone.aborted || response.write(frame)) return
-      await once(response, 'drain', { signal: gone }).catch(() => {})
+      await once(response, 'drain', { signal }).catch(() => {})
     },
     end() {
-      clearInterval(heartbeat)
+      clearTimeout(heartbeat)
       response.end()
     },
   }
 }
 
-const silenceMs = 15_000
+/** Clients and proxies give up on a stream that says nothing for much longer. */
+export const silenceMs = 15_000
 
 /** See `openEventStream`. */
 export interface EventStream {
-  /** A whole frame, with its empty line. Resolves when there is room for the next one, or nobody reads any more. */
+  /**
+   * A whole frame, with its empty line. Resolves when there is room for the next one, or nobody waits for it any more:
+   * what is sent then still goes out, to a client that is there.
+   */
   send(frame: string): Promise<void>
   /** Ends the stream, in whatever state. */
   end(): void

@@ -9,9 +9,9 @@ import type { Response } from 'express'
 import { asApiError } from '../answer-error.ts'
 import { ApiError } from '../api-error.ts'
 import type { Context } from '../context.ts'
-import { goneSignal } from '../create.ts'
 import { findModel } from '../draft-prediction.ts'
 import type { Incoming } from '../route.ts'
+import { type CallSignals, callSignals } from './call-signals.ts'
 
 /**
  * One call for inference, from its begin to its row in the activity log, whatever surface it came by. `work` does it and
@@ -32,43 +32,60 @@ export async function infer<T>(
     model: slug,
     stream,
   })
-  const gone = goneSignal(response)
+  const signals = callSignals(response, context.cutting.signal)
+  const { gone } = signals
   const note: Note = {}
   const report = newRouteReport()
+  const call = { context, response, slug, requestId, ...signals, report, note, firstByte }
   // Nobody waits for that: where no host counted the tokens, counting them takes a moment.
   const close = async () => {
+    signals.done()
     const durationMs = Math.round(performance.now() - begun)
     const end = endOf({ note, report, gone })
     const tokens = note.tokens ?? (await note.count?.().catch(() => undefined))
     logged.end({ ...end, durationMs, tokens })
   }
-  const firstByte = () => {
+  function firstByte(): void {
     note.firstByteMs ??= Math.round(performance.now() - begun)
   }
   try {
-    const model = servedBy(context, slug, surface)
-    const answer = await work({
-      context,
-      response,
-      model,
-      slug,
-      requestId,
-      signal: gone,
-      report,
-      note,
-      firstByte,
-    })
-    firstByte()
+    const answer = await work({ ...call, model: servedBy(context, slug, surface) })
+    // What a stream has sent it has told itself.
+    if (!note.opened) firstByte()
     void close()
     return answer
   } catch (error) {
-    const known = asInferenceError(error)
-    note.fault ??= known
-    if (error instanceof InferenceFault && error.cause !== undefined)
-      context.log.warn({ err: error, request_id: requestId, tries: report.tries }, 'inference failed')
+    const fault = noteFault(call, error)
     void close()
-    throw known
+    // What nobody foresaw is logged whole where it is answered.
+    throw error instanceof InferenceFault && fault ? fault : error
   }
+}
+
+/**
+ * Notes why a call ends before its answer does, the first reason that is told; what it says is for the operator's log as
+ * well. Answers it in the words of the API, undefined where nobody is there to hear them.
+ */
+export function noteFault(
+  { context, requestId, gone, report, note }: Omit<Call, 'model'>,
+  error: unknown,
+): ApiError | undefined {
+  if (note.fault) return note.fault
+  if (gone.aborted && (error === gone.reason || !isForeseen(error))) {
+    note.abandoned = true
+    return undefined
+  }
+  note.fault = asInferenceError(error)
+  if (error instanceof InferenceFault && error.cause !== undefined)
+    context.log.warn({ err: error, request_id: requestId, tries: report.tries }, 'inference failed')
+  // Without a status to answer it with, nobody else will.
+  if (note.opened && !isForeseen(error))
+    context.log.error({ err: error, request_id: requestId }, 'a stream failed')
+  return note.fault
+}
+
+function isForeseen(error: unknown): boolean {
+  return error instanceof InferenceFault || error instanceof ApiError
 }
 
 /** The model of a slug. Throws MODEL_NOT_FOUND, and MODEL_NOT_SUPPORTED where another surface serves it. */
@@ -96,7 +113,7 @@ export function asInferenceError(error: unknown): ApiError {
 }
 
 function endOf({ note, report, gone }: Ended): Omit<RequestEnd, 'durationMs'> {
-  const { fault, opened, whole, firstByteMs } = note
+  const { fault, opened, whole, abandoned, firstByteMs } = note
   const { served, tries } = report
   const known = {
     servedModel: served?.model,
@@ -104,7 +121,7 @@ function endOf({ note, report, gone }: Ended): Omit<RequestEnd, 'durationMs'> {
     tries: tries.map(({ host, model, ms, fault: failed }) => ({ host, model, ms, fault: failed?.message })),
     firstByteMs,
   }
-  if (gone.aborted && (fault !== undefined || !whole)) {
+  if (fault === undefined && (abandoned || (gone.aborted && !whole))) {
     const httpStatus = opened ? 200 : clientGone
     return { ...known, status: 'cancelled', httpStatus, failure: 'The client went away.' }
   }
@@ -129,15 +146,13 @@ interface Asked {
 }
 
 /** One call under way. */
-export interface Call {
+export interface Call extends Pick<CallSignals, 'gone' | 'signal'> {
   context: Context
   response: Response
   model: ModelDescription
   /** As asked: what answers call the model. */
   slug: string
   requestId: string
-  /** The client has gone. */
-  signal: AbortSignal
   report: RouteReport
   note: Note
   /** Says that the answer begins. */
@@ -150,6 +165,8 @@ export interface Note {
   opened?: true
   /** The answer has come to its end. */
   whole?: boolean
+  /** Its client went before it was over. */
+  abandoned?: true
   firstByteMs?: number
   tokens?: Tokens
   /** Counts them, where no host did. */

@@ -1,9 +1,9 @@
 import type { ChatReply } from '@millrace/inference/backend'
 import type { ChatChunk, ChatCompletion, ChatRequest, ChatUsage } from '@millrace/inference/chat'
-import { countText, estimatePrompt } from '@millrace/inference/count-tokens'
+import { estimatePrompt, type TextTally, tallyText } from '@millrace/inference/count-tokens'
 import type { ModelDescription } from '@millrace/models/description'
 import { ApiError } from '../api-error.ts'
-import { asInferenceError, type Call } from './infer.ts'
+import { type Call, noteFault } from './infer.ts'
 
 /**
  * Has a chat request answered, whichever surface it came by, and notes what the activity log is to know. A stream tells
@@ -11,12 +11,15 @@ import { asInferenceError, type Call } from './infer.ts'
  */
 export async function runChat(call: Call, request: ChatRequest): Promise<ChatReply> {
   const { context, model, note } = call
-  const { stream_options: _, ...rest } = request
+  const { stream_options: options, ...rest } = request
   const asked = withLimits(model, { ...rest, model: model.namespace })
   const reply = await context.router.chat(model, asked, call)
   note.whole = reply.kind === 'whole'
-  if (reply.kind === 'stream') return { kind: 'stream', chunks: observed(call, asked, reply.chunks) }
-  count(call, asked, reply.completion.usage, () => saidIn(reply.completion))
+  if (reply.kind === 'stream') {
+    const withUsage = options?.include_usage === true
+    return { kind: 'stream', chunks: observed(call, { ...asked, withUsage }, reply.chunks) }
+  }
+  count(call, asked, reply.completion.usage, saidIn(reply.completion))
   return reply
 }
 
@@ -34,38 +37,52 @@ function withLimits(model: ModelDescription, request: ChatRequest): ChatRequest 
 
 async function* observed(
   call: Call,
-  request: ChatRequest,
+  { withUsage, ...request }: ChatRequest & { withUsage: boolean },
   chunks: AsyncGenerator<ChatChunk, void>,
 ): AsyncGenerator<ChatChunk, void> {
   const { note } = call
-  const said: string[] = []
+  const said = tallyText()
+  let last: ChatChunk | undefined
   let usage: ChatUsage | undefined
   try {
     for await (const chunk of chunks) {
       call.firstByte()
+      last = chunk
       usage = chunk.usage ?? usage
       for (const { delta } of chunk.choices) gather(said, delta)
       yield chunk
     }
     note.whole = true
+    if (withUsage && !usage && last)
+      yield { ...last, choices: [], usage: await estimated(call, request, said) }
   } catch (error) {
-    note.fault = asInferenceError(error)
+    noteFault(call, error)
     throw error
   } finally {
-    count(call, request, usage, () => said.join(''))
+    if (!note.tokens) count(call, request, usage, said)
   }
 }
 
-function gather(
-  said: string[],
-  { content, reasoning_content, refusal, tool_calls }: Partial<ChatChunk['choices'][0]['delta']>,
-) {
-  for (const text of [content, reasoning_content, refusal]) if (text) said.push(text)
-  for (const { function: called } of tool_calls ?? []) said.push(called?.name ?? '', called?.arguments ?? '')
+/** Who asks a stream for its tokens gets them, whether the host counts or not. */
+async function estimated({ note }: Call, request: ChatRequest, said: TextTally): Promise<ChatUsage> {
+  const [input, output] = [await estimatePrompt(request), await said.count()]
+  note.tokens = { input, output, estimated: true }
+  return { prompt_tokens: input, completion_tokens: output, total_tokens: input + output }
 }
 
-function saidIn({ choices }: ChatCompletion): string {
-  const said: string[] = []
+function gather(
+  said: TextTally,
+  { content, reasoning_content, refusal, tool_calls }: Partial<ChatChunk['choices'][0]['delta']>,
+) {
+  for (const text of [content, reasoning_content, refusal]) if (text) said.add(text)
+  for (const { function: called } of tool_calls ?? []) {
+    said.add(called?.name ?? '')
+    said.add(called?.arguments ?? '')
+  }
+}
+
+function saidIn({ choices }: ChatCompletion): TextTally {
+  const said = tallyText()
   for (const { message } of choices) {
     const { content, tool_calls: calls, ...rest } = message
     gather(said, {
@@ -74,7 +91,7 @@ function saidIn({ choices }: ChatCompletion): string {
       tool_calls: calls?.map((called, index) => ({ index, ...called })),
     })
   }
-  return said.join('')
+  return said
 }
 
 /** As the host counted; where it did not, they are counted here once the call is over. */
@@ -82,13 +99,13 @@ function count(
   { note }: Call,
   request: ChatRequest,
   usage: ChatUsage | null | undefined,
-  said: () => string,
+  said: TextTally,
 ): void {
   if (usage) note.tokens = { input: usage.prompt_tokens, output: usage.completion_tokens, estimated: false }
   else {
     note.count = async () => ({
       input: await estimatePrompt(request),
-      output: await countText(said()),
+      output: await said.count(),
       estimated: true,
     })
   }

@@ -1,43 +1,37 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { ApiError } from '../api-error.ts'
-import { type EventStream, openEventStream } from './event-stream.ts'
-import { asInferenceError, type Call } from './infer.ts'
+import { type EventStream, openEventStream, silenceMs } from './event-stream.ts'
+import { type Call, noteFault } from './infer.ts'
 
 /**
  * Sends an answer while it is made. Its headers go with the first part of it, so that what fails before has a status of
  * its own; after 15 seconds of silence they go by themselves, and what fails then is told in the stream by `faultFrame`.
- * Ends when the answer does, or the client goes.
+ * Ends when the answer does, the client goes, or the server stops; that, too, is told in the stream.
  */
 export async function sendStream(
   call: Call,
   frames: Promise<AsyncIterable<string>>,
   faultFrame: (fault: ApiError) => string,
 ): Promise<void> {
-  const { response, signal, note } = call
+  const { response, gone, signal, note } = call
   let stream: EventStream | undefined
   const open = () => {
     note.opened = true
-    stream ??= openEventStream(response, signal)
+    stream ??= openEventStream(response, call)
     return stream
   }
-  const patience = new AbortController()
-  // A rejection is met below, however late.
-  frames.catch(() => {}).finally(() => patience.abort())
-  await delay(silenceMs, undefined, { signal: patience.signal }).then(open, () => {})
+  const patience = setTimeout(() => void open().send(': still here\n\n'), silenceMs)
   try {
-    const coming = await frames
-    for await (const frame of coming) {
+    for await (const frame of await frames.finally(() => clearTimeout(patience))) {
+      if (gone.aborted) return
       await open().send(frame)
-      if (signal.aborted) break
+      if (gone.aborted) return
+      signal.throwIfAborted()
     }
   } catch (error) {
     if (!stream) throw error
-    const fault = asInferenceError(error)
-    note.fault ??= fault
-    await stream.send(faultFrame(fault))
+    const fault = noteFault(call, error)
+    if (fault) await stream.send(faultFrame(fault))
   } finally {
     stream?.end()
   }
 }
-
-const silenceMs = 15_000
