@@ -5,6 +5,7 @@ import { answerErrors, unknownEndpoint } from './answer-error.ts'
 import { admit } from './authenticate.ts'
 import type { Context } from './context.ts'
 import { cors } from './cors.ts'
+import { countMessageTokens, createMessage } from './dialects/anthropic/messages.ts'
 import { createImage } from './dialects/openai/images.ts'
 import { createSpeech } from './dialects/openai/speech.ts'
 import { createTranscription } from './dialects/openai/transcriptions.ts'
@@ -50,6 +51,8 @@ export const routes: readonly Route[] = [
   getModelHealth,
   createChatCompletion,
   createEmbeddings,
+  createMessage,
+  countMessageTokens,
   run,
   listJobs,
   getJob,

@@ -3,6 +3,7 @@ import type { EndpointDefinition, Reply } from './endpoint.ts'
 import { endpoints } from './endpoints.ts'
 import { type ErrorId, errorBody, errors } from './errors.ts'
 import { inferenceErrorBody } from './inference-errors.ts'
+import { messagesErrorBody } from './messages.ts'
 import { requestHeaders } from './request-headers.ts'
 import { tags } from './tags.ts'
 
@@ -161,7 +162,7 @@ function commonErrors(endpoint: EndpointDefinition): ErrorId[] {
 function errorsOf(endpoint: EndpointDefinition, schemas: Schemas): object {
   const ids = [...new Set([...endpoint.errors, ...commonErrors(endpoint)])]
   const byStatus = Map.groupBy(ids, (id) => errors[id].status)
-  const body = endpoint.envelope === 'inference' ? inferenceErrorBody : errorBody
+  const body = envelopes[endpoint.envelope ?? 'rest']
   return Object.fromEntries(
     [...byStatus].map(([status, group]) => [
       status,
@@ -172,6 +173,8 @@ function errorsOf(endpoint: EndpointDefinition, schemas: Schemas): object {
     ]),
   )
 }
+
+const envelopes = { rest: errorBody, inference: inferenceErrorBody, anthropic: messagesErrorBody }
 
 /** A zod type as JSON Schema; types with an id become a component and a reference to it. */
 function schemaOf(type: z.ZodType, schemas: Schemas, io: 'input' | 'output'): Record<string, unknown> {

@@ -1,11 +1,11 @@
-import type { ChatCompletion, ChatMessage } from '@millrace/inference/chat'
+import type { ChatChunk, ChatCompletion, ChatMessage } from '@millrace/inference/chat'
 import { filteredCategories, isFiltered, type Verdict } from '@millrace/inference/safety'
 import { ApiError } from '../api-error.ts'
-import type { Call } from './infer.ts'
+import type { QuietCall } from './infer.ts'
 
 /** Has the safety filter look at what is asked. Throws CONTENT_POLICY_VIOLATION before anything is run. */
 export async function checkPrompt(
-  { context, signal }: Call,
+  { context, signal }: QuietCall,
   messages: readonly ChatMessage[],
 ): Promise<Verdict> {
   const { safety } = context
@@ -32,7 +32,10 @@ export async function checkPrompt(
 }
 
 /** The same for an answer. One that is forbidden loses its content, and says so in its `finish_reason`. */
-export async function checkAnswer({ context, signal }: Call, completion: ChatCompletion): Promise<Verdict[]> {
+export async function checkAnswer(
+  { context, signal }: QuietCall,
+  completion: ChatCompletion,
+): Promise<Verdict[]> {
   const verdicts = await Promise.all(
     completion.choices.map(({ message }) =>
       context.safety.completion(typeof message.content === 'string' ? message.content : '', { signal }),
@@ -45,4 +48,23 @@ export async function checkAnswer({ context, signal }: Call, completion: ChatCom
     choice.finish_reason = 'content_filter'
   }
   return verdicts
+}
+
+/** The same for a stream, as a whole and before its end is told: what was sent cannot be taken back. */
+export async function* checkChunks(
+  { context, signal }: QuietCall,
+  chunks: AsyncGenerator<ChatChunk, void>,
+): AsyncGenerator<ChatChunk, void> {
+  const { safety } = context
+  const said: string[] = []
+  for await (const chunk of chunks) {
+    for (const choice of safety.looks ? chunk.choices : []) {
+      said[choice.index] = (said[choice.index] ?? '') + (choice.delta.content ?? '')
+      if (choice.finish_reason === null) continue
+      const verdict = await safety.completion(said[choice.index] ?? '', { signal })
+      choice.content_filter_results = verdict
+      if (isFiltered(verdict)) choice.finish_reason = 'content_filter'
+    }
+    yield chunk
+  }
 }

@@ -2,10 +2,14 @@ import { once } from 'node:events'
 import type { Response } from 'express'
 
 /**
- * Opens a stream of server-sent events: its headers go at once, a comment every 15 seconds of silence keeps it alive,
- * and whoever writes waits for a slow reader.
+ * Opens a stream of server-sent events: its headers go at once, a comment every 15 seconds of silence (or whatever else
+ * `alive` is) keeps it alive, and whoever writes waits for a slow reader.
  */
-export function openEventStream(response: Response, gone: AbortSignal): EventStream {
+export function openEventStream(
+  response: Response,
+  gone: AbortSignal,
+  alive = ': still here\n\n',
+): EventStream {
   response.status(200).set({
     'content-type': 'text/event-stream; charset=utf-8',
     'cache-control': 'no-cache',
@@ -16,7 +20,7 @@ export function openEventStream(response: Response, gone: AbortSignal): EventStr
   const heartbeat = setInterval(() => {
     if (performance.now() - wroteAt < silenceMs || gone.aborted) return
     wroteAt = performance.now()
-    response.write(': still here\n\n')
+    response.write(alive)
   }, silenceMs / 5)
 
   return {

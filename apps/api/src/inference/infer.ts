@@ -17,28 +17,36 @@ import type { Incoming } from '../route.ts'
  * One call for inference, from its begin to its row in the activity log, whatever surface it came by. `work` does it and
  * answers what is to be sent; a stream it has sent itself, and what went wrong in the middle of it is in `call.note`.
  */
-export async function infer<T>(
+export function infer<T>(
   { context, caller, response }: Pick<Incoming<never>, 'context' | 'caller' | 'response'>,
-  { surface, slug, stream }: Asked,
+  asked: Asked,
   work: (call: Call) => Promise<T>,
 ): Promise<T> {
-  const begun = performance.now()
-  const requestId = String(response.getHeader('x-request-id'))
-  const logged = context.requests.start({
+  const origin = {
     accountId: caller.accountId,
-    requestId,
     key: { id: caller.keyId, name: caller.keyName },
-    surface,
-    model: slug,
-    stream,
-  })
-  const gone = goneSignal(response)
+    requestId: String(response.getHeader('x-request-id')),
+    signal: goneSignal(response),
+    whenGone: 'The client went away.',
+  }
+  return inferFor(context, origin, asked, (call) => work({ ...call, response }))
+}
+
+/** The same for whoever asks without a connection, such as a batch. */
+export async function inferFor<T>(
+  context: Context,
+  { accountId, key, requestId, signal: gone, whenGone }: Origin,
+  { surface, slug, stream }: Asked,
+  work: (call: QuietCall) => Promise<T>,
+): Promise<T> {
+  const begun = performance.now()
+  const logged = context.requests.start({ accountId, requestId, key, surface, model: slug, stream })
   const note: Note = {}
   const report = newRouteReport()
   // Nobody waits for that: where no host counted the tokens, counting them takes a moment.
   const close = async () => {
     const durationMs = Math.round(performance.now() - begun)
-    const end = endOf({ note, report, gone })
+    const end = endOf({ note, report, gone, whenGone })
     const tokens = note.tokens ?? (await note.count?.().catch(() => undefined))
     logged.end({ ...end, durationMs, tokens })
   }
@@ -49,7 +57,6 @@ export async function infer<T>(
     const model = servedBy(context, slug, surface)
     const answer = await work({
       context,
-      response,
       model,
       slug,
       requestId,
@@ -72,7 +79,7 @@ export async function infer<T>(
 }
 
 /** The model of a slug. Throws MODEL_NOT_FOUND, and MODEL_NOT_SUPPORTED where another surface serves it. */
-function servedBy(context: Context, slug: string, surface: RequestSurface): ModelDescription {
+export function servedBy(context: Context, slug: string, surface: RequestSurface): ModelDescription {
   const model = findModel(context, slug)
   const needed = surface === 'embeddings' ? 'embeddings' : 'chat'
   const serves = model.apis.includes(needed) || (surface !== 'embeddings' && model.apis.includes('responses'))
@@ -95,7 +102,7 @@ export function asInferenceError(error: unknown): ApiError {
   })
 }
 
-function endOf({ note, report, gone }: Ended): Omit<RequestEnd, 'durationMs'> {
+function endOf({ note, report, gone, whenGone }: Ended): Omit<RequestEnd, 'durationMs'> {
   const { fault, opened, whole, firstByteMs } = note
   const { served, tries } = report
   const known = {
@@ -106,7 +113,7 @@ function endOf({ note, report, gone }: Ended): Omit<RequestEnd, 'durationMs'> {
   }
   if (gone.aborted && (fault !== undefined || !whole)) {
     const httpStatus = opened ? 200 : clientGone
-    return { ...known, status: 'cancelled', httpStatus, failure: 'The client went away.' }
+    return { ...known, status: 'cancelled', httpStatus, failure: whenGone }
   }
   if (fault === undefined) return { ...known, status: 'succeeded', httpStatus: 200 }
   return {
@@ -128,15 +135,30 @@ interface Asked {
   stream: boolean
 }
 
-/** One call under way. */
-export interface Call {
-  context: Context
+/** Who asks. */
+interface Origin {
+  accountId: string
+  key?: { id: string; name: string }
+  requestId: string
+  /** Nobody waits for the answer any more. */
+  signal: AbortSignal
+  /** What the activity log says of a call that ended by that. */
+  whenGone: string
+}
+
+/** One call under way, and where its answer goes. */
+export interface Call extends QuietCall {
   response: Response
+}
+
+/** One call under way. */
+export interface QuietCall {
+  context: Context
   model: ModelDescription
   /** As asked: what answers call the model. */
   slug: string
   requestId: string
-  /** The client has gone. */
+  /** Nobody waits for the answer any more. */
   signal: AbortSignal
   report: RouteReport
   note: Note
@@ -164,4 +186,5 @@ interface Ended {
   note: Note
   report: RouteReport
   gone: AbortSignal
+  whenGone: string
 }

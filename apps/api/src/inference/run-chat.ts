@@ -3,13 +3,13 @@ import type { ChatChunk, ChatCompletion, ChatRequest, ChatUsage } from '@millrac
 import { countText, estimatePrompt } from '@millrace/inference/count-tokens'
 import type { ModelDescription } from '@millrace/models/description'
 import { ApiError } from '../api-error.ts'
-import { asInferenceError, type Call } from './infer.ts'
+import { asInferenceError, type QuietCall } from './infer.ts'
 
 /**
  * Has a chat request answered, whichever surface it came by, and notes what the activity log is to know. A stream tells
  * its tokens always; who did not ask for them is not shown them.
  */
-export async function runChat(call: Call, request: ChatRequest): Promise<ChatReply> {
+export async function runChat(call: QuietCall, request: ChatRequest): Promise<ChatReply> {
   const { context, model, note } = call
   const { stream_options: _, ...rest } = request
   const asked = withLimits(model, { ...rest, model: model.namespace })
@@ -33,7 +33,7 @@ function withLimits(model: ModelDescription, request: ChatRequest): ChatRequest 
 }
 
 async function* observed(
-  call: Call,
+  call: QuietCall,
   request: ChatRequest,
   chunks: AsyncGenerator<ChatChunk, void>,
 ): AsyncGenerator<ChatChunk, void> {
@@ -79,7 +79,7 @@ function saidIn({ choices }: ChatCompletion): string {
 
 /** As the host counted; where it did not, they are counted here once the call is over. */
 function count(
-  { note }: Call,
+  { note }: QuietCall,
   request: ChatRequest,
   usage: ChatUsage | null | undefined,
   said: () => string,

@@ -6,18 +6,19 @@ import { asInferenceError, type Call } from './infer.ts'
 /**
  * Sends an answer while it is made. Its headers go with the first part of it, so that what fails before has a status of
  * its own; after 15 seconds of silence they go by themselves, and what fails then is told in the stream by `faultFrame`.
- * Ends when the answer does, or the client goes.
+ * Ends when the answer does, or the client goes. `alive` is sent in silence, a comment unless given.
  */
 export async function sendStream(
   call: Call,
   frames: Promise<AsyncIterable<string>>,
   faultFrame: (fault: ApiError) => string,
+  alive?: string,
 ): Promise<void> {
   const { response, signal, note } = call
   let stream: EventStream | undefined
   const open = () => {
     note.opened = true
-    stream ??= openEventStream(response, signal)
+    stream ??= openEventStream(response, signal, alive)
     return stream
   }
   const patience = new AbortController()
