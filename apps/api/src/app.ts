@@ -31,6 +31,7 @@ import { getPrediction } from './routes/get-prediction.ts'
 import { listDeliveries } from './routes/list-deliveries.ts'
 import { listPredictions } from './routes/list-predictions.ts'
 import { getModel, getModelHealth, listModels } from './routes/models.ts'
+import { getLlmsTxt, getOverview, getSkill } from './routes/overview.ts'
 import { livez, openapi, readyz, root } from './routes/service.ts'
 import { streamPrediction } from './routes/stream-prediction.ts'
 import { takeCallback } from './routes/take-callback.ts'
@@ -73,6 +74,9 @@ export const routes: readonly Route[] = [
   createTranscription,
   ...Object.values(videos),
   root,
+  getOverview,
+  getLlmsTxt,
+  getSkill,
   livez,
   readyz,
   openapi,

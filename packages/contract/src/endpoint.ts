@@ -40,6 +40,8 @@ export interface Reply {
   /** Or plain text. */
   text?: true
   html?: true
+  /** Markdown, under this content type. */
+  markdown?: 'text/plain' | 'text/markdown'
 }
 
 type Method = 'get' | 'post' | 'patch' | 'delete'

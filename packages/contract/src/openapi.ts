@@ -136,6 +136,7 @@ function repliesOf(endpoint: EndpointDefinition, schemas: Schemas): object {
 
 function contentOf(reply: Reply, schemas: Schemas): object | undefined {
   if (reply.binary) return { '*/*': { schema: { type: 'string', format: 'binary' } } }
+  if (reply.markdown) return { [reply.markdown]: { schema: { type: 'string' } } }
   if (reply.html) return { 'text/html': { schema: { type: 'string' } } }
   if (!reply.schema) return undefined
   if (reply.ndjson) return { 'application/x-ndjson': { schema: schemaOf(reply.schema, schemas, 'output') } }
