@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import OpenAI from 'openai'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type ApiCaller, callerOf, refusalOf } from './api-caller.ts'
 import { type Service, startService } from './harness/service.ts'
@@ -83,6 +84,15 @@ test('OpenAI’s clients, which send a bearer token, get their list with the nat
       namespace: 'echo',
     }),
   )
+})
+
+test('OpenAI’s client gets one, with a slash in its name, too', async () => {
+  const client = new OpenAI({ apiKey: service.apiKey, baseURL: `${service.url}/v1`, maxRetries: 0 })
+  expect(await client.models.retrieve('Vendor/FLUX.2-pro')).toMatchObject({
+    id: 'Vendor/FLUX.2-pro',
+    object: 'model',
+    owned_by: 'millrace',
+  })
 })
 
 test('Anthropic’s clients get theirs', async () => {

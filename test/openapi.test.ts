@@ -122,7 +122,11 @@ describe('the document', () => {
       expect([path, '401' in operation.responses]).toEqual([path, !open])
       for (const [status, reply] of Object.entries(operation.responses)) {
         expect(reply.description).not.toBe('')
-        const shape = operation.tags[0] === 'Inference' ? 'InferenceError' : 'Error'
+        const shape = path.startsWith('/v1/messages')
+          ? 'MessagesError'
+          : operation.tags[0] === 'Inference'
+            ? 'InferenceError'
+            : 'Error'
         if (Number(status) >= 400)
           expect(reply.content?.['application/json']?.schema).toEqual({
             $ref: `#/components/schemas/${shape}`,

@@ -1,9 +1,11 @@
 import { type ErrorBody, errors } from '@millrace/contract/errors'
 import type { InferenceErrorBody } from '@millrace/contract/inference-errors'
+import type { MessagesErrorBody } from '@millrace/contract/messages'
 import { isPassing, isUnreachable } from '@millrace/database/faults'
 import type { ErrorRequestHandler, RequestHandler } from 'express'
 import { ApiError, errorEnvelope } from './api-error.ts'
 import type { Context } from './context.ts'
+import { messagesError } from './dialects/anthropic/errors.ts'
 import { inSkillBossDialect } from './dialects/skillboss/errors.ts'
 import { envelopeOf } from './envelope-of.ts'
 import { inferenceError } from './inference-error.ts'
@@ -24,7 +26,7 @@ export function answerErrors({ log }: Context): ErrorRequestHandler {
     const { status, retryable } = errors[known.id]
     response.status(status).set(known.options.headers ?? {})
     if (retryable && !response.hasHeader('retry-after')) response.set('retry-after', '1')
-    response.json(errorReply(request.path, known, requestId))
+    response.json(errorReply(request.path, known, requestId, request.get('anthropic-version')))
   }
 }
 
@@ -38,10 +40,20 @@ export const unknownEndpoint: RequestHandler = (request) => {
 }
 
 /** The body of an error in the shape that a path's clients read. */
-export function errorReply(path: string, error: ApiError, requestId: string): ErrorBody | InferenceErrorBody {
-  return envelopeOf(path) === 'inference'
-    ? inferenceError(error, requestId)
-    : errorEnvelope(inSkillBossDialect(path, error), requestId)
+export function errorReply(
+  path: string,
+  error: ApiError,
+  requestId: string,
+  anthropicVersion?: string,
+): ErrorBody | InferenceErrorBody | MessagesErrorBody {
+  switch (envelopeOf(path, anthropicVersion)) {
+    case 'inference':
+      return inferenceError(error, requestId)
+    case 'anthropic':
+      return messagesError(error, requestId)
+    case 'rest':
+      return errorEnvelope(inSkillBossDialect(path, error), requestId)
+  }
 }
 
 /** What was thrown as an error of the API: INTERNAL_ERROR where nobody foresaw it. */

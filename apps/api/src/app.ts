@@ -5,6 +5,7 @@ import { answerErrors, unknownEndpoint } from './answer-error.ts'
 import { admit } from './authenticate.ts'
 import type { Context } from './context.ts'
 import { cors } from './cors.ts'
+import { countMessageTokens, createMessage } from './dialects/anthropic/messages.ts'
 import { createImage } from './dialects/openai/images.ts'
 import { createSpeech } from './dialects/openai/speech.ts'
 import { createTranscription } from './dialects/openai/transcriptions.ts'
@@ -30,6 +31,7 @@ import { getPrediction } from './routes/get-prediction.ts'
 import { listDeliveries } from './routes/list-deliveries.ts'
 import { listPredictions } from './routes/list-predictions.ts'
 import { getModel, getModelHealth, listModels } from './routes/models.ts'
+import { getLlmsTxt, getOverview, getSkill } from './routes/overview.ts'
 import { livez, openapi, readyz, root } from './routes/service.ts'
 import { streamPrediction } from './routes/stream-prediction.ts'
 import { takeCallback } from './routes/take-callback.ts'
@@ -50,6 +52,8 @@ export const routes: readonly Route[] = [
   getModelHealth,
   createChatCompletion,
   createEmbeddings,
+  createMessage,
+  countMessageTokens,
   run,
   listJobs,
   getJob,
@@ -70,6 +74,9 @@ export const routes: readonly Route[] = [
   createTranscription,
   ...Object.values(videos),
   root,
+  getOverview,
+  getLlmsTxt,
+  getSkill,
   livez,
   readyz,
   openapi,

@@ -99,6 +99,7 @@ const schema = z.object({
   SAFETY_URL: z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }).optional(),
   SAFETY_API_KEY: z.string().optional(),
   SAFETY_MODEL: z.string().optional(),
+  BATCH_CONCURRENCY: z.coerce.number().int().min(1).max(1000).default(16),
   BATCH_SLOTS: z.coerce.number().int().min(0).max(100).default(4),
   AWAIT_SECONDS: z.coerce.number().min(0).max(300).default(50),
   // OpenAI's clients give up after 600: they should hear of us before.

@@ -2,11 +2,16 @@ import { newId, toTypeId } from '@millrace/database/ids'
 import { histogram } from '@millrace/process/metrics'
 import type { RequestHandler } from 'express'
 import type { Context } from './context.ts'
+import { envelopeOf } from './envelope-of.ts'
 
 /** Every reply carries `x-request-id`: the caller's when it is sane, else ours. */
 export const requestId: RequestHandler = (request, response, next) => {
   const given = request.get('x-request-id')
-  response.set('x-request-id', given && /^[\w.:-]{1,128}$/.test(given) ? given : toTypeId('req', newId()))
+  const id = given && /^[\w.:-]{1,128}$/.test(given) ? given : toTypeId('req', newId())
+  response.set('x-request-id', id)
+  // The name by which Anthropic's clients read it.
+  if (envelopeOf(request.path, request.get('anthropic-version')) === 'anthropic')
+    response.set('request-id', id)
   next()
 }
 

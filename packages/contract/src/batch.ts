@@ -13,7 +13,7 @@ export const batchStatuses = [
 ] as const
 
 /** What lines may aim at. */
-export const batchUrls = ['/v1/predictions'] as const
+export const batchUrls = ['/v1/predictions', '/v1/chat/completions', '/v1/embeddings'] as const
 
 /** At most so many lines are one batch. */
 export const maxBatchLines = 50_000

@@ -18,7 +18,7 @@ export interface EndpointDefinition {
   /** The body may come as multipart/form-data, too, with one file in the part of this name. */
   formFile?: string
   /** The shape of its errors, where that is not the one of `errorBody`. */
-  envelope?: 'inference'
+  envelope?: 'inference' | 'anthropic'
   aliases?: readonly { method: Method; path: string; dialect?: string }[]
   params?: z.ZodObject
   query?: z.ZodObject
@@ -40,6 +40,8 @@ export interface Reply {
   /** Or plain text. */
   text?: true
   html?: true
+  /** Markdown, under this content type. */
+  markdown?: 'text/plain' | 'text/markdown'
 }
 
 type Method = 'get' | 'post' | 'patch' | 'delete'

@@ -3,6 +3,7 @@ import { batchEndpoints } from './endpoints/batches.ts'
 import { fileEndpoints } from './endpoints/files.ts'
 import { inferenceEndpoints } from './endpoints/inference.ts'
 import { mediaEndpoints } from './endpoints/media.ts'
+import { messagesEndpoints } from './endpoints/messages.ts'
 import { modelEndpoints } from './endpoints/models.ts'
 import { predictionEndpoints } from './endpoints/predictions.ts'
 import { runEndpoints } from './endpoints/run.ts'
@@ -14,6 +15,7 @@ export const endpoints = {
   ...predictionEndpoints,
   ...modelEndpoints,
   ...inferenceEndpoints,
+  ...messagesEndpoints,
   ...mediaEndpoints,
   ...runEndpoints,
   ...batchEndpoints,

@@ -84,7 +84,7 @@ export const modelList = z
         model.extend({
           id: z.string().describe('Its namespace'),
           object: z.literal('model').describe('Always model'),
-          created: z.int().describe('Unix seconds'),
+          created: z.int().describe('Unix seconds; always 0: not known'),
           owned_by: z.string().describe('Its vendor'),
         }),
       )
@@ -92,19 +92,20 @@ export const modelList = z
   })
   .meta({ id: 'ModelList', description: 'The models, as OpenAI’s clients read them' })
 
-/** The same for Anthropic's clients, which send `anthropic-version`. */
+/** A model for Anthropic's clients, which send `anthropic-version`. */
+export const anthropicModel = z
+  .object({
+    type: z.literal('model').describe('Always model'),
+    id: z.string().describe('Its namespace'),
+    display_name: z.string().describe('Its name'),
+    created_at: z.string().describe('Always 1970: not known'),
+  })
+  .meta({ id: 'AnthropicModel', description: 'A model, as Anthropic’s clients read it' })
+
+/** The models for them. */
 export const anthropicModelList = z
   .object({
-    data: z
-      .array(
-        z.object({
-          type: z.literal('model').describe('Always model'),
-          id: z.string().describe('Its namespace'),
-          display_name: z.string().describe('Its name'),
-          created_at: z.string().describe('A time'),
-        }),
-      )
-      .describe('The models'),
+    data: z.array(anthropicModel).describe('The models'),
     has_more: z.boolean().describe('Always false: all are there'),
     first_id: z.string().nullable().describe('The first of them'),
     last_id: z.string().nullable().describe('The last of them'),

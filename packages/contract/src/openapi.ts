@@ -3,6 +3,7 @@ import type { EndpointDefinition, Reply } from './endpoint.ts'
 import { endpoints } from './endpoints.ts'
 import { type ErrorId, errorBody, errors } from './errors.ts'
 import { inferenceErrorBody } from './inference-errors.ts'
+import { messagesErrorBody } from './messages.ts'
 import { requestHeaders } from './request-headers.ts'
 import { tags } from './tags.ts'
 
@@ -136,6 +137,7 @@ function repliesOf(endpoint: EndpointDefinition, schemas: Schemas): object {
 
 function contentOf(reply: Reply, schemas: Schemas): object | undefined {
   if (reply.binary) return { '*/*': { schema: { type: 'string', format: 'binary' } } }
+  if (reply.markdown) return { [reply.markdown]: { schema: { type: 'string' } } }
   if (reply.html) return { 'text/html': { schema: { type: 'string' } } }
   if (!reply.schema) return undefined
   if (reply.ndjson) return { 'application/x-ndjson': { schema: schemaOf(reply.schema, schemas, 'output') } }
@@ -162,7 +164,7 @@ function commonErrors(endpoint: EndpointDefinition): ErrorId[] {
 function errorsOf(endpoint: EndpointDefinition, schemas: Schemas): object {
   const ids = [...new Set([...endpoint.errors, ...commonErrors(endpoint)])]
   const byStatus = Map.groupBy(ids, (id) => errors[id].status)
-  const body = endpoint.envelope === 'inference' ? inferenceErrorBody : errorBody
+  const body = envelopes[endpoint.envelope ?? 'rest']
   return Object.fromEntries(
     [...byStatus].map(([status, group]) => [
       status,
@@ -173,6 +175,8 @@ function errorsOf(endpoint: EndpointDefinition, schemas: Schemas): object {
     ]),
   )
 }
+
+const envelopes = { rest: errorBody, inference: inferenceErrorBody, anthropic: messagesErrorBody }
 
 /** A zod type as JSON Schema; types with an id become a component and a reference to it. */
 function schemaOf(type: z.ZodType, schemas: Schemas, io: 'input' | 'output'): Record<string, unknown> {

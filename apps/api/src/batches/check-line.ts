@@ -31,8 +31,9 @@ export function checkLine(
   }
 }
 
-/** The names in the body of a line that are none of ours. */
-export function ignoredOf({ body }: BatchRequest): IgnoredField[] {
+/** The names in the body of a line that are none of ours. Inference passes on what it does not know. */
+export function ignoredOf({ url, body }: BatchRequest): IgnoredField[] {
+  if (url !== '/v1/predictions') return []
   return ignoredFields(Object.keys(body), Object.keys(createPrediction.shape))
 }
 

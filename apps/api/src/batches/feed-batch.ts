@@ -19,29 +19,44 @@ import { checkShape } from '../check-shape.ts'
 import type { Context } from '../context.ts'
 import { draftPrediction } from '../draft-prediction.ts'
 import { checkLine, ignoredOf } from './check-line.ts'
+import type { LineRunner } from './line-runner.ts'
 import { type FileLine, readLines } from './read-lines.ts'
 
-/** Takes up to `count` lines more, as far as they fit into memory together, and creates their predictions. */
-export async function feedBatch(context: Context, batch: HeldBatch, count: number): Promise<void> {
+/**
+ * Takes up to `count` lines more, as far as they fit into memory together, and creates their predictions; those that ask
+ * for inference go to `runner`.
+ */
+export async function feedBatch(
+  context: Context,
+  batch: HeldBatch,
+  runner: LineRunner,
+  count: number,
+): Promise<void> {
   const { lines, texts, readTo } = await nextLines(context, batch, count)
   if (lines.length === 0) return
   if (!(await takeLines(context.db, batch, lines, readTo))) return
   await acceptLines(
     context,
     batch,
+    runner,
     lines.map((line, index) => ({ ...line, text: texts[index] })),
   )
 }
 
 /**
  * Creates the predictions of lines that were taken, as far as they fit into memory together: again, with the same ids,
- * where a process was killed meanwhile.
+ * where a process was killed meanwhile. What inference was to answer is run again.
  */
-export async function acceptTaken(context: Context, batch: HeldBatch, taken: OpenLine[]): Promise<void> {
+export async function acceptTaken(
+  context: Context,
+  batch: HeldBatch,
+  runner: LineRunner,
+  taken: OpenLine[],
+): Promise<void> {
   const lines = await Promise.all(
     fitting(taken).map(async (line) => ({ ...line, text: await textAt(context, batch, line) })),
   )
-  await acceptLines(context, batch, lines)
+  await acceptLines(context, batch, runner, lines)
 }
 
 /** Takes the lines that are left without running them, so that each has its answer. */
@@ -124,6 +139,7 @@ async function textAt(
 async function acceptLines(
   context: Context,
   batch: HeldBatch,
+  runner: LineRunner,
   lines: (NewLine & { text: string | undefined })[],
 ): Promise<void> {
   const owner = { accountId: batch.account_id, ...(await readStanding(context.db, batch.account_id)) }
@@ -138,6 +154,10 @@ async function acceptLines(
           state: 'failed',
           answer: { code: checked.fault.code, message: checked.fault.message },
         })
+        return
+      }
+      if (checked.request.url !== '/v1/predictions') {
+        runner.start(line, checked.request)
         return
       }
       try {

@@ -15,6 +15,7 @@ import { isPassing } from '@millrace/database/faults'
 import { requestCancel } from '@millrace/lifecycle/cancel'
 import type { Context } from '../context.ts'
 import { acceptTaken, accountSuspended, endRest, feedBatch, notRun } from './feed-batch.ts'
+import { type LineRunner, openLineRunner } from './line-runner.ts'
 import { validateBatch } from './validate-batch.ts'
 import { writeResults } from './write-results.ts'
 
@@ -64,22 +65,30 @@ export function runBatches(context: Context): BatchRunner {
 async function lead(context: Context, taken: HeldBatch, stopping: AbortSignal): Promise<void> {
   // A step may take longer than a lease.
   const beat = setInterval(() => void renewBatch(context.db, taken).catch(() => undefined), beatMs)
+  const runner = openLineRunner(context, taken)
   try {
-    await stepOn(context, taken, stopping)
+    await stepOn(context, taken, runner, stopping)
   } finally {
     clearInterval(beat)
+    await runner.stop().catch((error: unknown) => context.log.debug({ err: error }, 'answers were not noted'))
   }
 }
 
-async function stepOn(context: Context, taken: HeldBatch, stopping: AbortSignal): Promise<void> {
+async function stepOn(
+  context: Context,
+  taken: HeldBatch,
+  runner: LineRunner,
+  stopping: AbortSignal,
+): Promise<void> {
   for (let held: HeldBatch | undefined = taken; held && held.ended_at === null; ) {
     const batch: HeldBatch = held
     if (stopping.aborted) {
+      await runner.stop().catch(() => undefined) // those lines are run again
       await leaveBatch(context.db, batch).catch(() => undefined) // its lease ends
       return
     }
     try {
-      const busy = await step(context, batch)
+      const busy = await step(context, batch, runner)
       if (!busy) await pause(stepMs, stopping)
       held = await renewBatch(context.db, batch)
     } catch (error) {
@@ -94,11 +103,14 @@ async function stepOn(context: Context, taken: HeldBatch, stopping: AbortSignal)
 }
 
 /** One round of work. Answers whether there is more to do at once. */
-async function step(context: Context, batch: HeldBatch): Promise<boolean> {
+async function step(context: Context, batch: HeldBatch, runner: LineRunner): Promise<boolean> {
   if (batch.status === 'validating') {
     await validateBatch(context, batch)
     return true
   }
+  await runner.flush()
+  // Read first: what ends meanwhile is not lost.
+  const held = runner.held()
   const open = await openLines(context.db, batch.id)
   const ended = open.filter(hasEnded)
   await linesEnded(
@@ -112,12 +124,16 @@ async function step(context: Context, batch: HeldBatch): Promise<boolean> {
     await changeBatch(context.db, batch, { late_at: now })
     return true
   }
-  if (batch.status === 'cancelling' || batch.late_at !== null) return stop(context, batch, left)
+  if (batch.status === 'cancelling' || batch.late_at !== null) {
+    await runner.stop()
+    return stop(context, batch, left)
+  }
   if (batch.status === 'in_progress' && (await stopSuspended(context, batch))) return true
-  const lost = left.filter(({ state, status }) => state === 'taken' && status === null)
-  if (lost.length > 0) await acceptTaken(context, batch, lost.slice(0, feedAtOnce))
-  if (batch.read_lines < batch.total && left.length <= window - feedAtOnce) {
-    await feedBatch(context, batch, feedAtOnce)
+  const lost = left.filter((one) => one.state === 'taken' && one.status === null && !held.has(one.line))
+  const hasRoom = runner.waiting() < feedAtOnce
+  if (lost.length > 0 && hasRoom) await acceptTaken(context, batch, runner, lost.slice(0, feedAtOnce))
+  if (batch.read_lines < batch.total && left.length <= window - feedAtOnce && hasRoom) {
+    await feedBatch(context, batch, runner, feedAtOnce)
     return lost.length === 0
   }
   return isDone && finish(context, batch)

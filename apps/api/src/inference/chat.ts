@@ -1,12 +1,13 @@
+import type { CreateChatCompletion } from '@millrace/contract/chat'
 import { endpoints } from '@millrace/contract/endpoints'
 import { newId } from '@millrace/database/ids'
 import type { ChatReply } from '@millrace/inference/backend'
-import type { ChatChunk, ChatCompletion, ChatRequest } from '@millrace/inference/chat'
-import { isFiltered, safe, type Verdict } from '@millrace/inference/safety'
+import type { ChatCompletion, ChatRequest } from '@millrace/inference/chat'
+import { safe, type Verdict } from '@millrace/inference/safety'
 import { inferenceError } from '../inference-error.ts'
 import { answered, route } from '../route.ts'
-import { checkAnswer, checkPrompt, shownText } from './check-safety.ts'
-import { type Call, infer } from './infer.ts'
+import { checkAnswer, checkChunks, checkPrompt } from './check-safety.ts'
+import { type Call, infer, type QuietCall } from './infer.ts'
 import { runChat } from './run-chat.ts'
 import { sendStream } from './send-stream.ts'
 
@@ -14,10 +15,9 @@ export const createChatCompletion = route(endpoints.createChatCompletion, (incom
   const { body, query } = incoming
   const stream = query.stream ?? body.stream ?? false
   return infer(incoming, { surface: 'chat', slug: body.model, stream }, async (call) => {
+    if (!stream) return answerChat(call, body)
     const request = { ...body, stream } as ChatRequest
-    const prompt = await checkPrompt(call, request.messages)
-    const shown = shownAs(call, prompt)
-    if (!stream) return wholeAnswer(call, await runChat(call, request), shown)
+    const shown = shownAs(call, await checkPrompt(call, request.messages))
     const withUsage = body.stream_options?.include_usage === true
     await sendStream(
       call,
@@ -28,15 +28,26 @@ export const createChatCompletion = route(endpoints.createChatCompletion, (incom
   })
 })
 
+/** Answers a chat request as a whole. */
+export async function answerChat(call: QuietCall, body: CreateChatCompletion): Promise<ChatCompletion> {
+  const request = { ...body, stream: false } as ChatRequest
+  const prompt = await checkPrompt(call, request.messages)
+  return wholeAnswer(call, await runChat(call, request), shownAs(call, prompt))
+}
+
 /** What answers say of themselves: ids of ours, and the model as it was asked for. */
-function shownAs({ slug }: Call, prompt: Verdict): Shown {
+function shownAs({ slug }: QuietCall, prompt: Verdict): Shown {
   return {
     own: { id: `chatcmpl-${newId()}`, created: Math.floor(Date.now() / 1000), model: slug },
     prompt: [{ prompt_index: 0, content_filter_results: prompt }],
   }
 }
 
-async function wholeAnswer(call: Call, reply: ChatReply, { own, prompt }: Shown): Promise<ChatCompletion> {
+async function wholeAnswer(
+  call: QuietCall,
+  reply: ChatReply,
+  { own, prompt }: Shown,
+): Promise<ChatCompletion> {
   if (reply.kind === 'stream') throw new Error('A host streamed what was asked for as a whole.')
   const { completion } = reply
   const verdicts = await checkAnswer(call, completion)
@@ -55,10 +66,8 @@ async function wholeAnswer(call: Call, reply: ChatReply, { own, prompt }: Shown)
 async function* framesOf(call: Call, reply: ChatReply, { own, prompt }: Shown, withUsage: boolean) {
   if (reply.kind === 'whole') throw new Error('A host answered as a whole what was asked for as a stream.')
   let isFirst = true
-  const said: string[] = []
-  for await (const chunk of reply.chunks) {
+  for await (const chunk of checkChunks(call, reply.chunks)) {
     const { usage, ...rest } = chunk
-    if (call.context.safety.looks) await judge(call, chunk, said)
     const choices = chunk.choices.map((choice) =>
       choice.finish_reason === null ? choice : { content_filter_results: safe, ...choice },
     )
@@ -75,20 +84,6 @@ async function* framesOf(call: Call, reply: ChatReply, { own, prompt }: Shown, w
     yield `data: ${JSON.stringify(shown)}\n\n`
   }
   yield 'data: [DONE]\n\n'
-}
-
-/** A stream is judged as a whole, before its end is told: what was sent cannot be taken back. */
-async function judge({ context, signal }: Call, { choices }: ChatChunk, said: string[]): Promise<void> {
-  for (const choice of choices) {
-    said[choice.index] = (said[choice.index] ?? '') + shownText(choice.delta)
-    if (choice.finish_reason === null) continue
-    const verdict = await context.safety.completion(said[choice.index] ?? '', { signal })
-    choice.content_filter_results = verdict
-    if (!isFiltered(verdict)) continue
-    choice.finish_reason = 'content_filter'
-    choice.delta = {}
-    choice.logprobs = null
-  }
 }
 
 interface Shown {

@@ -1,11 +1,11 @@
-import type { ChatCompletion, ChatDelta, ChatMessage } from '@millrace/inference/chat'
+import type { ChatChunk, ChatCompletion, ChatDelta, ChatMessage } from '@millrace/inference/chat'
 import { filteredCategories, isFiltered, type Verdict } from '@millrace/inference/safety'
 import { ApiError } from '../api-error.ts'
-import type { Call } from './infer.ts'
+import type { QuietCall } from './infer.ts'
 
 /** Has the safety filter look at what is asked. Throws CONTENT_POLICY_VIOLATION before anything is run. */
 export async function checkPrompt(
-  { context, signal }: Call,
+  { context, signal }: QuietCall,
   messages: readonly ChatMessage[],
 ): Promise<Verdict> {
   const { safety } = context
@@ -48,7 +48,10 @@ export function shownText({
 }
 
 /** The same for an answer. One that is forbidden loses its content, and says so in its `finish_reason`. */
-export async function checkAnswer({ context, signal }: Call, completion: ChatCompletion): Promise<Verdict[]> {
+export async function checkAnswer(
+  { context, signal }: QuietCall,
+  completion: ChatCompletion,
+): Promise<Verdict[]> {
   const verdicts = await Promise.all(
     completion.choices.map(({ message }) => context.safety.completion(shownText(message), { signal })),
   )
@@ -61,4 +64,26 @@ export async function checkAnswer({ context, signal }: Call, completion: ChatCom
     choice.logprobs = null
   }
   return verdicts
+}
+
+/** The same for a stream, as a whole and before its end is told: what was sent cannot be taken back. */
+export async function* checkChunks(
+  { context, signal }: QuietCall,
+  chunks: AsyncGenerator<ChatChunk, void>,
+): AsyncGenerator<ChatChunk, void> {
+  const { safety } = context
+  const said: string[] = []
+  for await (const chunk of chunks) {
+    for (const choice of safety.looks ? chunk.choices : []) {
+      said[choice.index] = (said[choice.index] ?? '') + shownText(choice.delta)
+      if (choice.finish_reason === null) continue
+      const verdict = await safety.completion(said[choice.index] ?? '', { signal })
+      choice.content_filter_results = verdict
+      if (!isFiltered(verdict)) continue
+      choice.finish_reason = 'content_filter'
+      choice.delta = {}
+      choice.logprobs = null
+    }
+    yield chunk
+  }
 }

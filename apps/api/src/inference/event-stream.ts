@@ -3,12 +3,13 @@ import type { Response } from 'express'
 import type { CallSignals } from './call-signals.ts'
 
 /**
- * Opens a stream of server-sent events: its headers go at once, a comment every 15 seconds of silence keeps it alive,
- * and whoever writes waits for a slow reader.
+ * Opens a stream of server-sent events: its headers go at once, a comment every 15 seconds of silence (or whatever else
+ * `alive` is) keeps it alive, and whoever writes waits for a slow reader.
  */
 export function openEventStream(
   response: Response,
   { gone, signal }: Pick<CallSignals, 'gone' | 'signal'>,
+  alive = ': still here\n\n',
 ): EventStream {
   response.status(200).set({
     'content-type': 'text/event-stream; charset=utf-8',
@@ -18,7 +19,7 @@ export function openEventStream(
   response.flushHeaders()
   const heartbeat = setTimeout(() => {
     // Who does not read what there is needs no sign of life.
-    if (!gone.aborted && !response.writableNeedDrain) response.write(': still here\n\n')
+    if (!gone.aborted && !response.writableNeedDrain) response.write(alive)
     heartbeat.refresh()
   }, silenceMs)
 

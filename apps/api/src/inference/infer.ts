@@ -17,31 +17,38 @@ import { type CallSignals, callSignals } from './call-signals.ts'
  * One call for inference, from its begin to its row in the activity log, whatever surface it came by. `work` does it and
  * answers what is to be sent; a stream it has sent itself, and what went wrong in the middle of it is in `call.note`.
  */
-export async function infer<T>(
+export function infer<T>(
   { context, caller, response }: Pick<Incoming<never>, 'context' | 'caller' | 'response'>,
-  { surface, slug, stream }: Asked,
+  asked: Asked,
   work: (call: Call) => Promise<T>,
 ): Promise<T> {
-  const begun = performance.now()
-  const requestId = String(response.getHeader('x-request-id'))
-  const logged = context.requests.start({
+  const origin = {
     accountId: caller.accountId,
-    requestId,
     key: { id: caller.keyId, name: caller.keyName },
-    surface,
-    model: slug,
-    stream,
-  })
-  const signals = callSignals(response, context.cutting.signal)
-  const { gone } = signals
+    requestId: String(response.getHeader('x-request-id')),
+    signals: callSignals(response, context.cutting.signal),
+    whenGone: 'The client went away.',
+  }
+  return inferFor(context, origin, asked, (call) => work({ ...call, response }))
+}
+
+/** The same for whoever asks without a connection, such as a batch. */
+export async function inferFor<T>(
+  context: Context,
+  { accountId, key, requestId, signals, whenGone }: Origin,
+  { surface, slug, stream }: Asked,
+  work: (call: QuietCall) => Promise<T>,
+): Promise<T> {
+  const begun = performance.now()
+  const logged = context.requests.start({ accountId, requestId, key, surface, model: slug, stream })
   const note: Note = {}
   const report = newRouteReport()
-  const call = { context, response, slug, requestId, ...signals, report, note, firstByte }
+  const call = { context, slug, requestId, ...signals, report, note, firstByte }
   // Nobody waits for that: where no host counted the tokens, counting them takes a moment.
   const close = async () => {
     signals.done()
     const durationMs = Math.round(performance.now() - begun)
-    const end = endOf({ note, report, gone })
+    const end = endOf({ note, report, gone: signals.gone, whenGone })
     const tokens = note.tokens ?? (await note.count?.().catch(() => undefined))
     logged.end({ ...end, durationMs, tokens })
   }
@@ -67,7 +74,7 @@ export async function infer<T>(
  * well. Answers it in the words of the API, undefined where nobody is there to hear them.
  */
 export function noteFault(
-  { context, requestId, gone, report, note }: Omit<Call, 'model'>,
+  { context, requestId, gone, report, note }: Omit<QuietCall, 'model'>,
   error: unknown,
 ): ApiError | undefined {
   if (note.fault) return note.fault
@@ -89,7 +96,7 @@ function isForeseen(error: unknown): boolean {
 }
 
 /** The model of a slug. Throws MODEL_NOT_FOUND, and MODEL_NOT_SUPPORTED where another surface serves it. */
-function servedBy(context: Context, slug: string, surface: RequestSurface): ModelDescription {
+export function servedBy(context: Context, slug: string, surface: RequestSurface): ModelDescription {
   const model = findModel(context, slug)
   const needed = surface === 'embeddings' ? 'embeddings' : 'chat'
   const serves = model.apis.includes(needed) || (surface !== 'embeddings' && model.apis.includes('responses'))
@@ -112,7 +119,7 @@ export function asInferenceError(error: unknown): ApiError {
   })
 }
 
-function endOf({ note, report, gone }: Ended): Omit<RequestEnd, 'durationMs'> {
+function endOf({ note, report, gone, whenGone }: Ended): Omit<RequestEnd, 'durationMs'> {
   const { fault, opened, whole, abandoned, firstByteMs } = note
   const { served, tries } = report
   const known = {
@@ -123,7 +130,7 @@ function endOf({ note, report, gone }: Ended): Omit<RequestEnd, 'durationMs'> {
   }
   if (fault === undefined && (abandoned || (gone.aborted && !whole))) {
     const httpStatus = opened ? 200 : clientGone
-    return { ...known, status: 'cancelled', httpStatus, failure: 'The client went away.' }
+    return { ...known, status: 'cancelled', httpStatus, failure: whenGone }
   }
   if (fault === undefined) return { ...known, status: 'succeeded', httpStatus: 200 }
   return {
@@ -145,10 +152,24 @@ interface Asked {
   stream: boolean
 }
 
-/** One call under way. */
-export interface Call extends Pick<CallSignals, 'gone' | 'signal'> {
-  context: Context
+/** Who asks. */
+interface Origin {
+  accountId: string
+  key?: { id: string; name: string }
+  requestId: string
+  signals: CallSignals
+  /** What the activity log says of a call whose answer nobody waits for any more. */
+  whenGone: string
+}
+
+/** One call under way, and where its answer goes. */
+export interface Call extends QuietCall {
   response: Response
+}
+
+/** One call under way. */
+export interface QuietCall extends Pick<CallSignals, 'gone' | 'signal'> {
+  context: Context
   model: ModelDescription
   /** As asked: what answers call the model. */
   slug: string
@@ -181,4 +202,5 @@ interface Ended {
   note: Note
   report: RouteReport
   gone: AbortSignal
+  whenGone: string
 }

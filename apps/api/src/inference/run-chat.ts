@@ -3,13 +3,13 @@ import type { ChatChunk, ChatCompletion, ChatRequest, ChatUsage } from '@millrac
 import { estimatePrompt, type TextTally, tallyText } from '@millrace/inference/count-tokens'
 import type { ModelDescription } from '@millrace/models/description'
 import { ApiError } from '../api-error.ts'
-import { type Call, noteFault } from './infer.ts'
+import { noteFault, type QuietCall } from './infer.ts'
 
 /**
  * Has a chat request answered, whichever surface it came by, and notes what the activity log is to know. A stream tells
  * its tokens always; who did not ask for them is not shown them.
  */
-export async function runChat(call: Call, request: ChatRequest): Promise<ChatReply> {
+export async function runChat(call: QuietCall, request: ChatRequest): Promise<ChatReply> {
   const { context, model, note } = call
   const { stream_options: options, ...rest } = request
   const asked = withLimits(model, { ...rest, model: model.namespace })
@@ -36,7 +36,7 @@ function withLimits(model: ModelDescription, request: ChatRequest): ChatRequest 
 }
 
 async function* observed(
-  call: Call,
+  call: QuietCall,
   { withUsage, ...request }: ChatRequest & { withUsage: boolean },
   chunks: AsyncGenerator<ChatChunk, void>,
 ): AsyncGenerator<ChatChunk, void> {
@@ -64,7 +64,7 @@ async function* observed(
 }
 
 /** Who asks a stream for its tokens gets them, whether the host counts or not. */
-async function estimated({ note }: Call, request: ChatRequest, said: TextTally): Promise<ChatUsage> {
+async function estimated({ note }: QuietCall, request: ChatRequest, said: TextTally): Promise<ChatUsage> {
   const [input, output] = [await estimatePrompt(request), await said.count()]
   note.tokens = { input, output, estimated: true }
   return { prompt_tokens: input, completion_tokens: output, total_tokens: input + output }
@@ -96,7 +96,7 @@ function saidIn({ choices }: ChatCompletion): TextTally {
 
 /** As the host counted; where it did not, they are counted here once the call is over. */
 function count(
-  { note }: Call,
+  { note }: QuietCall,
   request: ChatRequest,
   usage: ChatUsage | null | undefined,
   said: TextTally,

@@ -9,13 +9,12 @@ import { inAnthropicShape, inOpenAiShape } from '../dialects/openai/models.ts'
 import { findModel } from '../draft-prediction.ts'
 import { hindranceOf } from '../hindrance.ts'
 import { hostsOf, isElsewhere } from '../model-hosts.ts'
+import { visibleModels } from '../overview/visible-models.ts'
 import { route } from '../route.ts'
 
 export const listModels = route(endpoints.listModels, async ({ context, query, request }) => {
   const schemas = schemasOf(query.fields)
-  const models = [...context.catalogue.models.values()]
-    .filter(({ visibility }) => visibility === 'public')
-    .map((model) => presentModel(model, { schemas }))
+  const models = visibleModels(context).map((model) => presentModel(model, { schemas }))
   if (request.get('anthropic-version')) return inAnthropicShape(models)
   // OpenAI's clients send a bearer token and nothing else; a bare array would give them no models at all.
   return request.get('x-api-key') ? models : inOpenAiShape(models)
@@ -24,6 +23,7 @@ export const listModels = route(endpoints.listModels, async ({ context, query, r
 export const getModel = route(endpoints.getModel, async ({ context, params, query, request }) => {
   const schemas = schemasOf(query.fields)
   const model = presentModel(findModel(context, params.slug), { schemas })
+  if (request.get('anthropic-version')) return inAnthropicShape([model]).data[0]
   return shown(request.get('x-api-key') ? model : { ...model, ...inOpenAiShape([model]).data[0] }, schemas)
 })
 

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { EndpointDefinition } from '../endpoint.ts'
-import { anthropicModelList, model, modelArray, modelHealth, modelList } from '../model.ts'
+import { anthropicModel, anthropicModelList, model, modelArray, modelHealth, modelList } from '../model.ts'
 
 const slug = z.object({ slug: z.string().describe('The namespace or an alias of a model, percent-encoded') })
 
@@ -36,7 +36,12 @@ export const modelEndpoints = {
     query: schemaFields,
     aliases: [{ method: 'get', path: '/v1/model/{slug}', dialect: 'skytells' }],
     errors: ['MODEL_NOT_FOUND', 'INVALID_PARAMETER'],
-    replies: { 200: { description: 'The model', schema: model } },
+    replies: {
+      200: {
+        description: 'The model; as Anthropic’s clients read it with `anthropic-version`',
+        schema: z.union([model, anthropicModel]),
+      },
+    },
   },
   getModelHealth: {
     method: 'get',

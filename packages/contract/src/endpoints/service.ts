@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { EndpointDefinition } from '../endpoint.ts'
+import { overview } from '../overview.ts'
 
 /** What is of the service itself: its state, its reference and the reports of hosts. */
 export const serviceEndpoints = {
@@ -25,6 +26,36 @@ export const serviceEndpoints = {
     open: true,
     errors: [],
     replies: { 302: { description: 'The reference is at /docs', schema: z.object({ docs: z.string() }) } },
+  },
+  getOverview: {
+    method: 'get',
+    path: '/v1',
+    tag: 'Service',
+    summary: 'The service in short, for programs',
+    description: 'Where it is, how to call it, and what for. Needs no key.',
+    open: true,
+    errors: [],
+    replies: { 200: { description: 'The service in short', schema: overview } },
+  },
+  getLlmsTxt: {
+    method: 'get',
+    path: '/llms.txt',
+    tag: 'Service',
+    summary: 'The service in words, for language models',
+    description: 'How to call it, what for, with a command for each, and the models that are here.',
+    open: true,
+    errors: [],
+    replies: { 200: { description: 'Markdown', markdown: 'text/plain' } },
+  },
+  getSkill: {
+    method: 'get',
+    path: '/skill.md',
+    tag: 'Service',
+    summary: 'The same as a skill for agents',
+    description: 'As `/llms.txt`, with the name and the description by which agents choose.',
+    open: true,
+    errors: [],
+    replies: { 200: { description: 'Markdown', markdown: 'text/markdown' } },
   },
   livez: {
     method: 'get',
