@@ -5,7 +5,7 @@ import type { Call } from './infer.ts'
 
 /** Has the safety filter look at what is asked. Throws CONTENT_POLICY_VIOLATION before anything is run. */
 export async function checkPrompt(
-  { context, signal }: Call,
+  { context, signal }: Pick<Call, 'context' | 'signal'>,
   messages: readonly ChatMessage[],
 ): Promise<Verdict> {
   const { safety } = context

@@ -1,34 +1,40 @@
+import type { CreateEmbeddings, Embeddings as EmbeddingsAnswer } from '@millrace/contract/chat'
 import { endpoints } from '@millrace/contract/endpoints'
 import { countText } from '@millrace/inference/count-tokens'
 import type { Embeddings, EmbeddingsRequest } from '@millrace/inference/embeddings'
 import { InferenceFault } from '@millrace/inference/fault'
 import { route } from '../route.ts'
-import { infer } from './infer.ts'
+import { type Call, infer } from './infer.ts'
 
 export const createEmbeddings = route(endpoints.createEmbeddings, (incoming) => {
   const { body } = incoming
   return infer(incoming, { surface: 'embeddings', slug: body.model, stream: false }, async (call) => {
-    const { encoding_format: format, dimensions, ...request } = body
-    const asked = { ...request, model: call.model.namespace } as EmbeddingsRequest
-    const { vectors, usage: counted } = await call.context.router.embed(call.model, asked, call)
-    call.note.whole = true
-    const usage = counted ?? (await estimate(asked))
-    call.note.tokens = { input: usage.prompt_tokens, output: 0, estimated: counted === undefined }
-    return {
-      object: 'list' as const,
-      data: vectors.map((vector, index) => {
-        const shown = dimensions == null ? vector : shortened(vector, dimensions)
-        return {
-          object: 'embedding' as const,
-          index,
-          embedding: format === 'base64' ? inBase64(shown) : shown,
-        }
-      }),
-      model: call.slug,
-      usage,
-    }
+    return embed(call, body)
   })
 })
+
+/** Answers texts with vectors. */
+export async function embed(call: Call, body: CreateEmbeddings): Promise<EmbeddingsAnswer> {
+  const { encoding_format: format, dimensions, ...request } = body
+  const asked = { ...request, model: call.model.namespace } as EmbeddingsRequest
+  const { vectors, usage: counted } = await call.context.router.embed(call.model, asked, call)
+  call.note.whole = true
+  const usage = counted ?? (await estimate(asked))
+  call.note.tokens = { input: usage.prompt_tokens, output: 0, estimated: counted === undefined }
+  return {
+    object: 'list' as const,
+    data: vectors.map((vector, index) => {
+      const shown = dimensions == null ? vector : shortened(vector, dimensions)
+      return {
+        object: 'embedding' as const,
+        index,
+        embedding: format === 'base64' ? inBase64(shown) : shown,
+      }
+    }),
+    model: call.slug,
+    usage,
+  }
+}
 
 async function estimate({ input }: EmbeddingsRequest): Promise<NonNullable<Embeddings['usage']>> {
   const parts = [input].flat(2)

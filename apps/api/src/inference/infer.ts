@@ -1,3 +1,4 @@
+import type { Caller } from '@millrace/accounts/api-keys'
 import type { RequestEnd } from '@millrace/activity/logged-request'
 import { errors } from '@millrace/contract/errors'
 import type { RequestSurface } from '@millrace/database/tables'
@@ -19,7 +20,7 @@ import type { Incoming } from '../route.ts'
  */
 export async function infer<T>(
   { context, caller, response }: Pick<Incoming<never>, 'context' | 'caller' | 'response'>,
-  { surface, slug, stream }: Asked,
+  { surface, slug, stream, needs = surface === 'embeddings' ? 'embeddings' : 'chat' }: Asked,
   work: (call: Call) => Promise<T>,
 ): Promise<T> {
   const begun = performance.now()
@@ -46,9 +47,10 @@ export async function infer<T>(
     note.firstByteMs ??= Math.round(performance.now() - begun)
   }
   try {
-    const model = servedBy(context, slug, surface)
+    const model = servedBy(context, slug, needs)
     const answer = await work({
       context,
+      caller,
       response,
       model,
       slug,
@@ -72,10 +74,9 @@ export async function infer<T>(
 }
 
 /** The model of a slug. Throws MODEL_NOT_FOUND, and MODEL_NOT_SUPPORTED where another surface serves it. */
-function servedBy(context: Context, slug: string, surface: RequestSurface): ModelDescription {
+function servedBy(context: Context, slug: string, needed: Needed): ModelDescription {
   const model = findModel(context, slug)
-  const needed = surface === 'embeddings' ? 'embeddings' : 'chat'
-  const serves = model.apis.includes(needed) || (surface !== 'embeddings' && model.apis.includes('responses'))
+  const serves = model.apis.includes(needed) || (needed === 'chat' && model.apis.includes('responses'))
   if (serves) return model
   const paths = model.apis.map((api) => `POST ${apiPaths[api]}`).join(' or ')
   throw new ApiError('MODEL_NOT_SUPPORTED', `The model "${model.namespace}" is served by ${paths}.`, {
@@ -126,11 +127,16 @@ interface Asked {
   /** The model, as asked. */
   slug: string
   stream: boolean
+  /** What the model must be able to; chat, or on that surface embeddings, unless stated. */
+  needs?: Needed
 }
+
+type Needed = 'chat' | 'embeddings'
 
 /** One call under way. */
 export interface Call {
   context: Context
+  caller: Caller
   response: Response
   model: ModelDescription
   /** As asked: what answers call the model. */
