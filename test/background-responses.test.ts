@@ -1,17 +1,31 @@
 import OpenAI from 'openai'
-import { afterEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { callerOf } from './api-caller.ts'
 import { startReceiver } from './harness/receiver.ts'
 import { type Service, startService } from './harness/service.ts'
 import { until } from './harness/wait.ts'
 
-let service: Service | undefined
-afterEach(() => service?.stop())
+/** One service with a worker, one without, for all tests that stop nothing. */
+let busy: Given
+let idle: Given
+beforeAll(async () => {
+  const [one, other] = await Promise.all([
+    startService({ queue: 'redis' }),
+    startService({ queue: 'redis', workers: 0, dispatchers: 0 }),
+  ])
+  busy = clientsOf(one)
+  idle = clientsOf(other)
+}, 60_000)
+afterAll(() => Promise.all([busy, idle].map(({ service }) => service.stop())))
 
-async function given(counts: { workers?: number; dispatchers?: number } = {}) {
-  const made = await startService({ queue: 'redis', dispatchers: 0, ...counts })
-  service = made
-  const openai = new OpenAI({ apiKey: made.apiKey, baseURL: `${made.url}/v1`, maxRetries: 0 })
+async function given(counts: { workers?: number } = {}): Promise<Given> {
+  const service = await startService({ queue: 'redis', ...counts })
+  onTestFinished(() => service.stop())
+  return clientsOf(service)
+}
+
+function clientsOf(service: Service) {
+  const openai = new OpenAI({ apiKey: service.apiKey, baseURL: `${service.url}/v1`, maxRetries: 0 })
   const untilStatus = (id: string, ...statuses: string[]) =>
     until(
       async () => {
@@ -20,13 +34,15 @@ async function given(counts: { workers?: number; dispatchers?: number } = {}) {
       },
       { what: `the response to be ${statuses.join(' or ')}`, within: 20_000 },
     )
-  return { service: made, openai, untilStatus }
+  return { service, openai, untilStatus }
 }
+
+type Given = ReturnType<typeof clientsOf>
 
 const asked = { model: 'parrot', background: true } as const
 
 test('a background response is a prediction that a worker makes, with its webhooks, and goes on like any other', async () => {
-  const { service, openai, untilStatus } = await given({ dispatchers: 1 })
+  const { service, openai, untilStatus } = busy
   const receiver = await startReceiver()
   const first = await openai.responses.create({ model: 'parrot', input: 'one' })
   const begun = await openai.responses.create({
@@ -100,7 +116,7 @@ test('its stream goes on in another api after that of its client was stopped, wi
 }, 60_000)
 
 test('the strict helper takes a background stream', async () => {
-  const { openai } = await given()
+  const { openai } = busy
   const stream = openai.responses.stream({ ...asked, input: 'one two /think' })
   expect(await stream.finalResponse()).toMatchObject({ status: 'completed', output_text: 'one two' })
 }, 60_000)
@@ -113,7 +129,8 @@ test('after its worker was killed another one makes it anew: no delta is told tw
   const seen: OpenAI.Responses.ResponseStreamEvent[] = []
   for await (const event of stream) {
     seen.push(event)
-    if (seen.filter(({ type }) => type === 'response.output_text.delta').length === 3) {
+    const told = seen.filter(({ type }) => type === 'response.output_text.delta').length
+    if (told === 3 && event.type === 'response.output_text.delta') {
       await worker.kill()
       await service.start('worker', { WORKER_NAME: 'second' })
     }
@@ -125,12 +142,13 @@ test('after its worker was killed another one makes it anew: no delta is told tw
   expect(seen.map(({ sequence_number }) => sequence_number)).toEqual(seen.map((_, index) => index))
 }, 60_000)
 
-test('it is cancelled while it runs, and while it waits', async () => {
-  const { service, openai, untilStatus } = await given({ workers: 0 })
-  const waiting = await openai.responses.create({ ...asked, input: 'x' })
-  expect(await openai.responses.cancel(waiting.id)).toMatchObject({ status: 'cancelled' })
+test('it is cancelled while it waits, and while it runs', async () => {
+  const waiting = await idle.openai.responses.create({ ...asked, input: 'x' })
+  expect(await idle.openai.responses.cancel(waiting.id)).toMatchObject({ status: 'cancelled' })
+  const [told] = (await eventsOf(idle.openai.responses.retrieve(waiting.id, { stream: true }))).slice(-1)
+  expect(told).toMatchObject({ type: 'response.failed', response: { status: 'cancelled', error: null } })
 
-  await service.start('worker')
+  const { openai, untilStatus } = busy
   const running = await openai.responses.create({ ...asked, input: 'a b c /stall 1' })
   await untilStatus(running.id, 'in_progress')
   await openai.responses.cancel(running.id)
@@ -139,7 +157,7 @@ test('it is cancelled while it runs, and while it waits', async () => {
 }, 60_000)
 
 test('what fails says why', async () => {
-  const { openai, untilStatus } = await given()
+  const { openai, untilStatus } = busy
   const { id } = await openai.responses.create({ ...asked, input: 'a b /fail 1' })
   expect(await untilStatus(id, 'failed')).toMatchObject({
     error: { code: 'model_error', message: expect.stringContaining('told to fail') },
@@ -147,13 +165,13 @@ test('what fails says why', async () => {
 }, 60_000)
 
 test('the same request with the same key is one response', async () => {
-  const { openai } = await given({ workers: 0 })
+  const { openai } = idle
   const ask = () => openai.responses.create({ ...asked, input: 'x' }, { headers: { 'idempotency-key': 'one' } })
   expect((await ask()).id).toBe((await ask()).id)
 }, 60_000)
 
 test('a chat model is run at once where somebody waits, and as a job where nobody does', async () => {
-  const { service } = await given()
+  const { service } = busy
   const call = callerOf(service.url, service.apiKey)
   const inputs = { messages: [{ role: 'user', content: 'one two' }] }
   const atOnce = await call('POST /v1/run', { body: { model: 'parrot', inputs } })
@@ -186,7 +204,7 @@ test('a chat model is run at once where somebody waits, and as a job where nobod
 }, 60_000)
 
 test('a chat model streams on /v1/run as it does on its own surface', async () => {
-  const { service } = await given({ workers: 0 })
+  const { service } = idle
   const response = await fetch(`${service.url}/v1/run`, {
     method: 'POST',
     headers: { 'x-api-key': service.apiKey, 'content-type': 'application/json' },
