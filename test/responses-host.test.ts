@@ -87,15 +87,26 @@ const delta = { type: 'response.output_text.delta', output_index: 0, delta: 'Hel
 
 test.each<[string, ChatScript, Partial<InferenceFault>]>([
   ['a stream that is cut', [...opening(), reset], { errorId: 'INFERENCE_ERROR' }],
-  ['a stream that ends before its answer', chunked(event(created), event(delta)), { errorId: 'INFERENCE_ERROR' }],
+  [
+    'a stream that ends before its answer',
+    chunked(event(created), event(delta)),
+    { errorId: 'INFERENCE_ERROR' },
+  ],
   ['a stream of nothing', chunked(''), { errorId: 'INFERENCE_ERROR' }],
   ['HTML with 200', whole(200, '<html>', { 'content-type': 'text/html' }), { errorId: 'INFERENCE_ERROR' }],
   ['an error with 200', whole(200, { error: { message: 'no' } }), { errorId: 'INFERENCE_ERROR' }],
-  ['a refusal of the request', whole(400, { error: { message: 'No inner-model today' } }), { message: 'No slug today' }],
+  [
+    'a refusal of the request',
+    whole(400, { error: { message: 'No inner-model today' } }),
+    { message: 'No slug today' },
+  ],
   ['no room', whole(429, {}), { errorId: 'SERVICE_UNAVAILABLE' }],
   [
     'a response that failed',
-    chunked(event(created), event({ type: 'response.failed', response: { error: { code: 'server_error' } } })),
+    chunked(
+      event(created),
+      event({ type: 'response.failed', response: { error: { code: 'server_error' } } }),
+    ),
     { errorId: 'INFERENCE_ERROR' },
   ],
   [
@@ -114,7 +125,9 @@ test.each<[string, ChatScript, Partial<InferenceFault>]>([
 
 test('a whole answer to a stream that was asked for is taken apart', async () => {
   const output = [{ type: 'message', content: [{ type: 'output_text', text: 'Hello' }] }]
-  expect(await said(whole(200, { id: 'r', created_at: 1, model: 'm', status: 'completed', output }))).toBe('Hello')
+  expect(await said(whole(200, { id: 'r', created_at: 1, model: 'm', status: 'completed', output }))).toBe(
+    'Hello',
+  )
 })
 
 function opening() {

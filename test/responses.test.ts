@@ -180,9 +180,7 @@ test('a stored answer goes when its account keeps nothing so long', async () => 
 })
 
 test('what fails in the middle of a stream ends it with response.failed', async () => {
-  const response = await openai.responses
-    .stream({ model: 'parrot', input: 'a b c /fail 2' })
-    .finalResponse()
+  const response = await openai.responses.stream({ model: 'parrot', input: 'a b c /fail 2' }).finalResponse()
   expect(response).toMatchObject({ status: 'failed', error: { code: 'service_error' } })
 })
 
@@ -205,7 +203,11 @@ test.each<[string, object, object]>([
   ['a tool that nobody runs here', { tools: [{ type: 'web_search' }] }, { status: 400, param: 'tools' }],
   ['no input', { input: [] }, { status: 400, param: 'input' }],
   ['an item that is not stored', { input: [{ type: 'item_reference', id: 'msg_1' }] }, { status: 400 }],
-  ['a background response that is not stored', { background: true, store: false }, { status: 400, param: 'store' }],
+  [
+    'a background response that is not stored',
+    { background: true, store: false },
+    { status: 400, param: 'store' },
+  ],
 ])('%s is refused in words', async (_what, how, error) => {
   const asked = { model: 'parrot', input: 'x', ...how } as OpenAI.Responses.ResponseCreateParamsNonStreaming
   await expect(openai.responses.create(asked)).rejects.toMatchObject(error)

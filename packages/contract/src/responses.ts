@@ -45,7 +45,10 @@ export const createResponse = z
     parallel_tool_calls: z.boolean().nullish().describe('Whether several may be called in one turn'),
     text: z
       .looseObject({
-        format: z.looseObject({ type: z.string().describe('text, json_object or json_schema') }).nullish(),
+        format: z
+          .looseObject({ type: z.string().describe('text, json_object or json_schema') })
+          .nullish()
+          .describe('Text, or JSON of a form'),
       })
       .nullish()
       .describe('The form of the answer'),
