@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import type { ChatChunk, ChatRequest } from '@millrace/inference/chat'
 import type { InferenceFault } from '@millrace/inference/fault'
 import { openResponsesHost } from '@millrace/inference/responses-host'
+import { createUpstreamAgent } from '@millrace/inference/upstream-agent'
 import OpenAI from 'openai'
-import { Agent } from 'undici'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { type Service, startService } from './harness/service.ts'
 import { until } from './harness/wait.ts'
@@ -136,7 +136,7 @@ function opening() {
 
 async function said(script: ChatScript): Promise<string> {
   const host = await givenChatHost(script)
-  const agent = new Agent()
+  const agent = createUpstreamAgent()
   onTestFinished(() => agent.destroy())
   const settings = { name: 'host', baseUrl: host.url, apiKey: undefined, model: 'inner-model' }
   const request: ChatRequest = { model: 'slug', messages, stream: true }

@@ -16,6 +16,7 @@ import { answerCall } from './answer-call.ts'
 import { answerTurn } from './answer-turn.ts'
 import type { Config } from './config.ts'
 import { outcomeOfFault } from './inference-outcome.ts'
+import { maxInlineBytes } from './outputs.ts'
 import type { ServedModel, ServedModels } from './worker.ts'
 
 /**
@@ -52,6 +53,7 @@ export function openInferenceRuns({ config, db, models, hosts, log }: Options): 
             ? await answerCall(asking, claim.row.input)
             : await answerTurn(asking, await turnOf(db, claim))
         if (output === undefined) return gone
+        if (Buffer.byteLength(JSON.stringify(output)) > maxInlineBytes) return tooLarge
         return { kind: 'succeeded', output, predictSeconds: (performance.now() - began) / 1000 }
       } catch (error) {
         if (signal.aborted) return { kind: 'aborted' }
@@ -70,6 +72,13 @@ async function turnOf(db: Database, { id, row }: Claim) {
   const { previous_response_id: previousId } = request
   const previous = previousId ? await itemsUntil(db, row.account_id, previousId) : []
   return { id, row, request, previous }
+}
+
+/** Its object could not be shown. */
+const tooLarge: Outcome = {
+  kind: 'failed',
+  code: 'INVALID_OUTPUT',
+  detail: `The answer is larger than ${maxInlineBytes >> 20} MB.`,
 }
 
 const gone: Outcome = {

@@ -40,7 +40,9 @@ export async function runAtOnce(
     if (needs === 'embeddings') return { ...(await embed(call, request)), id: call.requestId }
     return answerChat(call, { ...request, stream })
   })
-  return result === answered ? answered : answer(200, result)
+  const { hints } = incoming
+  const tip = hints.length > 0 ? { _tip: hints.join(' ') } : {}
+  return result === answered ? answered : answer(200, { ...result, ...tip })
 }
 
 /** The same for one that a worker answers later: it is judged before it is taken. */
