@@ -15,6 +15,8 @@ import { type Service, startService } from './harness/service.ts'
 const runs = 150
 const atOnce = 20
 
+const chat = { model: 'parrot', messages: [{ role: 'user', content: 'a' }] }
+
 let service: Service
 let document: ApiDocument
 let known: KnownIds
@@ -42,6 +44,9 @@ beforeAll(async () => {
       call('POST /v1/files?filename=a.txt', { raw: 'hello' }),
       call('POST /v1/webhooks', { body: { url: 'http://127.0.0.1:9/' } }),
       call('POST /v1/batches', { body: { requests } }),
+      call('POST /v1/responses', { body: { model: 'parrot', input: 'a', background: true } }),
+      call('POST /v1/responses', { body: { model: 'parrot', input: 'a' } }),
+      call('POST /v1/chat/completions', { body: { ...chat, store: true } }),
     ]).flat(),
   )
   const ids = [...made.map(({ body }) => body.id), toTypeId('pred', newId()), 'default', 'echo']
@@ -55,6 +60,7 @@ afterAll(async () => {
 
 /** Where a surface serves only some. */
 const modelsAt = {
+  '/v1/responses': ['parrot', 'parrot', 'hash-embed', 'no-such'],
   '/v1/images/generations': ['any-picture', 'any-picture', 'any-picture', 'picture', 'no-such'],
   '/v1/audio/speech': ['any-voice', 'any-voice', 'any-voice', 'speak', 'picture'],
   '/v1/audio/transcriptions': ['transcript', 'transcript', 'detailed', 'film'],

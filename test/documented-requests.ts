@@ -52,7 +52,7 @@ function bodyOf(name: string, { requestBody }: DescribedOperation): DocumentedOp
   return { headers: { 'content-type': 'application/octet-stream' }, body: 'bytes' }
 }
 
-const owned = ['video', 'pred', 'file', 'whe', 'batch'] as const
+const owned = ['video', 'pred', 'file', 'whe', 'batch', 'resp', 'chatcmpl'] as const
 
 /** How the description of an id begins that is of this kind. */
 const idsOf: Readonly<Record<OwnedKind, string>> = {
@@ -61,6 +61,8 @@ const idsOf: Readonly<Record<OwnedKind, string>> = {
   file: 'file_',
   whe: 'whe_',
   batch: 'batch_',
+  resp: 'resp_',
+  chatcmpl: 'chatcmpl-',
 }
 
 const shared: Readonly<Record<string, string>> = { slug: 'echo', name: 'a.txt', token: 'nobodys' }

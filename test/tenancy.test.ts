@@ -147,7 +147,7 @@ test('an input cannot name a file of another account', async () => {
   expect(answers[0]?.text).toBe(answers[1]?.text)
 })
 
-const kinds: readonly OwnedKind[] = ['pred', 'video', 'file', 'whe', 'batch']
+const kinds: readonly OwnedKind[] = ['pred', 'video', 'file', 'whe', 'batch', 'resp', 'chatcmpl']
 
 /** One more thing that the first account owns, by its id; '' where none is asked for. */
 async function given(kind: OwnedKind | undefined): Promise<string> {
@@ -170,6 +170,14 @@ async function given(kind: OwnedKind | undefined): Promise<string> {
       const requests = [{ custom_id: 'a', url: '/v1/predictions', body: { model: 'echo', input: {} } }]
       return (await owner('POST /v1/batches', { body: { requests } })).body.id
     }
+    case 'resp': {
+      const body = { model: 'parrot', input: 'x', background: true }
+      return (await owner('POST /v1/responses', { body })).body.id
+    }
+    case 'chatcmpl': {
+      const body = { model: 'parrot', messages: [{ role: 'user', content: 'x' }], store: true }
+      return (await owner('POST /v1/chat/completions', { body })).body.id
+    }
     case undefined:
       return ''
   }
@@ -189,6 +197,7 @@ function withoutWaiting(reply: string): string {
 
 /** An id that never was. */
 function strange(kind: OwnedKind | undefined): string {
+  if (kind === 'chatcmpl') return `chatcmpl-${newId()}`
   return kind === undefined ? '' : toTypeId(kind === 'video' ? 'pred' : kind, newId())
 }
 
@@ -237,6 +246,7 @@ async function everything(): Promise<unknown> {
     'idempotency_keys',
     'deliveries',
     'batches',
+    'stored_answers',
   ]
   const all = tables.map((table) => `(select json_agg(t order by t::text) from ${table} t) as ${table}`)
   return (await service.db.pool.query(`select ${all.join(', ')}`)).rows[0]

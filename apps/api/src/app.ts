@@ -14,6 +14,9 @@ import { getJob, listJobs } from './dialects/skillboss/jobs.ts'
 import { run } from './dialects/skillboss/run.ts'
 import { createChatCompletion } from './inference/chat.ts'
 import { createEmbeddings } from './inference/embeddings.ts'
+import { createResponse } from './inference/responses.ts'
+import * as storedChats from './inference/stored-chats.ts'
+import * as storedResponses from './inference/stored-responses.ts'
 import { letGo } from './let-go.ts'
 import { isForm } from './receive-form.ts'
 import { refuseFloods } from './refuse-floods.ts'
@@ -54,6 +57,9 @@ export const routes: readonly Route[] = [
   createEmbeddings,
   createMessage,
   countMessageTokens,
+  createResponse,
+  ...Object.values(storedResponses),
+  ...Object.values(storedChats),
   run,
   listJobs,
   getJob,

@@ -91,6 +91,7 @@ const schema = z.object({
     .int()
     .min(1024)
     .default(256 * 1024 * 1024),
+  RETENTION_VALUES_DAYS: z.coerce.number().int().min(1).max(365_000).default(30),
   RETENTION_FILES_DAYS: z.coerce.number().int().min(1).max(365_000).default(7),
   // Whether the model send-email is on shows in the catalogue.
   SMTP_URL: z.url({ protocol: /^smtps?$/, error: 'must be an smtp:// or smtps:// URL' }).optional(),

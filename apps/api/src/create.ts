@@ -32,6 +32,7 @@ export async function create(incoming: Create): Promise<{ row: PredictionRow; st
   const draft = await draftPrediction(context, caller, body, {
     userAgent: request.get('user-agent'),
     id: incoming.id,
+    isInference: incoming.isInference,
   })
   const statusCode = 201
   const keyed = { ...draft, idempotency: idempotency ? { ...idempotency, statusCode } : null }
@@ -119,6 +120,8 @@ export interface Create {
   waitSeconds: number
   /** The surface that must serve the model; predictions unless stated. */
   api?: Api | 'any'
+  /** Its input is a request for inference. */
+  isInference?: boolean
   /** Of the new prediction, where something is its own before it is there. */
   id?: string | undefined
 }

@@ -20,14 +20,16 @@ export async function draftPrediction(
   context: Context,
   caller: Pick<Caller, 'accountId' | 'retention'>,
   request: Omit<CreatePrediction, 'await'>,
-  { userAgent = '', id = newId() }: { userAgent?: string | undefined; id?: string | undefined } = {},
+  { userAgent = '', id = newId(), isInference = false }: DraftOptions = {},
 ): Promise<Draft> {
   const model = findModel(context, request.model)
   const runAt = startOf(request.run_at)
   checkVersion(model, request.version)
   const webhook = await checkWebhook(context.guard, request.webhook)
-  const input = validInput(context, model, request.input)
-  const { shown, sealedInput } = sealSecrets(context, model, input)
+  const input = isInference ? request.input : validInput(context, model, request.input)
+  const { shown, sealedInput } = isInference
+    ? { shown: input, sealedInput: null }
+    : sealSecrets(context, model, input)
   const timeouts = timeoutsOf(model, request.timeouts)
   const retention = shortestRetention(
     request.retention ?? {},
@@ -36,7 +38,9 @@ export async function draftPrediction(
   )
   const until = inputEnd(retention, { timeouts, runAt })
   const owner = { accountId: caller.accountId, predictionId: id, until }
-  const { input: stored, files } = await takeFiles(context, owner, model, shown)
+  const { input: stored, files } = isInference
+    ? { input: shown, files: [] }
+    : await takeFiles(context, owner, model, shown)
   return {
     id,
     accountId: caller.accountId,
@@ -141,6 +145,13 @@ function startOf(runAt: string | undefined): Date | null {
   if (moment.getTime() <= databaseNow() + latestStartDays * 86_400_000) return moment
   const message = `must be at most ${latestStartDays} days from now`
   throw new ApiError('INVALID_PARAMETER', `run_at ${message}.`, { fields: [{ path: 'run_at', message }] })
+}
+
+interface DraftOptions {
+  userAgent?: string | undefined
+  id?: string | undefined
+  /** Its input is a request for inference, and none of the model's own schema. */
+  isInference?: boolean | undefined
 }
 
 const latestStartDays = 14

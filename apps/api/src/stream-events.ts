@@ -5,6 +5,7 @@ import { readEvents, type StoredEvent } from '@millrace/lifecycle/events'
 import { findPrediction } from '@millrace/lifecycle/find'
 import { type PredictionRow, present } from '@millrace/lifecycle/present'
 import type { Request, Response } from 'express'
+import { changeFlag } from './change-flag.ts'
 import type { Context } from './context.ts'
 import { goneSignal } from './create.ts'
 
@@ -129,30 +130,4 @@ async function send(
   if (gone.aborted) return
   if (response.write(`id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`)) return
   await once(response, 'drain', { signal: gone }).catch(() => {})
-}
-
-/** A flag that changes raise: cleared before a read, waited for after it, so that no change falls in between. */
-function changeFlag(
-  context: Context,
-  id: string,
-  gone: AbortSignal,
-): { clear(): void; wait(): Promise<void>; stop(): void } {
-  let raised = false
-  let wake = () => {}
-  const stop = context.changes.watch(id, () => {
-    raised = true
-    wake()
-  })
-  gone.addEventListener('abort', () => wake(), { once: true })
-  return {
-    clear: () => {
-      raised = false
-    },
-    wait: () =>
-      new Promise((resolve) => {
-        wake = resolve
-        if (raised || gone.aborted) resolve()
-      }),
-    stop,
-  }
 }

@@ -35,6 +35,7 @@ export function readConfig(environment: Environment = process.env): Config {
     },
     maxFileBytes: settings.MAX_FILE_BYTES,
     fileDays: settings.RETENTION_FILES_DAYS,
+    safety: { url: settings.SAFETY_URL, apiKey: settings.SAFETY_API_KEY, model: settings.SAFETY_MODEL },
     host: settings.HOST,
     metricsPort: settings.METRICS_PORT,
     logLevel: settings.LOG_LEVEL,
@@ -121,6 +122,10 @@ const schema = z.object({
   // PUBLIC_URL tells nothing about this machine: behind a tunnel or a proxy a public service has a local one.
   OUTBOUND_LOOPBACK: z.stringbool().default(false),
   MAX_FILE_BYTES: count.default(256 * 1024 * 1024),
+  // Shown what chat models say in the background, as the api shows what they say at once.
+  SAFETY_URL: z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }).optional(),
+  SAFETY_API_KEY: z.string().optional(),
+  SAFETY_MODEL: z.string().optional(),
   RETENTION_FILES_DAYS: count.max(365_000, 'must be at most 365000 days').default(7),
   HOST: z.string().default('127.0.0.1'),
   METRICS_PORT: z.coerce.number('must be a port number').int().min(0).max(65_535).optional(),
@@ -172,6 +177,8 @@ export interface Config {
   maxFileBytes: number
   /** How long the files of an output are kept. */
   fileDays: number
+  /** A moderation host, where there is one. */
+  safety: { url: string | undefined; apiKey: string | undefined; model: string | undefined }
   host: string
   metricsPort: number | undefined
   logLevel: string

@@ -1,5 +1,5 @@
 import { createBatcher } from '@millrace/database/batch'
-import { sanitiseText } from '@millrace/database/sanitise'
+import { sanitise, sanitiseText } from '@millrace/database/sanitise'
 import type { Fence } from '@millrace/lifecycle/claim'
 import type { NewEvent } from '@millrace/lifecycle/events'
 
@@ -26,6 +26,8 @@ export function createEventBuffer({ append, appended, onDropped }: EventBufferOp
 
 function openRunEvents({ id, attempt }: Fence, store: (events: NewEvent[]) => Promise<void>): RunEvents {
   const gathered = { output: '', log: '' }
+  /** Output before what is gathered now. */
+  let earlier: string[] = []
   let progress: number | undefined
   let shown = -1
   let timer: NodeJS.Timeout | undefined
@@ -41,12 +43,18 @@ function openRunEvents({ id, attempt }: Fence, store: (events: NewEvent[]) => Pr
     const events: NewEvent[] = []
     const add = (kind: NewEvent['kind'], data: string) => events.push({ id, attempt, kind, data, batch })
     if (gathered.log !== '') add('log', JSON.stringify({ text: sanitiseText(gathered.log) }))
-    if (gathered.output !== '') add('output', JSON.stringify({ delta: sanitiseText(gathered.output) }))
+    endText()
+    for (const data of earlier) add('output', data)
     if (progress !== undefined) add('progress', String(progress))
     gathered.log = ''
-    gathered.output = ''
+    earlier = []
     progress = undefined
     return events
+  }
+
+  function endText(): void {
+    if (gathered.output !== '') earlier.push(JSON.stringify({ delta: sanitiseText(gathered.output) }))
+    gathered.output = ''
   }
 
   // What comes while an earlier part is being stored joins the next one.
@@ -70,6 +78,11 @@ function openRunEvents({ id, attempt }: Fence, store: (events: NewEvent[]) => Pr
 
   return {
     output: (delta) => gather('output', delta),
+    item(item) {
+      endText()
+      earlier.push(JSON.stringify({ delta: '', item: sanitise(item) }))
+      timer ??= setTimeout(flush, delayMs)
+    },
     log: (text) => gather('log', text),
     progress(percent) {
       if (!(percent > shown)) return
@@ -94,6 +107,8 @@ export interface EventBuffer {
 /** What one attempt says. */
 export interface RunEvents {
   output(delta: string): void
+  /** A part of the output that is whole and no text, in its place among the text. */
+  item(item: unknown): void
   log(text: string): void
   /** Only ever rises. */
   progress(percent: number): void

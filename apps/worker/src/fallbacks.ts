@@ -12,6 +12,8 @@ import type { Worker } from './worker.ts'
  * one's line from now on, for a worker that serves it. Undefined when there is none that may and can serve it.
  */
 export async function fallBack(worker: Worker, run: Run): Promise<Settlement | undefined> {
+  // An inference has asked the fallbacks already.
+  if (run.inference) return undefined
   const next = await nextFallback(worker, run)
   if (!next) return undefined
   const { id, attempt } = run.claim

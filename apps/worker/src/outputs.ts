@@ -125,7 +125,8 @@ function isFile(value: unknown): value is FileValue {
 /** Their output is always an array of URLs, also for one file. */
 const madeOfFiles: ReadonlySet<ModelType> = new Set(['image', 'video', 'audio', 'music'])
 
-const maxInlineBytes = 1024 * 1024
+/** What is larger is kept as a file. */
+export const maxInlineBytes = 1024 * 1024
 const maxOutputBytes = 8 * 1024 * 1024
 
 /** JSON text with markers in it, and the files they stand for. */

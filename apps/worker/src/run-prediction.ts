@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Aim } from '@millrace/hosts/host-watch'
+import { inferenceRunOf } from '@millrace/inference/inference-run'
 import type { Claim } from '@millrace/lifecycle/claim'
 import type { Outcome, RunEvent } from '@millrace/providers/provider'
 import { createDeadline } from './deadline.ts'
@@ -33,9 +34,11 @@ export async function runPrediction(
     job: isJobHere(claim, model) ? claim.job : undefined,
     aim,
     asked: false,
+    inference: inferenceRunOf(claim.row.tags),
   }
   try {
-    if (aim === 'away' && model.host !== undefined && whyOver(claim) === undefined) {
+    if (run.inference) await leaveHost(worker, run)
+    if (run.aim === 'away' && model.host !== undefined && whyOver(claim) === undefined) {
       const settlement = await settleUnasked(worker, run, worker.hosts.secondsAway(model.host))
       return { outcome: { kind: 'unavailable', reason: 'Its host is away' }, ...settlement }
     }
@@ -61,9 +64,10 @@ async function perform(worker: Worker, run: Run): Promise<Outcome> {
     if (isOrphan(run) && over !== 'cancel')
       return { kind: 'unavailable', reason: 'Its job was left at another host', uncertain: true }
     // Of what is only to be stopped the input is not brought.
-    const input = over
-      ? claim.row.input
-      : await prepareInput(worker, { claim, model, workDir, signal, isLost: () => isLost(hold) })
+    const input =
+      over || run.inference
+        ? claim.row.input
+        : await prepareInput(worker, { claim, model, workDir, signal, isLost: () => isLost(hold) })
     if (signal.aborted) return { kind: 'aborted' }
     const emit = (event: RunEvent) => {
       if (!over || event.kind !== 'ready') hear(worker, run, event, () => deadline?.begin())
@@ -71,6 +75,7 @@ async function perform(worker: Worker, run: Run): Promise<Outcome> {
     const { id, attempt, crashes } = claim
     const began = performance.now()
     run.asked = true
+    if (run.inference) return await worker.inference.run(run.inference, { claim, model, signal, emit })
     const running = model.provider.run({
       id,
       attempt,
@@ -100,6 +105,13 @@ async function perform(worker: Worker, run: Run): Promise<Outcome> {
   }
 }
 
+/** Hosts are chosen anew for each inference, which asks and tells the breaker by itself. */
+async function leaveHost({ hosts }: Worker, run: Run): Promise<void> {
+  const { host } = run.model
+  if (run.aim === 'probe' && host !== undefined) await hosts.spare(host)
+  run.aim = 'well'
+}
+
 /** Why a claim is only to be stopped: its prediction was cancelled, or is too late to begin, while a host works for it. */
 function whyOver({ row, startBy }: Claim): 'cancel' | 'start-timeout' | undefined {
   if (row.cancel_requested_at !== null) return 'cancel'
@@ -115,6 +127,9 @@ function hear(worker: Worker, run: Run, event: RunEvent, onBegin: () => void): v
     case 'output':
       // Files are shown when the output is whole: until it is kept there is no URL for them.
       if (typeof event.delta === 'string') run.events.output(event.delta)
+      break
+    case 'item':
+      run.events.item(event.item)
       break
     case 'log':
       run.events.log(event.text)

@@ -1,6 +1,7 @@
 import { faultOf } from '@millrace/database/faults'
 import type { KeptJob } from '@millrace/database/tables'
 import type { Aim } from '@millrace/hosts/host-watch'
+import type { InferenceRun } from '@millrace/inference/inference-run'
 import type { Claim } from '@millrace/lifecycle/claim'
 import type { RunEvents } from './event-buffer.ts'
 import type { Hold } from './lease.ts'
@@ -21,6 +22,8 @@ export interface Run {
   aim: Aim
   /** Its provider was asked. */
   asked: boolean
+  /** It is answered by inference, and not by its model's provider. */
+  inference: InferenceRun | undefined
 }
 
 /** The model is ready: starting becomes processing. Once per attempt, however often it is called. */

@@ -22,6 +22,7 @@ import { type Claimer, claimRuns } from './claim-runs.ts'
 import type { Config } from './config.ts'
 import { createEventBuffer } from './event-buffer.ts'
 import { hearHosts } from './host-callbacks.ts'
+import { openInferenceRuns } from './inference-runs.ts'
 import { createLease } from './lease.ts'
 import { outlast } from './outlast.ts'
 import { performAndReport } from './report-run.ts'
@@ -125,6 +126,8 @@ async function openWorker(config: Config, log: Log): Promise<Worker> {
     },
   }
   const guard = createGuard(config.outbound)
+  const models = await serveModels(config, guard, log)
+  const hosts = watchHosts(db, log)
   return {
     config,
     log,
@@ -135,8 +138,9 @@ async function openWorker(config: Config, log: Log): Promise<Worker> {
     guard,
     fileUrls,
     sealingKeys: deriveKeys(config.masterKey, config.previousMasterKey, 'sealing'),
-    models: await serveModels(config, guard, log),
-    hosts: watchHosts(db, log),
+    models,
+    hosts,
+    inference: openInferenceRuns({ config, db, models, hosts, log }),
     callbacks: openHearing(config, log, db, queue),
     lease: createLease({
       databaseUrl: config.databaseUrl,
@@ -198,9 +202,10 @@ async function finish({ config, lease, log }: Worker, claimer: Claimer): Promise
     log.warn({ runs: claimer.busy() }, 'runs are left to their lease')
 }
 
-async function close({ lease, models, queue, lifecycle, workFolder, callbacks }: Worker): Promise<void> {
+async function close(worker: Worker): Promise<void> {
+  const { lease, models, inference, queue, lifecycle, workFolder, callbacks } = worker
   callbacks?.close()
-  await models.close()
+  await Promise.all([models.close(), inference.close()])
   await rm(workFolder, { recursive: true, force: true, maxRetries: 3 })
   await queue.close()
   await Promise.all([lease.close(), lifecycle.db.close()])

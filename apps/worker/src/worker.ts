@@ -16,6 +16,7 @@ import type { FileStore } from '@millrace/storage/store'
 import type { Config } from './config.ts'
 import type { EventBuffer } from './event-buffer.ts'
 import type { Hearing } from './host-callbacks.ts'
+import type { InferenceRuns } from './inference-runs.ts'
 import type { Lease } from './lease.ts'
 import type { RunTimes } from './run-times.ts'
 
@@ -34,6 +35,8 @@ export interface Worker {
   /** By namespace, as the files are now. */
   models: ServedModels
   hosts: HostWatch
+  /** Runs what is asked of models that chat. */
+  inference: InferenceRuns
   /** Undefined where no host could reach this installation. */
   callbacks: Hearing | undefined
   lease: Lease

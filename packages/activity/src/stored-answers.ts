@@ -42,10 +42,16 @@ export async function findAnswer(
  * there are more than `mostTurns`.
  */
 export async function findConversation(
-  { pool }: Database,
+  db: Database,
   accountId: string,
   id: string,
 ): Promise<StoredAnswer[] | undefined> {
+  const rows = await findChain(db, accountId, id)
+  return rows[0]?.previous_id === null ? rows : undefined
+}
+
+/** The same as far back as it goes without a gap, `mostTurns` at most: the first one may go on from what is not here. */
+export async function findChain({ pool }: Database, accountId: string, id: string): Promise<StoredAnswer[]> {
   const { rows } = await pool.query<StoredAnswer & { turn: number }>({
     name: 'find-conversation',
     text: `with recursive turns as (
@@ -58,7 +64,7 @@ export async function findConversation(
            select * from turns order by turn desc`,
     values: [id, accountId, mostTurns],
   })
-  return rows[0]?.previous_id === null ? rows : undefined
+  return rows
 }
 
 /** Forgets an account's answer; false where there was none. */

@@ -180,5 +180,6 @@ export const embeddings = z
   .meta({ id: 'Embeddings', description: 'Vectors, in the order of the texts' })
 
 export type CreateChatCompletion = z.infer<typeof createChatCompletion>
+export type Embeddings = z.infer<typeof embeddings>
 export type CreateEmbeddings = z.infer<typeof createEmbeddings>
 export type ContentFilterResults = z.infer<typeof contentFilterResults>

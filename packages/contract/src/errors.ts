@@ -93,6 +93,13 @@ export const errors = {
     message: 'There is no such batch.',
     advice: 'Check the id; batches of other accounts answer like this too.',
   },
+  ANSWER_NOT_FOUND: {
+    status: 404,
+    retryable: false,
+    message: 'There is no such stored answer.',
+    advice:
+      'Check the id; what was not stored, is over or deleted, or belongs to another account answers like this too.',
+  },
   FILE_URL_EXPIRED: {
     status: 410,
     retryable: false,

@@ -7,6 +7,7 @@ import type { Backend } from './backend.ts'
 import { InferenceFault } from './fault.ts'
 import { openHost } from './openai-host.ts'
 import type { Load, Places } from './places.ts'
+import { openResponsesHost } from './responses-host.ts'
 
 /**
  * Opens the hosts of models, once for each state of a model. Throws InferenceFault where this process cannot: a variable
@@ -25,6 +26,7 @@ export function createHostsOf({ agent, places, variable, openOther }: HostsOptio
         { backend, name: undefined, weight: 1, turn: 0, load: places.loadOf(`model ${model.namespace}`) },
       ]
     }
+    const openIt = speaksChat(provider.speaks) ? openHost : openResponsesHost
     return openaiHosts(provider).map((stated) => {
       const filled = replaceVariables(stated, (name) => {
         const value = variable(name)
@@ -41,7 +43,7 @@ export function createHostsOf({ agent, places, variable, openOther }: HostsOptio
       }
       return {
         name,
-        backend: openHost(settings, { agent }),
+        backend: openIt(settings, { agent }),
         weight: filled.weight,
         most: filled.max_running,
         turn: 0,
@@ -52,7 +54,7 @@ export function createHostsOf({ agent, places, variable, openOther }: HostsOptio
 
   return (model, surface) => {
     const { provider } = model
-    if (provider.kind === 'openai' && provider.speaks && !provider.speaks.includes(surface)) {
+    if (provider.kind === 'openai' && !speaks(provider.speaks, surface)) {
       throw notServed(model, `its hosts do not speak ${surface}`)
     }
     const known = opened.get(model)
@@ -61,6 +63,16 @@ export function createHostsOf({ agent, places, variable, openOther }: HostsOptio
     opened.set(model, hosts)
     return hosts
   }
+}
+
+/** Who speaks Responses can be chatted with, in other words. */
+function speaks(tongues: readonly string[] | undefined, surface: Surface): boolean {
+  if (!tongues) return true
+  return tongues.includes(surface) || (surface === 'chat' && tongues.includes('responses'))
+}
+
+function speaksChat(tongues: readonly string[] | undefined): boolean {
+  return !tongues?.includes('responses') || tongues.includes('chat')
 }
 
 function notServed({ namespace }: ModelDescription, reason: string): InferenceFault {

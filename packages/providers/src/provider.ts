@@ -54,6 +54,8 @@ export type RunEvent =
    */
   | { kind: 'ready'; coldBoot?: boolean }
   | { kind: 'output'; delta: OutputDelta }
+  /** A part of an output that is whole and no text, such as a call of a tool. */
+  | { kind: 'item'; item: unknown }
   | { kind: 'log'; text: string }
   | { kind: 'progress'; percent: number }
 

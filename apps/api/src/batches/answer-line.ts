@@ -9,11 +9,12 @@ import {
 } from '@millrace/contract/chat'
 import { errors } from '@millrace/contract/errors'
 import { toTypeId } from '@millrace/database/ids'
+import type { ChatRequest } from '@millrace/inference/chat'
 import { ApiError } from '../api-error.ts'
 import { checkShape } from '../check-shape.ts'
 import type { Context } from '../context.ts'
-import { answerChat } from '../inference/chat.ts'
-import { answerEmbeddings } from '../inference/embeddings.ts'
+import { answerWhole } from '../inference/chat.ts'
+import { embed } from '../inference/embeddings.ts'
 import { asInferenceError, inferFor, type QuietCall } from '../inference/infer.ts'
 import { inferenceError } from '../inference-error.ts'
 
@@ -57,10 +58,14 @@ function readLine(url: BatchRequest['url'], body: Record<string, unknown>): Aske
   }
   if (url === '/v1/embeddings') {
     const asked = checkShape(createEmbeddings, body, {}) as CreateEmbeddings
-    return { surface: 'embeddings', slug: asked.model, work: (call) => answerEmbeddings(call, asked) }
+    return { surface: 'embeddings', slug: asked.model, work: (call) => embed(call, asked) }
   }
   const asked = checkShape(createChatCompletion, body, {}) as CreateChatCompletion
-  return { surface: 'chat', slug: asked.model, work: (call) => answerChat(call, asked) }
+  return {
+    surface: 'chat',
+    slug: asked.model,
+    work: (call) => answerWhole(call, { ...asked, stream: false } as ChatRequest),
+  }
 }
 
 /** Nobody waits for a batch: a host that is busy, or away for a while, is waited for. */

@@ -5,7 +5,7 @@ import type { QuietCall } from './infer.ts'
 
 /** Has the safety filter look at what is asked. Throws CONTENT_POLICY_VIOLATION before anything is run. */
 export async function checkPrompt(
-  { context, signal }: QuietCall,
+  { context, signal }: Pick<QuietCall, 'context' | 'signal'>,
   messages: readonly ChatMessage[],
 ): Promise<Verdict> {
   const { safety } = context

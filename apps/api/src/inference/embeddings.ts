@@ -1,21 +1,20 @@
-import type { CreateEmbeddings, embeddings } from '@millrace/contract/chat'
+import type { CreateEmbeddings, Embeddings as EmbeddingsAnswer } from '@millrace/contract/chat'
 import { endpoints } from '@millrace/contract/endpoints'
 import { countText } from '@millrace/inference/count-tokens'
 import type { Embeddings, EmbeddingsRequest } from '@millrace/inference/embeddings'
 import { InferenceFault } from '@millrace/inference/fault'
-import type { z } from 'zod'
 import { route } from '../route.ts'
 import { infer, type QuietCall } from './infer.ts'
 
 export const createEmbeddings = route(endpoints.createEmbeddings, (incoming) => {
   const { body } = incoming
   return infer(incoming, { surface: 'embeddings', slug: body.model, stream: false }, (call) =>
-    answerEmbeddings(call, body),
+    embed(call, body),
   )
 })
 
-/** Embeds what a body asks for. */
-export async function answerEmbeddings(call: QuietCall, body: CreateEmbeddings): Promise<Embedded> {
+/** Answers texts with vectors. */
+export async function embed(call: QuietCall, body: CreateEmbeddings): Promise<EmbeddingsAnswer> {
   const { encoding_format: format, dimensions, ...request } = body
   const asked = { ...request, model: call.model.namespace } as EmbeddingsRequest
   const { vectors, usage: counted } = await call.context.router.embed(call.model, asked, call)
@@ -23,10 +22,14 @@ export async function answerEmbeddings(call: QuietCall, body: CreateEmbeddings):
   const usage = counted ?? (await estimate(asked))
   call.note.tokens = { input: usage.prompt_tokens, output: 0, estimated: counted === undefined }
   return {
-    object: 'list',
+    object: 'list' as const,
     data: vectors.map((vector, index) => {
       const shown = dimensions == null ? vector : shortened(vector, dimensions)
-      return { object: 'embedding', index, embedding: format === 'base64' ? inBase64(shown) : shown }
+      return {
+        object: 'embedding' as const,
+        index,
+        embedding: format === 'base64' ? inBase64(shown) : shown,
+      }
     }),
     model: call.slug,
     usage,
@@ -62,5 +65,3 @@ function inBase64(vector: number[]): string {
   for (const [index, value] of vector.entries()) bytes.writeFloatLE(value, index * 4)
   return bytes.toString('base64')
 }
-
-type Embedded = z.infer<typeof embeddings>

@@ -1,3 +1,4 @@
+import type { Caller } from '@millrace/accounts/api-keys'
 import type { RequestEnd } from '@millrace/activity/logged-request'
 import { errors } from '@millrace/contract/errors'
 import type { RequestSurface } from '@millrace/database/tables'
@@ -29,14 +30,14 @@ export function infer<T>(
     signals: callSignals(response, context.cutting.signal),
     whenGone: 'The client went away.',
   }
-  return inferFor(context, origin, asked, (call) => work({ ...call, response }))
+  return inferFor(context, origin, asked, (call) => work({ ...call, caller, response }))
 }
 
 /** The same for whoever asks without a connection, such as a batch. */
 export async function inferFor<T>(
   context: Context,
   { accountId, key, requestId, signals, whenGone }: Origin,
-  { surface, slug, stream }: Asked,
+  { surface, slug, stream, needs = surface === 'embeddings' ? 'embeddings' : 'chat' }: Asked,
   work: (call: QuietCall) => Promise<T>,
 ): Promise<T> {
   const begun = performance.now()
@@ -56,7 +57,7 @@ export async function inferFor<T>(
     note.firstByteMs ??= Math.round(performance.now() - begun)
   }
   try {
-    const answer = await work({ ...call, model: servedBy(context, slug, surface) })
+    const answer = await work({ ...call, model: servedBy(context, slug, needs) })
     // What a stream has sent it has told itself.
     if (!note.opened) firstByte()
     void close()
@@ -96,10 +97,9 @@ function isForeseen(error: unknown): boolean {
 }
 
 /** The model of a slug. Throws MODEL_NOT_FOUND, and MODEL_NOT_SUPPORTED where another surface serves it. */
-export function servedBy(context: Context, slug: string, surface: RequestSurface): ModelDescription {
+export function servedBy(context: Context, slug: string, needed: Needed): ModelDescription {
   const model = findModel(context, slug)
-  const needed = surface === 'embeddings' ? 'embeddings' : 'chat'
-  const serves = model.apis.includes(needed) || (surface !== 'embeddings' && model.apis.includes('responses'))
+  const serves = model.apis.includes(needed) || (needed === 'chat' && model.apis.includes('responses'))
   if (serves) return model
   const paths = model.apis.map((api) => `POST ${apiPaths[api]}`).join(' or ')
   throw new ApiError('MODEL_NOT_SUPPORTED', `The model "${model.namespace}" is served by ${paths}.`, {
@@ -150,7 +150,11 @@ interface Asked {
   /** The model, as asked. */
   slug: string
   stream: boolean
+  /** What the model must be able to; chat, or on that surface embeddings, unless stated. */
+  needs?: Needed
 }
+
+type Needed = 'chat' | 'embeddings'
 
 /** Who asks. */
 interface Origin {
@@ -164,6 +168,7 @@ interface Origin {
 
 /** One call under way, and where its answer goes. */
 export interface Call extends QuietCall {
+  caller: Caller
   response: Response
 }
 

@@ -1,8 +1,7 @@
 import type { ChatReply } from '@millrace/inference/backend'
 import type { ChatChunk, ChatCompletion, ChatRequest, ChatUsage } from '@millrace/inference/chat'
 import { estimatePrompt, type TextTally, tallyText } from '@millrace/inference/count-tokens'
-import type { ModelDescription } from '@millrace/models/description'
-import { ApiError } from '../api-error.ts'
+import { limitAnswer } from '@millrace/inference/limit-answer'
 import { noteFault, type QuietCall } from './infer.ts'
 
 /**
@@ -12,7 +11,7 @@ import { noteFault, type QuietCall } from './infer.ts'
 export async function runChat(call: QuietCall, request: ChatRequest): Promise<ChatReply> {
   const { context, model, note } = call
   const { stream_options: options, ...rest } = request
-  const asked = withLimits(model, { ...rest, model: model.namespace })
+  const asked = limitAnswer(model, { ...rest, model: model.namespace })
   const reply = await context.router.chat(model, asked, call)
   note.whole = reply.kind === 'whole'
   if (reply.kind === 'stream') {
@@ -21,18 +20,6 @@ export async function runChat(call: QuietCall, request: ChatRequest): Promise<Ch
   }
   count(call, asked, reply.completion.usage, saidIn(reply.completion))
   return reply
-}
-
-/** The longest answer: as asked, else 4096 tokens, and never more than the model can. */
-function withLimits(model: ModelDescription, request: ChatRequest): ChatRequest {
-  const most = model.max_output_tokens
-  const name = request.max_completion_tokens == null ? 'max_tokens' : 'max_completion_tokens'
-  const asked = request[name]
-  if (most !== undefined && asked != null && asked > most) {
-    const message = `must be at most ${most} for this model`
-    throw new ApiError('INVALID_PARAMETER', `${name} ${message}.`, { fields: [{ path: name, message }] })
-  }
-  return { ...request, [name]: asked ?? Math.min(defaultTokens, most ?? defaultTokens) }
 }
 
 async function* observed(
@@ -110,5 +97,3 @@ function count(
     })
   }
 }
-
-const defaultTokens = 4096

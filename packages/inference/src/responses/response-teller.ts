@@ -19,11 +19,17 @@ export class ResponseTeller {
     this.#meta = meta
   }
 
-  /** The events that come before the answer. */
-  begin(): ResponseEvent[] {
+  /** The events that come before the answer; of a response that had to wait, one more. */
+  begin({ queued = false } = {}): ResponseEvent[] {
     const response = blankResponse(this.#meta)
-    const types = ['response.created', 'response.in_progress'] as const
-    return types.map((type) => this.#numbered({ type, response }))
+    const waiting: ResponseObject = { ...response, status: 'queued' }
+    const before: ResponseEventBody[] = queued
+      ? [
+          { type: 'response.created', response: waiting },
+          { type: 'response.queued', response: waiting },
+        ]
+      : [{ type: 'response.created', response }]
+    return this.#all([...before, { type: 'response.in_progress', response }])
   }
 
   /** Reads one chunk, and gives the events that it makes. */
@@ -45,6 +51,17 @@ export class ResponseTeller {
   fail(error: { code: string; message: string }): ResponseEvent {
     if (this.#open) this.#output.push({ ...this.#open.item, status: 'incomplete' })
     return this.#last('response.failed', { status: 'failed', error })
+  }
+
+  /** The same with a response that is known. What is `partial` was not told to its end, and is not told as done. */
+  endWith(response: ResponseObject, { partial = false } = {}): ResponseEvent[] {
+    const { status } = response
+    const isWhole = status === 'completed' || status === 'incomplete'
+    const closing = partial || !isWhole ? [] : this.#close(status)
+    return [
+      ...closing,
+      this.#numbered({ type: isWhole ? `response.${status}` : 'response.failed', response }),
+    ]
   }
 
   /** Only what is told last can be incomplete. */
@@ -101,7 +118,8 @@ function incompleteReason(finish: string | null): 'max_output_tokens' | 'content
   return finish === 'content_filter' ? 'content_filter' : undefined
 }
 
-function outputText(output: OutputItem[]): string {
+/** All text of an output. */
+export function outputText(output: OutputItem[]): string {
   return output
     .flatMap((item) => (item.type === 'message' ? item.content : []))
     .map((part) => (part.type === 'output_text' ? part.text : ''))

@@ -60,7 +60,7 @@ function messagesOf(
   return messages
 }
 
-/** OpenAI's own parameters of Responses that chat has no word for, or another one. All others go to the host. */
+/** Parameters of Responses that chat has no word for, or another one, and our own. All others go to the host. */
 const ownToResponses = new Set([
   'background',
   'context_management',
@@ -76,11 +76,13 @@ const ownToResponses = new Set([
   'reasoning',
   'store',
   'stream_options',
+  'tags',
   'text',
   'tool_choice',
   'tools',
   'top_logprobs',
   'truncation',
+  'webhook',
 ])
 
 function passedOn(request: ResponsesRequest): Record<string, unknown> {

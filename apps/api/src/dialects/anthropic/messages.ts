@@ -40,7 +40,7 @@ export const createMessage = route(endpoints.createMessage, (incoming) => {
 })
 
 export const countMessageTokens = route(endpoints.countMessageTokens, async ({ context, body }) => {
-  servedBy(context, body.model, 'messages')
+  servedBy(context, body.model, 'chat')
   return countTokens(body).catch((error: unknown) => {
     throw asInferenceError(error)
   })

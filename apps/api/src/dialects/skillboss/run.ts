@@ -2,6 +2,7 @@ import type { RunRequest } from '@millrace/contract/create-prediction'
 import { endpoints } from '@millrace/contract/endpoints'
 import { isTerminal } from '@millrace/contract/statuses'
 import { databaseNow } from '@millrace/database/clock'
+import { inferenceTag } from '@millrace/inference/inference-run'
 import { type PredictionRow, present } from '@millrace/lifecycle/present'
 import { ApiError } from '../../api-error.ts'
 import type { Context } from '../../context.ts'
@@ -11,27 +12,37 @@ import { failureOf } from '../../failure-of.ts'
 import { answer, answered, route } from '../../route.ts'
 import { streamEvents } from '../../stream-events.ts'
 import { resultOf } from './result.ts'
+import { checkForLater, inferenceOf, runAtOnce, wantsPrediction } from './run-at-once.ts'
 
 /** One call runs any model: it creates a prediction, waits, and answers with its result or with a job to poll. */
 export const run = route(endpoints.run, async (incoming) => {
   const { context, request, response, body, caller, hints } = incoming
+  const inference = inferenceOf(findModel(context, body.model))
+  if (inference && !wantsPrediction(incoming)) return runAtOnce(incoming, inference, inputOf(body))
+  if (inference) await checkForLater(incoming, inference, inputOf(body))
   const { inputs: _inputs, input: _input, async: _async, ...wishes } = body
   const later = startsLater(body)
   const waitSeconds =
-    later || body.stream || isAsync(context, body, request.get('prefer')) ? 0 : context.config.AWAIT_SECONDS
+    inference || later || body.stream || isAsync(context, body, request.get('prefer'))
+      ? 0
+      : context.config.AWAIT_SECONDS
   const { row } = await create({
     ...incoming,
-    body: { ...wishes, input: inputOf(body) },
+    body: { ...wishes, input: inputOf(body), ...(inference ? { tags: { ...body.tags, ...asRun } } : {}) },
     api: 'any',
+    isInference: inference !== undefined,
     waitSeconds,
   })
-  if (body.stream && !later) {
+  if (body.stream && !later && !inference) {
     await streamEvents(context, caller, row, request, response)
     return answered
   }
   const tip = hints.length > 0 ? { _tip: hints.join(' ') } : {}
   return isTerminal(row.status) ? finished(context, row, tip) : accepted(context, row, tip)
 })
+
+/** The tag by which its worker has it answered by inference. */
+const asRun = { [inferenceTag]: 'run' }
 
 function inputOf({ inputs, input }: RunRequest): Record<string, unknown> {
   const given = inputs ?? input

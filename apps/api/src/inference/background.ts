@@ -1,0 +1,40 @@
+import { responseOf } from '@millrace/activity/background-response'
+import type { endpoints } from '@millrace/contract/endpoints'
+import { inferenceTag } from '@millrace/inference/inference-run'
+import type { ResponseObject } from '@millrace/inference/responses/response'
+import { badParameter } from '../bad-parameter.ts'
+import { create } from '../create.ts'
+import { answered, type Incoming } from '../route.ts'
+import type { AskedTurn } from './asked-turn.ts'
+import type { Call } from './infer.ts'
+import { backgroundEvents, sendEvents } from './response-stream.ts'
+
+/** Has a response made as a prediction of the same id, and answers it as it stands, or as a stream of its events. */
+export async function beginInBackground(
+  incoming: Incoming<typeof endpoints.createResponse>,
+  call: Call,
+  { request }: AskedTurn,
+  stream: boolean,
+): Promise<ResponseObject | typeof answered> {
+  const { context, body, response } = incoming
+  if (body.store === false) throw badParameter('store', 'must not be false with background')
+  const { row } = await create({
+    ...incoming,
+    body: {
+      model: body.model,
+      input: request,
+      stream,
+      tags: { ...body.tags, [inferenceTag]: 'responses' },
+      webhook: body.webhook,
+    },
+    api: 'any',
+    isInference: true,
+    waitSeconds: 0,
+  })
+  // Who goes away leaves it to itself.
+  call.note.whole = true
+  if (!stream) return responseOf(row)
+  call.note.opened = true
+  await sendEvents(context, response, -1, (over) => backgroundEvents(context, row, over))
+  return answered
+}

@@ -1,0 +1,64 @@
+import { type MadeResponse, metaOf } from '@millrace/activity/background-response'
+import type { ChatReply } from '@millrace/inference/backend'
+import type { ChatChunk } from '@millrace/inference/chat'
+import { judgeChunks } from '@millrace/inference/judge-chunks'
+import { limitAnswer } from '@millrace/inference/limit-answer'
+import type { ResponseItem, ResponsesRequest } from '@millrace/inference/responses/request'
+import { ResponseTeller } from '@millrace/inference/responses/response-teller'
+import { toChatRequest } from '@millrace/inference/responses/to-chat-request'
+import { partOf } from '@millrace/inference/responses/told-part'
+import type { RouteCall, Router } from '@millrace/inference/route'
+import type { SafetyFilter } from '@millrace/inference/safety'
+import type { PredictionRow } from '@millrace/lifecycle/present'
+import type { ModelDescription } from '@millrace/models/description'
+import type { RunEvent } from '@millrace/providers/provider'
+
+/**
+ * A turn of a conversation, answered for nobody who waits: text is told as it comes, all other parts when they are
+ * whole. Answers what the response is made of; undefined where what it goes on from is gone.
+ */
+export async function answerTurn(asking: Asking, turn: Turn): Promise<MadeResponse | undefined> {
+  const { router, model, call, emit, safety } = asking
+  const { request, previous, row } = turn
+  if (!previous) return undefined
+  const chat = toChatRequest({ ...request, model: model.namespace, stream: true }, previous)
+  const reply = await router.chat(model, limitAnswer(model, chat, 'max_output_tokens'), call)
+  const teller = new ResponseTeller(metaOf(row))
+  teller.begin()
+  const tell = (events: ReturnType<ResponseTeller['read']>) => {
+    for (const event of events) {
+      const part = partOf(event)
+      if (typeof part === 'string') emit({ kind: 'output', delta: part })
+      else if (part) emit({ kind: 'item', item: part })
+    }
+  }
+  for await (const chunk of judgeChunks(chunksIn(reply), safety, call)) tell(teller.read(chunk))
+  const ending = teller.end()
+  tell(ending)
+  const last = ending.at(-1)
+  if (!last || !('response' in last)) throw new Error('A response has no end.')
+  const { status, output, usage, incomplete_details } = last.response
+  return { status: status === 'incomplete' ? status : 'completed', output, usage, incomplete_details }
+}
+
+/** The chunks of an answer that was asked for as a stream. */
+export function chunksIn(reply: ChatReply): AsyncGenerator<ChatChunk, void> {
+  if (reply.kind === 'whole') throw new Error('A host answered as a whole what was asked for as a stream.')
+  return reply.chunks
+}
+
+/** Who is asked, and by whom. */
+export interface Asking {
+  router: Router
+  safety: SafetyFilter
+  model: ModelDescription
+  call: RouteCall
+  emit(event: RunEvent): void
+}
+
+interface Turn {
+  row: PredictionRow
+  request: ResponsesRequest
+  /** Undefined where it is gone. */
+  previous: ResponseItem[] | undefined
+}
