@@ -70,7 +70,8 @@ describe.each(keyed)('$name', (operation) => {
 
     for (const replies of [withoutKey, withBadKey]) {
       expect(new Set(replies.map(({ all }) => all)).size).toBe(1)
-      expect(replies[0]).toMatchObject({ status: 401, text: expect.stringContaining('"UNAUTHORIZED"') })
+      const words = operation.name.includes('/v1/messages') ? '"authentication_error"' : '"UNAUTHORIZED"'
+      expect(replies[0]).toMatchObject({ status: 401, text: expect.stringContaining(words) })
     }
     expect(await everything()).toEqual(before)
   })

@@ -19,6 +19,8 @@ export interface EndpointDefinition {
   formFile?: string
   /** The shape of its errors, where that is not the one of `errorBody`. */
   envelope?: 'inference' | 'anthropic'
+  /** Clients that send `anthropic-version` are answered as those of Anthropic, errors included. */
+  anthropicToo?: true
   aliases?: readonly { method: Method; path: string; dialect?: string }[]
   params?: z.ZodObject
   query?: z.ZodObject

@@ -164,7 +164,8 @@ function commonErrors(endpoint: EndpointDefinition): ErrorId[] {
 function errorsOf(endpoint: EndpointDefinition, schemas: Schemas): object {
   const ids = [...new Set([...endpoint.errors, ...commonErrors(endpoint)])]
   const byStatus = Map.groupBy(ids, (id) => errors[id].status)
-  const body = envelopes[endpoint.envelope ?? 'rest']
+  const usual = envelopes[endpoint.envelope ?? 'rest']
+  const body = endpoint.anthropicToo ? z.union([usual, messagesErrorBody]) : usual
   return Object.fromEntries(
     [...byStatus].map(([status, group]) => [
       status,

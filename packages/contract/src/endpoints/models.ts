@@ -15,6 +15,7 @@ export const modelEndpoints = {
     summary: 'List models',
     description:
       'Whatever may be used here and is not unlisted. Schemas are `{}` unless `fields` asks for them.',
+    anthropicToo: true,
     query: schemaFields,
     errors: ['INVALID_PARAMETER'],
     replies: {
@@ -32,6 +33,7 @@ export const modelEndpoints = {
     summary: 'Get a model',
     description:
       'One model, by its namespace or an alias. Its schemas are there only when `fields` asks for them.',
+    anthropicToo: true,
     params: slug,
     query: schemaFields,
     aliases: [{ method: 'get', path: '/v1/model/{slug}', dialect: 'skytells' }],
