@@ -3,6 +3,7 @@ import { Agent as HttpsAgent } from 'node:https'
 import got, { type PlainResponse, type Request, RequestError } from 'got'
 import { Failed, Unavailable } from './faults.ts'
 import { isPolicy, textIn } from './host-words.ts'
+import { isWordy, wordyText } from './wordy.ts'
 
 /**
  * Asks hosts over HTTP for one run. What a host's silence, its connection or its status says of it is read the same way
@@ -108,6 +109,7 @@ async function gather(chunks: AsyncIterable<Uint8Array>, most: number): Promise<
 function parsed(bytes: Buffer, headers: PlainResponse['headers'], strict: boolean): unknown {
   const type = headers['content-type'] ?? ''
   if (!/json|text|xml/.test(type) && type !== '') return undefined
+  if (isWordy(bytes)) throw new Failed(wordyText, 'INVALID_OUTPUT')
   const text = bytes.toString('utf8').replace(/^\uFEFF/, '')
   try {
     return JSON.parse(text)
@@ -125,6 +127,13 @@ function isTaken({ takes = [] }: Question, status: number): boolean {
 /** A question that was never sent did nothing; one that was may have been heard. */
 function unreachable(error: unknown, { url, method }: Question): Unavailable {
   const code = codeOf(error)
+  // Nothing was sent, and nothing is the matter with the host.
+  if (code === 'ERR_INVALID_CHAR' || code === 'ERR_INVALID_HTTP_TOKEN')
+    return new Unavailable(
+      'A header for the host cannot be sent: does the value of a variable end in a line break?',
+      {},
+      error,
+    )
   const reason = code === 'ETIMEDOUT' ? 'The host did not answer in time' : 'The host could not be reached'
   return new Unavailable(
     `${reason}${code ? ` (${code})` : ''}.`,

@@ -105,7 +105,7 @@ export function createRehost(options: RehostOptions): Rehost {
     return Object.fromEntries(entries)
   }
 
-  return { file, all: (value) => all(value), save, saveStream, inputFile }
+  return { file, all: async (value) => (namesFiles(value) ? all(value) : value), save, saveStream, inputFile }
 }
 
 function tooLarge(name: string, most: number): Failed {
@@ -126,6 +126,14 @@ export function isAddress(text: string): boolean {
   return (
     /^data:[\w.+-]+\/[\w.+-]+[^,]*,/i.test(text) || (/^https?:\/\/\S+$/i.test(text) && URL.canParse(text))
   )
+}
+
+/** Asked first, as most answers name none and may have millions of values. What is too deep is refused elsewhere. */
+function namesFiles(value: unknown, depth = 0): boolean {
+  if (typeof value === 'string') return isAddress(value)
+  if (typeof value !== 'object' || value === null || depth > deepest) return false
+  const items: unknown[] = Array.isArray(value) ? value : Object.values(value)
+  return items.some((item) => namesFiles(item, depth + 1))
 }
 
 function headersOf(settings: object): Record<string, string> {
