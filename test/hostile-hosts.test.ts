@@ -1,4 +1,5 @@
 import { gzipSync } from 'node:zlib'
+import { createGuard } from '@millrace/outbound/guard'
 import { expect, test } from 'vitest'
 import { givenServer, runHttp } from './given-http.ts'
 import { answer, givenRawHost } from './raw-host.ts'
@@ -102,3 +103,27 @@ test('a host that lets its cancel drip for ever holds nobody', async () => {
   abort('cancel')
   expect(await outcome).toEqual({ kind: 'aborted' })
 }, 30_000)
+
+test('a cloud cannot have a file of the input sent to an address inside', async () => {
+  const inside = await givenServer(() => 'taken')
+  const cloud = await givenServer(({ path }) =>
+    path.startsWith('/storage')
+      ? { upload_url: `${inside.url}/latest`, file_url: 'https://files.test/1' }
+      : { request_id: 'a', status: 'COMPLETED', output: 'done' },
+  )
+  const picture = `data:image/png;base64,${Buffer.alloc(400_000).toString('base64')}`
+  const key = `\${FAL_TEST_KEY}`
+  const { outcome } = await runHttp(
+    { kind: 'fal', model: 'acme/paint', key, base_url: cloud.url },
+    { image: picture },
+    {
+      options: {
+        environment: { FAL_TEST_KEY: 'a-long-key' },
+        guard: createGuard({ allow: [], loopback: false }),
+      },
+    },
+  )
+  expect(await outcome).toMatchObject({ kind: 'failed', detail: expect.stringContaining('is not asked') })
+  expect(inside.asked).toEqual([])
+  expect(cloud.asked).toHaveLength(1)
+})

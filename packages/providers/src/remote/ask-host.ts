@@ -1,5 +1,6 @@
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
+import type { Guard, Refusal } from '@millrace/outbound/guard'
 import got, { type PlainResponse, type Request, RequestError } from 'got'
 import { Failed, Unavailable } from './faults.ts'
 import { isPolicy, textIn } from './host-words.ts'
@@ -16,6 +17,9 @@ export function createAskHost(options: AskHostOptions): AskHost {
 
   async function open(question: Question): Promise<Opened> {
     const own = AbortSignal.any([signal, ...(question.signal ? [question.signal] : [])])
+    own.throwIfAborted()
+    const refusal = await question.guard?.check(question.url)
+    if (refusal) throw refused(refusal)
     own.throwIfAborted()
     const request = send(question, own, options)
     const response = await answered(request).catch((error: unknown) => {
@@ -59,13 +63,14 @@ export function createAskHost(options: AskHostOptions): AskHost {
 }
 
 function send(question: Question, signal: AbortSignal, { timeoutMs = 60_000 }: AskHostOptions): Request {
-  const { url, method = 'GET', headers, json, body, patient } = question
+  const { url, method = 'GET', headers, json, body, patient, guard } = question
   const home = new URL(url).origin
   const request = got.stream(url, {
     method,
     headers: { 'user-agent': 'Millrace', accept: 'application/json', ...headers },
     ...(json === undefined ? {} : { json }),
     ...(body === undefined ? {} : { body }),
+    ...(guard ? { dnsLookup: guard.lookup } : {}),
     agent: changes(method) ? freshAgents : keptAgents,
     followRedirect: changes(method)
       ? false
@@ -149,6 +154,13 @@ function wasSent(error: unknown, url: string): boolean {
   return (url.startsWith('https:') ? secureConnect : connect) !== undefined
 }
 
+/** The words of the guard are the same for every closed address, whatever is there. */
+function refused({ reason, message }: Refusal): Error {
+  return reason === 'unanswered'
+    ? new Unavailable(`${message}.`, { down: true })
+    : new Failed(`The host named an address that is not asked. ${message}.`)
+}
+
 /** What a status that nobody takes says of the host, or of what it was sent. */
 export function faultOf({ status, headers, body }: Answer, { method }: Pick<Question, 'method'> = {}): Error {
   const said = textIn(body)
@@ -213,6 +225,8 @@ export interface Question {
   takes?: readonly number[]
   /** The answer is the work itself: only the run's own time limit ends the wait for it. */
   patient?: boolean
+  /** Of an address that is not in the settings but was named by a host: judged before anything is sent there. */
+  guard?: Guard
   /** Beside the run's own. */
   signal?: AbortSignal
   /** What a refusal means, where the kind knows more of it than its status says. */

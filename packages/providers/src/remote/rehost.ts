@@ -105,7 +105,7 @@ export function createRehost(options: RehostOptions): Rehost {
     return Object.fromEntries(entries)
   }
 
-  return { file, all: async (value) => (namesFiles(value) ? all(value) : value), save, saveStream, inputFile }
+  return { file, all: async (value) => (namesFiles(value) ? all(value) : value), save, saveStream, inputFile, guard }
 }
 
 function tooLarge(name: string, most: number): Failed {
@@ -161,6 +161,8 @@ export interface Rehost {
   all(value: unknown): Promise<unknown>
   /** The path of a file that a client named, for hosts that take bytes. The host's own addresses are not trusted here. */
   inputFile(url: string): Promise<string>
+  /** Judges what else the host names: its own addresses pass, and those that anybody may ask. */
+  guard: Guard
   /** A file from bytes. */
   save(bytes: Uint8Array, name: string, contentType?: string): Promise<FileValue>
   /** A file from bytes that are still arriving; what they throw is thrown. */
