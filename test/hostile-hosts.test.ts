@@ -44,7 +44,7 @@ test('a large answer that is mostly a file inside is read', async () => {
 test('an answer that is nested without end fails its run in words', async () => {
   for (const depth of [70, 50_000]) {
     const host = await givenRawHost((socket) => {
-      const body = '{"a":'.repeat(depth) + '1' + '}'.repeat(depth)
+      const body = `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`
       socket.end(answer(200, { 'content-type': 'application/json' }, body))
     })
     for (const provider of [
@@ -60,16 +60,19 @@ test('an answer that is nested without end fails its run in words', async () => 
   }
 })
 
-test.each(['a\nb', 'a\r\nx-evil: 1', 'ключ\n'])('a variable that no header can hold is the installation’s fault: %j', async (TOKEN) => {
-  const host = await givenServer(() => 'done')
-  const headers = { authorization: `Bearer \${TOKEN}` }
-  const { outcome } = await runHttp({ url: host.url, headers }, {}, { options: { environment: { TOKEN } } })
-  const said = await outcome
-  expect(said).toMatchObject({ kind: 'unavailable', reason: expect.stringContaining('header') })
-  expect(said).not.toMatchObject({ down: true })
-  expect(said).not.toMatchObject({ uncertain: true })
-  expect(host.asked).toEqual([])
-})
+test.each(['a\nb', 'a\r\nx-evil: 1', 'ключ\n'])(
+  'a variable that no header can hold is the installation’s fault: %j',
+  async (TOKEN) => {
+    const host = await givenServer(() => 'done')
+    const headers = { authorization: `Bearer \${TOKEN}` }
+    const { outcome } = await runHttp({ url: host.url, headers }, {}, { options: { environment: { TOKEN } } })
+    const said = await outcome
+    expect(said).toMatchObject({ kind: 'unavailable', reason: expect.stringContaining('header') })
+    expect(said).not.toMatchObject({ down: true })
+    expect(said).not.toMatchObject({ uncertain: true })
+    expect(host.asked).toEqual([])
+  },
+)
 
 test('a line or an event without end is given up', { timeout: 120_000 }, async () => {
   for (const type of ['application/x-ndjson', 'text/event-stream']) {

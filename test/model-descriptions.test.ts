@@ -123,15 +123,18 @@ test('a file that cannot be looked at stops no other: one that is too deep, and 
   })
 })
 
-test.each([
-  { $ref: '#' },
-  { $ref: '#/$defs/a', $defs: { a: { allOf: [{ $ref: '#/$defs/a' }] } } },
-])('a schema that refers to itself without end is refused before anybody is checked by it: %j', (schema) => {
-  const text = JSON.stringify(plain({ input_schema: { type: 'object', ...schema } }))
-  expect(describeText('/models/a.json', text).faults).toEqual([
-    { line: 1, reason: expect.stringContaining('input_schema: The schema cannot be used: it refers to itself') },
-  ])
-})
+test.each([{ $ref: '#' }, { $ref: '#/$defs/a', $defs: { a: { allOf: [{ $ref: '#/$defs/a' }] } } }])(
+  'a schema that refers to itself without end is refused before anybody is checked by it: %j',
+  (schema) => {
+    const text = JSON.stringify(plain({ input_schema: { type: 'object', ...schema } }))
+    expect(describeText('/models/a.json', text).faults).toEqual([
+      {
+        line: 1,
+        reason: expect.stringContaining('input_schema: The schema cannot be used: it refers to itself'),
+      },
+    ])
+  },
+)
 
 test.each([
   ['openai', { base_url: 'http://gpu:8000/v1', api_key: 'sk-1234567890' }, 'provider.api_key'],

@@ -191,7 +191,9 @@ export async function removeFiles(db: Database, store: FileStore, ids: string[])
 export class KeptFilesError extends Error {
   constructor(kept: Kept[]) {
     const [first] = kept
-    super(`The store does not give up ${kept.length} files that are to go, such as ${first?.id}: ${first?.why}`)
+    super(
+      `The store does not give up ${kept.length} files that are to go, such as ${first?.id}: ${first?.why}`,
+    )
     this.name = 'KeptFilesError'
   }
 }

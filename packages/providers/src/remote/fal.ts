@@ -47,7 +47,13 @@ function falHost(call: Call<'fal'>): JobHost<Ref, { output: unknown }> {
     }
     const body = new Uint8Array(await bytes.arrayBuffer())
     const { guard } = call.rehost
-    await call.ask({ url: target, method: 'PUT', body, headers: { 'content-type': json.content_type }, guard })
+    await call.ask({
+      url: target,
+      method: 'PUT',
+      body,
+      headers: { 'content-type': json.content_type },
+      guard,
+    })
     return address
   }
 

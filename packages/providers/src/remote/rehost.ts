@@ -105,7 +105,14 @@ export function createRehost(options: RehostOptions): Rehost {
     return Object.fromEntries(entries)
   }
 
-  return { file, all: async (value) => (namesFiles(value) ? all(value) : value), save, saveStream, inputFile, guard }
+  return {
+    file,
+    all: async (value) => (namesFiles(value) ? all(value) : value),
+    save,
+    saveStream,
+    inputFile,
+    guard,
+  }
 }
 
 function tooLarge(name: string, most: number): Failed {
