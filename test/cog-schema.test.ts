@@ -85,6 +85,49 @@ test('a schema that contains itself ends', () => {
   })
 })
 
+test('a schema that stands for more than anybody can hold is refused', () => {
+  const depth = 40
+  const both = (n: number) => ({ $ref: `#/components/schemas/L${n + 1}` })
+  const levels = Array.from({ length: depth }, (_, n) => [
+    `L${n}`,
+    { type: 'object', properties: { a: both(n), b: both(n) } },
+  ])
+  const Input = { type: 'object', properties: { a: { $ref: '#/components/schemas/L0' } } }
+  const schemas = { Input, ...Object.fromEntries(levels), [`L${depth}`]: { type: 'string' } }
+  expect(() => cogSchema({ components: { schemas } })).toThrow('stands for more than 50000 values')
+})
+
+test('a document without end is not read to its end, and the catalogue says so', async () => {
+  const host = createServer((_request, response) => {
+    response.setHeader('content-type', 'application/json').write('"')
+    const part = Buffer.alloc(64 * 1024, 'x')
+    const more = () => {
+      while (!response.destroyed && response.write(part));
+    }
+    response.on('drain', more)
+    more()
+  }).listen(0, '127.0.0.1')
+  await once(host, 'listening')
+  const dir = await mkdtemp(join(tmpdir(), 'millrace-cog-'))
+  onTestFinished(async () => {
+    host.closeAllConnections()
+    host.close()
+    await rm(dir, { recursive: true })
+  })
+  const { port } = host.address() as AddressInfo
+  const provider = { kind: 'cog', url: `http://127.0.0.1:${port}` }
+  await writeFile(join(dir, 'a.json'), JSON.stringify({ namespace: 'a', type: 'text', provider }))
+
+  const problems: { reason: string }[] = []
+  const catalogue = await openCatalogue({
+    dirs: [dir],
+    testModels: false,
+    onProblem: (problem) => problems.push(problem),
+  })
+  catalogue.close()
+  expect(problems).toMatchObject([{ reason: expect.stringContaining('openapi.json is larger than 8 MB') }])
+})
+
 test('a text that comes in parts may be one text', () => {
   const document = documentOf(50)
   Object.assign(document.components.schemas, {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { type ApiCaller, callerOf, refusalOf } from './api-caller.ts'
 import { givenAccount } from './given-accounts.ts'
 import { type Service, startService } from './harness/service.ts'
@@ -44,6 +44,29 @@ test('it shows nothing of another account', async () => {
   const stranger = callerOf(service.url, (await givenAccount(service)).apiKey)
   expect(await stranger('GET /v1/predictions/export')).toMatchObject({ status: 200, text: '' })
 })
+
+test('memory holds a part of a page, however large its predictions are', async () => {
+  const narrow = await startService({
+    queue: 'redis',
+    workers: 0,
+    dispatchers: 0,
+    env: { NODE_OPTIONS: '--max-old-space-size=240' },
+  })
+  onTestFinished(() => narrow.stop())
+  const own = callerOf(narrow.url, narrow.apiKey)
+  for (let n = 0; n < 30; n++) await own('POST /v1/predictions', { body: { model: 'echo', input: { n } } })
+  await narrow.db.pool.query(`update predictions set input = json_build_object('big', repeat('x', 9000000))`)
+
+  const answer = await fetch(`${narrow.url}/v1/predictions/export`, {
+    headers: { 'x-api-key': narrow.apiKey },
+  })
+  let lines = 0
+  for await (const part of answer.body ?? []) {
+    const bytes = Buffer.from(part)
+    for (let at = bytes.indexOf(10); at !== -1; at = bytes.indexOf(10, at + 1)) lines += 1
+  }
+  expect(lines).toBe(30)
+}, 120_000)
 
 test.each([
   ['status=done', 'INVALID_PARAMETER'],

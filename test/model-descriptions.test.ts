@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdir, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadCatalogue } from '@millrace/models/catalogue'
@@ -104,6 +105,39 @@ test('each mistake of a file is a problem of its own, and other files go on', as
     [join(dir, 'a.yaml'), 4],
   ])
 })
+
+test('a file that cannot be looked at stops no other: one that is too deep, and a pipe that nobody writes', async () => {
+  const deep = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)
+  const text = JSON.stringify(plain({ provider: { ...plain().provider, request: '@' } }))
+  const dir = await givenFolder({
+    'deep.json': text.replace('"@"', deep(4_000)),
+    'deep.yaml': deep(4_000),
+    'good.json': JSON.stringify(plain()),
+  })
+  execFileSync('mkfifo', [join(dir, 'pipe.yaml')])
+  const { models, problems } = await load(dir)
+  expect([...models.keys()]).toEqual(['plain'])
+  expect(new Set(problems.map(({ path }) => path))).toEqual(
+    new Set(['deep.json', 'deep.yaml', 'pipe.yaml'].map((name) => join(dir, name))),
+  )
+  expect(problems).toContainEqual({
+    path: join(dir, 'pipe.yaml'),
+    reason: 'The file cannot be read: it is no regular file',
+  })
+})
+
+test.each([{ $ref: '#' }, { $ref: '#/$defs/a', $defs: { a: { allOf: [{ $ref: '#/$defs/a' }] } } }])(
+  'a schema that refers to itself without end is refused before anybody is checked by it: %j',
+  (schema) => {
+    const text = JSON.stringify(plain({ input_schema: { type: 'object', ...schema } }))
+    expect(describeText('/models/a.json', text).faults).toEqual([
+      {
+        line: 1,
+        reason: expect.stringContaining('input_schema: The schema cannot be used: it refers to itself'),
+      },
+    ])
+  },
+)
 
 test.each([
   ['openai', { base_url: 'http://gpu:8000/v1', api_key: 'sk-1234567890' }, 'provider.api_key'],

@@ -7,7 +7,7 @@ import { accept } from '@millrace/lifecycle/accept'
 import { findPrediction } from '@millrace/lifecycle/find'
 import { hide } from '@millrace/lifecycle/remove'
 import { settle } from '@millrace/lifecycle/settle'
-import { saveFile } from '@millrace/storage/files'
+import { findFile, saveFile } from '@millrace/storage/files'
 import { type FileStore, openStore } from '@millrace/storage/store'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { claimed, draft, endings, givenPrediction, lifecycleOn } from './given-predictions.ts'
@@ -106,6 +106,39 @@ test('a removal that broke off is gone on with', async () => {
   expect(await purge()).toMatchObject({ files: 1 })
   expect(await store.size(file.id)).toBeUndefined()
   expect(await found(given.draft)).toMatchObject({ output: null })
+})
+
+test('a file that the storage does not give up holds back nothing else', async () => {
+  const retention = { files_days: 1 }
+  const [held, deleted, other] = await Promise.all(
+    [1, 2, 3].map(() => givenPrediction(database.db, 'succeeded', { retention })),
+  )
+  if (!held || !deleted || !other) throw new Error('none was made')
+  const locked = await givenFile(held.id, held.draft.accountId)
+  const lockedToo = await givenFile(deleted.id, deleted.draft.accountId)
+  const free = await givenFile(other.id, other.draft.accountId)
+  await hide(database.db, deleted.draft.accountId, deleted.id)
+  await passDays(database.db, held.id, 3)
+  await passDays(database.db, other.id, 2)
+  const holding: FileStore = {
+    ...store,
+    async removeMany(ids) {
+      const isLocked = (id: string) => id === locked.id || id === lockedToo.id
+      const kept = await store.removeMany(ids.filter((id) => !isLocked(id)))
+      return [...kept, ...ids.filter(isLocked).map((id) => ({ id, why: 'AccessDenied' }))]
+    },
+  }
+
+  await expect(purge(holding)).rejects.toThrow(`does not give up 2 files that are to go`)
+
+  expect(await store.size(free.id)).toBeUndefined()
+  expect(await found(deleted.draft)).toBeUndefined()
+  expect(await database.db.pool.query('select id from files')).toMatchObject({ rowCount: 2 })
+  expect(await findFile(database.db, { id: locked.id }), 'nobody gets it any more').toBeUndefined()
+
+  expect(await purge(), 'once it is given up').toMatchObject({ files: 2 })
+  expect(await store.size(locked.id)).toBeUndefined()
+  expect(await store.size(lockedToo.id)).toBeUndefined()
 })
 
 test('a deleted prediction takes its note along, and the files of its input', async () => {

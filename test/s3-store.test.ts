@@ -101,6 +101,14 @@ test('more files than the bucket lists and deletes at a time are all found and r
   expect(await bucket.keys()).toEqual([`millrace/${other}`])
 }, 60_000)
 
+test('of many files one that the bucket does not give up is named, and the others go', async () => {
+  const [held, free] = [newFile(), newFile()]
+  for (const id of [held, free]) await store.write(id, Buffer.from('bytes'))
+  bucket.hold(`millrace/${held}`)
+  expect(await store.removeMany([held, free])).toEqual([{ id: held, why: 'AccessDenied' }])
+  expect(await bucket.keys()).toEqual([`millrace/${held}`])
+})
+
 describe('a start says what is wrong with', () => {
   const check = (url: string) => openStore(url).check()
 

@@ -18,6 +18,8 @@ export async function startBucket(): Promise<Bucket> {
     configureBuckets: [{ name: 'files' }],
   })
   mend(server, join(directory, 'files', '._S3rver_uploads'))
+  const held = new Set<string>()
+  holdBack(server, held)
   const { port } = (await server.run()) as AddressInfo
   const endpoint = `http://127.0.0.1:${port}`
   const root = join(directory, 'files')
@@ -35,6 +37,7 @@ export async function startBucket(): Promise<Bucket> {
     storageUrl: (prefix = 'millrace') => `s3://files/${prefix}?endpoint=${encodeURIComponent(endpoint)}`,
     keys: async () => (await everything()).flatMap((name) => objectName.exec(name)?.[1] ?? []),
     everything,
+    hold: (key) => void held.add(key),
     age: (key, to) => utimes(join(root, `${key}._S3rver_object`), to, to),
     async close() {
       server.httpServer.closeAllConnections()
@@ -62,6 +65,20 @@ function mend({ store, middleware }: S3rver, uploads: string): void {
   const { getObject } = store
   store.getObject = (bucket, key, options) =>
     getObject.call(store, bucket, key, options?.end === 0 ? { ...options, end: '0' } : options)
+}
+
+/** As a bucket does that holds objects for a lawyer: of many that are to go it removes the others, and names these. */
+function holdBack({ store, middleware }: S3rver, held: ReadonlySet<string>): void {
+  const { deleteObject } = store
+  store.deleteObject = async (bucket, key) => {
+    if (!held.has(key)) await deleteObject.call(store, bucket, key)
+  }
+  middleware.unshift(async (context, next) => {
+    await next()
+    if (context.method !== 'POST' || !('delete' in context.query)) return
+    const errors = [...held].map((key) => `<Error><Key>${key}</Key><Code>AccessDenied</Code></Error>`)
+    context.body = context.body.replace('</DeleteResult>', `${errors.join('')}</DeleteResult>`)
+  })
 }
 
 async function listUploads(folder: string): Promise<string> {
@@ -102,6 +119,8 @@ export interface Bucket {
   keys(): Promise<string[]>
   /** Every file on the server's disk, parts of unfinished uploads and its own notes included. */
   everything(): Promise<string[]>
+  /** From now on the bucket does not give this object up. */
+  hold(key: string): void
   /** Makes an object as old as if it had been written then. */
   age(key: string, to: Date): Promise<void>
   close(): Promise<void>

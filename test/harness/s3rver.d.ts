@@ -27,6 +27,7 @@ declare module '@20minutes/s3rver' {
         key: string,
         options?: { start?: number; end?: number | string },
       ): Promise<unknown>
+      deleteObject(bucket: string, key: string): Promise<void>
     }
     run(): Promise<unknown>
     close(): Promise<void>

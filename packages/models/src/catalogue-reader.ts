@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import {
   assembleCatalogue,
@@ -10,7 +9,7 @@ import {
 import { describeAll } from './describe-all.ts'
 import type { DescribedText, Fault } from './describe-text.ts'
 import type { ModelDescription } from './description.ts'
-import { listModelFiles, programsOf, readFiles, stampOf } from './model-files.ts'
+import { listModelFiles, programsOf, readFiles, readWhole, stampOf } from './model-files.ts'
 
 /**
  * Reads the model files of some folders again and again. Only what has other bytes than before is described anew; a file
@@ -54,7 +53,7 @@ export function createCatalogueReader(options: CatalogueOptions): CatalogueReade
     if (state.unsteady === 0) return undefined
     state.unsteady -= 1
     state.stamp = stamp
-    const bytes = await readFile(file).catch(
+    const bytes = await readWhole(file).catch(
       (error: unknown) => `The file cannot be read: ${reasonOf(error)}`,
     )
     const hash = createHash('sha256').update(bytes)

@@ -90,9 +90,21 @@ function urlOf(model: ModelDescription): string | undefined {
 async function fetchSchema(url: string): Promise<CogSchema> {
   const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs), redirect: 'error' })
   if (!response.ok) throw new Error(`it answers ${response.status}`)
-  const schema = cogSchema(await response.json())
+  const schema = cogSchema(JSON.parse(await shortText(response)))
   if (!schema) throw new Error('its openapi.json has no Input')
   return schema
+}
+
+/** A document is a few kilobytes; one without end is not read to its end. */
+async function shortText(response: Response): Promise<string> {
+  const parts: Uint8Array[] = []
+  let bytes = 0
+  for await (const part of response.body ?? []) {
+    bytes += part.length
+    if (bytes > maxBytes) throw new Error(`its openapi.json is larger than ${maxBytes >> 20} MB`)
+    parts.push(part)
+  }
+  return Buffer.concat(parts).toString('utf8')
 }
 
 function withSchema(model: ModelDescription, { input, output }: CogSchema): ModelDescription {
@@ -122,6 +134,8 @@ function reasonOf(error: unknown): string {
 }
 
 const timeoutMs = 3_000
+
+const maxBytes = 8 * 1024 * 1024
 
 /** How long after an answer a container is asked again, one that is away and one that told. */
 export interface Asking {

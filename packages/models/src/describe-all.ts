@@ -14,12 +14,25 @@ export async function describeAll(files: ReadonlyMap<string, Buffer>): Promise<M
   const imported = new Map((await describeFiles(modules)).map((described) => [described.file, described]))
   const all = await Promise.all(
     [...files].map(async ([file, bytes]): Promise<[string, DescribedText]> => {
-      const text = bytes.toString('utf8')
-      const described = imported.get(file)
-      return [file, await finish(described ? checked(described, text) : describeText(file, text), bytes)]
+      return [file, await describeOne(file, bytes, imported.get(file)).catch(unforeseen)]
     }),
   )
   return new Map(all)
+}
+
+async function describeOne(
+  file: string,
+  bytes: Buffer,
+  imported: Described | undefined,
+): Promise<DescribedText> {
+  const text = bytes.toString('utf8')
+  return finish(imported ? checked(imported, text) : describeText(file, text), bytes)
+}
+
+/** Such as what is too large or too deep to be looked at. */
+function unforeseen(error: unknown): DescribedText {
+  if (error instanceof RangeError) return { faults: [{ reason: 'The file is nested too deeply.' }] }
+  return { faults: [{ reason: error instanceof Error ? error.message : String(error) }] }
 }
 
 const isModule = (file: string): boolean => ['.ts', '.mjs'].includes(extname(file))

@@ -32,9 +32,15 @@ export async function stampOf(files: readonly string[]): Promise<string> {
   return stamps.join()
 }
 
+/** The bytes of a file. Rejects for what is none, such as a pipe, of which a read might never end. */
+export async function readWhole(path: string): Promise<Buffer> {
+  if (!(await stat(path)).isFile()) throw new Error('it is no regular file')
+  return readFile(path)
+}
+
 /** The bytes of those that are files. */
 export async function readFiles(files: readonly string[]): Promise<Buffer[]> {
-  const read = await Promise.all(files.map((file) => readFile(file).catch(() => undefined)))
+  const read = await Promise.all(files.map((file) => readWhole(file).catch(() => undefined)))
   return read.filter((bytes) => bytes !== undefined)
 }
 

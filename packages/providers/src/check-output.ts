@@ -19,9 +19,10 @@ export async function checkOutput(
     return invalid(fault)
   }
   try {
-    const located = await locateAll(filesIn(raw), workDir)
-    const output = replaceFiles(raw, (file) => located.get(file))
-    const seen = replaceFiles(raw, () => 'https://file.invalid/')
+    const files = filesIn(raw)
+    const located = await locateAll(files, workDir)
+    const output = files.length === 0 ? raw : replaceFiles(raw, (file) => located.get(file))
+    const seen = files.length === 0 ? raw : replaceFiles(raw, () => 'https://file.invalid/')
     const wrong = validate(seen).map(({ path, message }) => `${path || 'output'} ${message}`)
     return wrong.length > 0
       ? invalid(`The output breaks the model's schema: ${wrong.slice(0, 5).join('; ')}`)
@@ -53,11 +54,12 @@ async function locate({ $file, name, contentType }: FileValue, root: string): Pr
   return { $file: real, name: shown, ...(typeof contentType === 'string' ? { contentType } : {}) }
 }
 
-function filesIn(value: unknown): FileValue[] {
-  if (isFileValue(value)) {
-    return [value]
-  }
-  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(filesIn) : []
+function filesIn(value: unknown, found: FileValue[] = []): FileValue[] {
+  if (isFileValue(value)) found.push(value)
+  else if (Array.isArray(value)) for (const item of value) filesIn(item, found)
+  else if (typeof value === 'object' && value !== null)
+    for (const item of Object.values(value)) filesIn(item, found)
+  return found
 }
 
 function replaceFiles(value: unknown, change: (file: FileValue) => unknown): unknown {

@@ -8,7 +8,7 @@ import { byteLimit } from '@millrace/outbound/byte-limit'
 import { type Insertable, type Selectable, sql } from 'kysely'
 import { safeContentType } from './content-type.ts'
 import { safeName } from './file-name.ts'
-import type { FileStore } from './store.ts'
+import type { FileStore, Kept } from './store.ts'
 
 /**
  * Stores bytes and the row that owns them. The bytes come first: whatever is cut off in between leaves bytes that nobody
@@ -145,7 +145,10 @@ export async function removeFile(db: Database, store: FileStore, key: Required<F
   return true
 }
 
-/** Removes up to `limit` files whose time has passed and answers with their number. Two sweepers may do it at once. */
+/**
+ * Removes up to `limit` files whose time has passed and answers with their number. Two sweepers may do it at once. What
+ * the store does not give up stays over, and is tried again after all others; then it throws, when the rest is done.
+ */
 export async function removeExpiredFiles(db: Database, store: FileStore, limit: number): Promise<number> {
   const expired = await db.kysely
     .selectFrom('files')
@@ -154,11 +157,45 @@ export async function removeExpiredFiles(db: Database, store: FileStore, limit: 
     .orderBy('expires_at')
     .limit(limit)
     .execute()
-  if (expired.length === 0) return 0
-  await store.removeMany(expired.map(({ id }) => toTypeId('file', id)))
-  const ids = expired.map(({ id }) => id)
-  const { numDeletedRows } = await db.kysely.deleteFrom('files').where('id', 'in', ids).executeTakeFirst()
-  return Number(numDeletedRows)
+  const kept = await removeFiles(
+    db,
+    store,
+    expired.map(({ id }) => id),
+  )
+  if (kept.length > 0) throw new KeptFilesError(kept)
+  return expired.length
+}
+
+/** Removes files by their database ids, bytes and rows. Answers those that the store does not give up: they are over, and swept again. */
+export async function removeFiles(db: Database, store: FileStore, ids: string[]): Promise<Kept[]> {
+  if (ids.length === 0) return []
+  const kept = await store.removeMany(ids.map((id) => toTypeId('file', id)))
+  const left = new Set(kept.map(({ id }) => fromTypeId('file', id)))
+  const gone = ids.filter((id) => !left.has(id))
+  if (left.size > 0) {
+    await db.kysely
+      .updateTable('files')
+      .set({ expires_at: sql<Date>`clock_timestamp()` })
+      .where(
+        'id',
+        'in',
+        ids.filter((id) => left.has(id)),
+      )
+      .execute()
+  }
+  if (gone.length > 0) await db.kysely.deleteFrom('files').where('id', 'in', gone).execute()
+  return kept
+}
+
+/** The store does not give up some files that are to go. */
+export class KeptFilesError extends Error {
+  constructor(kept: Kept[]) {
+    const [first] = kept
+    super(
+      `The store does not give up ${kept.length} files that are to go, such as ${first?.id}: ${first?.why}`,
+    )
+    this.name = 'KeptFilesError'
+  }
 }
 
 /**
@@ -170,7 +207,7 @@ export async function removeStrays(
   store: FileStore,
   part: string | undefined,
   before: Date,
-): Promise<{ removed: number; next: string | undefined }> {
+): Promise<{ removed: number; kept: Kept[]; next: string | undefined }> {
   const { ids, next } = await store.walk(part, before)
   const uuids = ids.flatMap((id) => fromTypeId('file', id) ?? [])
   const owned = new Set(
@@ -181,8 +218,8 @@ export async function removeStrays(
         ),
   )
   const strays = uuids.filter((id) => !owned.has(id))
-  await store.removeMany(strays.map((id) => toTypeId('file', id)))
-  return { removed: strays.length, next }
+  const kept = await store.removeMany(strays.map((id) => toTypeId('file', id)))
+  return { removed: strays.length - kept.length, kept, next }
 }
 
 const unexpired = sql<boolean>`(expires_at is null or expires_at > clock_timestamp())`

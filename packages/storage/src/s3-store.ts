@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type { S3Client } from '@aws-sdk/client-s3'
 import { type BucketPlace, placeIn } from './s3-place.ts'
-import type { FileStore } from './store.ts'
+import type { FileStore, Kept } from './store.ts'
 
 /**
  * A store in a bucket: `s3://bucket/prefix?region=eu-central-1`, or with `endpoint=http://…` at any server that speaks
@@ -65,12 +65,15 @@ export function openBucket(url: URL): FileStore {
 
     async removeMany(ids) {
       const { client, sdk } = await open()
+      const kept: Kept[] = []
       for (let at = 0; at < ids.length; at += deletedAtOnce) {
         const Objects = ids.slice(at, at + deletedAtOnce).map((id) => ({ Key: keyOf(id) }))
         const command = new sdk.DeleteObjectsCommand({ Bucket: bucket, Delete: { Objects, Quiet: true } })
-        const failed = (await client.send(command)).Errors?.find(({ Code }) => Code !== 'NoSuchKey')
-        if (failed) throw new Error(`${place.name}: ${failed.Key} could not be removed: ${failed.Code}`)
+        for (const { Key = '', Code = '' } of (await client.send(command)).Errors ?? []) {
+          if (Code !== 'NoSuchKey') kept.push({ id: Key.slice(prefix.length), why: Code })
+        }
       }
+      return kept
     },
 
     async walk(part = '', before) {

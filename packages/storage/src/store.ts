@@ -58,7 +58,13 @@ function openFolder(root: string): FileStore {
     },
 
     async removeMany(ids) {
-      for (const id of ids) await rm(pathOf(root, id), { force: true })
+      const kept: Kept[] = []
+      for (const id of ids) {
+        await rm(pathOf(root, id), { force: true }).catch((error: NodeJS.ErrnoException) =>
+          kept.push({ id, why: error.code ?? error.message }),
+        )
+      }
+      return kept
     },
 
     async walk(part = '', before) {
@@ -127,8 +133,11 @@ export type FileStore = {
   size(id: string): Promise<number | undefined>
   /** Removes the file; one that is already gone is no error. */
   remove(id: string): Promise<void>
-  /** Removes all of them, in as few steps as the store can; when it throws, some may be gone. */
-  removeMany(ids: string[]): Promise<void>
+  /**
+   * Removes all of them, in as few steps as the store can. Answers those that the store does not give up, such as what a
+   * bucket holds for a lawyer; when it throws, some may be gone.
+   */
+  removeMany(ids: string[]): Promise<Kept[]>
   /**
    * The ids in one part of the store that were written before `before`, for who walks over all of it: from no `part` on,
    * then from each answer's `next`, until there is none.
@@ -137,6 +146,9 @@ export type FileStore = {
   /** For a start: whether the store is there and may be used. Throws what its owner is to change. */
   check(): Promise<void>
 }
+
+/** A file that cannot be removed. */
+export type Kept = { id: string; why: string }
 
 /** First and last byte, both included, as in HTTP. */
 export type ByteRange = { start: number; end: number }

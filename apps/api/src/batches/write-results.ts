@@ -8,6 +8,7 @@ import { findPredictions } from '@millrace/lifecycle/find'
 import { present } from '@millrace/lifecycle/present'
 import { saveFile } from '@millrace/storage/files'
 import type { Context } from '../context.ts'
+import { fewest, nextCount } from '../fitting-count.ts'
 
 /**
  * Writes the answers of a batch into its files, those of requests that succeeded and of the others apart, in the order
@@ -66,15 +67,9 @@ async function* answers(
     last = end.line
     const texts = await answersOf(context, batch, lines)
     yield* texts
-    count = nextCount(texts, count)
+    const length = texts.reduce((sum, text) => sum + text.length, 0)
+    count = nextCount({ length, made: texts.length, count }, most)
   }
-}
-
-/** Neighbours are alike: as many as would have filled the memory for them, but at most twice as many as before. */
-function nextCount(texts: string[], count: number): number {
-  const length = texts.reduce((sum, text) => sum + text.length, 0)
-  const fit = Math.floor((textsLength * texts.length) / length)
-  return Math.min(Math.max(fit, 1), 2 * count, most)
 }
 
 async function answersOf(context: Context, batch: HeldBatch, lines: Line[]): Promise<string[]> {
@@ -103,7 +98,4 @@ function answerOf({ answer, prediction_id }: Line, prediction: ReturnType<typeof
   }
 }
 
-/** Of answers that are in memory together. An answer may have megabytes. */
-const textsLength = 4 * 1024 * 1024
-const fewest = 8
 const most = 200

@@ -9,12 +9,13 @@ import { present } from '@millrace/lifecycle/present'
 import type { Context } from '../context.ts'
 import { timeRange } from '../date-range.ts'
 import { findModel } from '../draft-prediction.ts'
+import { fewest, nextCount } from '../fitting-count.ts'
 import { answered, route } from '../route.ts'
 import { tagsOf } from './list-predictions.ts'
 
 /**
  * Every prediction of a filter, whole, a line each: read page by page as the client takes them, so that no transaction is
- * open meanwhile and memory holds one page.
+ * open meanwhile and memory holds a part of a page.
  */
 export const exportPredictions = route(
   endpoints.exportPredictions,
@@ -41,10 +42,21 @@ export const exportPredictions = route(
 )
 
 async function* linesOf(context: Context, filter: ListFilter): AsyncGenerator<string, void> {
+  let count = fewest
   for (let after: string | undefined; ; ) {
     const ids = await listIds(context.db, filter, { size: atOnce, after })
-    const rows = await findPredictions(context.db, filter.accountId, ids)
-    for (const row of rows.reverse()) yield `${JSON.stringify(present(row, context.links))}\n`
+    for (let at = 0; at < ids.length; ) {
+      const some = ids.slice(at, at + count)
+      const rows = await findPredictions(context.db, filter.accountId, some)
+      let length = 0
+      for (const row of rows.reverse()) {
+        const line = `${JSON.stringify(present(row, context.links))}\n`
+        length += line.length
+        yield line
+      }
+      at += some.length
+      count = nextCount({ length, made: rows.length, count }, atOnce)
+    }
     if (ids.length < atOnce) return
     after = ids.at(-1)
   }

@@ -1,6 +1,6 @@
 import { transaction } from '@millrace/database/connect'
-import { toTypeId } from '@millrace/database/ids'
 import { rangeOf } from '@millrace/lifecycle/id-range'
+import { removeFiles } from '@millrace/storage/files'
 import type { PurgeContext } from './purge.ts'
 
 /**
@@ -20,11 +20,15 @@ export async function purgePredictions(
     'select id from files where prediction_id = any($1::uuid[])',
     [ids],
   )
-  await store.removeMany(files.rows.map(({ id }) => toTypeId('file', id)))
+  // What the store does not give up keeps its row, by which it is tried again, and holds nothing else here.
+  await removeFiles(
+    db,
+    store,
+    files.rows.map(({ id }) => id),
+  )
 
   const [low, high] = rangeOf(ids)
   await transaction(db, async (client) => {
-    await client.query('delete from files where prediction_id = any($1::uuid[])', [ids])
     await client.query(deliveriesStatement, [ids, low])
     await client.query(rowsStatement, [ids, low, high])
   })

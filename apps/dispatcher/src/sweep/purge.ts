@@ -14,7 +14,7 @@ import type { SweepReport } from './sweep.ts'
 /**
  * Removes what was deleted and what is too old, in small batches. What fills its batch gets another one, turn about with
  * the others, until the turn is over; the rest waits for the next one. Every step may be cut off anywhere and is then done
- * again.
+ * again. What fails stops nothing else: it is thrown when the turn is over.
  */
 export function createPurge(context: PurgeContext): () => Promise<SweepReport | undefined> {
   const { db, retention, turnMs = 2_000 } = context
@@ -35,11 +35,13 @@ export function createPurge(context: PurgeContext): () => Promise<SweepReport | 
   return async () => {
     const endsAt = performance.now() + turnMs
     const done: Record<string, number> = {}
+    const failures: unknown[] = []
     for (let full = Object.keys(chores); full.length > 0; ) {
-      full = await oneRound(chores, full, done)
+      full = await oneRound(chores, full, { done, failures })
       if (performance.now() >= endsAt) break
     }
     done.partitions = await dropPartitions(endsAt)
+    if (failures.length > 0) throw failures[0]
     return Object.values(done).some((number) => number > 0) ? done : undefined
   }
 }
@@ -48,11 +50,11 @@ export function createPurge(context: PurgeContext): () => Promise<SweepReport | 
 async function oneRound(
   chores: Record<string, Chore>,
   names: string[],
-  done: Record<string, number>,
+  { done, failures }: { done: Record<string, number>; failures: unknown[] },
 ): Promise<string[]> {
   const full: string[] = []
   for (const name of names) {
-    const batch = await chores[name]?.()
+    const batch = await chores[name]?.().catch((error: unknown) => void failures.push(error))
     done[name] = (done[name] ?? 0) + (batch?.done ?? 0)
     if (batch?.full) full.push(name)
   }

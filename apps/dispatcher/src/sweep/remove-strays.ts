@@ -1,5 +1,5 @@
 import { databaseNow } from '@millrace/database/clock'
-import { removeStrays } from '@millrace/storage/files'
+import { KeptFilesError, removeStrays } from '@millrace/storage/files'
 import type { PurgeContext } from './purge.ts'
 import type { SweepReport } from './sweep.ts'
 
@@ -17,8 +17,9 @@ export function createStrayRemoval({
 
   return async () => {
     const before = new Date(databaseNow() - retention.fileDays * 86_400_000)
-    const { removed, next } = await removeStrays(db, store, part, before)
+    const { removed, kept, next } = await removeStrays(db, store, part, before)
     part = next
+    if (kept.length > 0) throw new KeptFilesError(kept)
     return removed > 0 ? { strays: removed } : undefined
   }
 }

@@ -1,8 +1,10 @@
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
+import type { Guard, Refusal } from '@millrace/outbound/guard'
 import got, { type PlainResponse, type Request, RequestError } from 'got'
 import { Failed, Unavailable } from './faults.ts'
 import { isPolicy, textIn } from './host-words.ts'
+import { isWordy, wordyText } from './wordy.ts'
 
 /**
  * Asks hosts over HTTP for one run. What a host's silence, its connection or its status says of it is read the same way
@@ -15,6 +17,9 @@ export function createAskHost(options: AskHostOptions): AskHost {
 
   async function open(question: Question): Promise<Opened> {
     const own = AbortSignal.any([signal, ...(question.signal ? [question.signal] : [])])
+    own.throwIfAborted()
+    const refusal = await question.guard?.check(question.url)
+    if (refusal) throw refused(refusal)
     own.throwIfAborted()
     const request = send(question, own, options)
     const response = await answered(request).catch((error: unknown) => {
@@ -58,13 +63,14 @@ export function createAskHost(options: AskHostOptions): AskHost {
 }
 
 function send(question: Question, signal: AbortSignal, { timeoutMs = 60_000 }: AskHostOptions): Request {
-  const { url, method = 'GET', headers, json, body, patient } = question
+  const { url, method = 'GET', headers, json, body, patient, guard } = question
   const home = new URL(url).origin
   const request = got.stream(url, {
     method,
     headers: { 'user-agent': 'Millrace', accept: 'application/json', ...headers },
     ...(json === undefined ? {} : { json }),
     ...(body === undefined ? {} : { body }),
+    ...(guard ? { dnsLookup: guard.lookup } : {}),
     agent: changes(method) ? freshAgents : keptAgents,
     followRedirect: changes(method)
       ? false
@@ -108,6 +114,7 @@ async function gather(chunks: AsyncIterable<Uint8Array>, most: number): Promise<
 function parsed(bytes: Buffer, headers: PlainResponse['headers'], strict: boolean): unknown {
   const type = headers['content-type'] ?? ''
   if (!/json|text|xml/.test(type) && type !== '') return undefined
+  if (isWordy(bytes)) throw new Failed(wordyText, 'INVALID_OUTPUT')
   const text = bytes.toString('utf8').replace(/^\uFEFF/, '')
   try {
     return JSON.parse(text)
@@ -125,6 +132,13 @@ function isTaken({ takes = [] }: Question, status: number): boolean {
 /** A question that was never sent did nothing; one that was may have been heard. */
 function unreachable(error: unknown, { url, method }: Question): Unavailable {
   const code = codeOf(error)
+  // Nothing was sent, and nothing is the matter with the host.
+  if (code === 'ERR_INVALID_CHAR' || code === 'ERR_INVALID_HTTP_TOKEN')
+    return new Unavailable(
+      'A header for the host cannot be sent: does the value of a variable end in a line break?',
+      {},
+      error,
+    )
   const reason = code === 'ETIMEDOUT' ? 'The host did not answer in time' : 'The host could not be reached'
   return new Unavailable(
     `${reason}${code ? ` (${code})` : ''}.`,
@@ -138,6 +152,13 @@ function wasSent(error: unknown, url: string): boolean {
   if (!(error instanceof RequestError) || !error.timings) return true
   const { connect, secureConnect } = error.timings
   return (url.startsWith('https:') ? secureConnect : connect) !== undefined
+}
+
+/** The words of the guard are the same for every closed address, whatever is there. */
+function refused({ reason, message }: Refusal): Error {
+  return reason === 'unanswered'
+    ? new Unavailable(`${message}.`, { down: true })
+    : new Failed(`The host named an address that is not asked. ${message}.`)
 }
 
 /** What a status that nobody takes says of the host, or of what it was sent. */
@@ -204,6 +225,8 @@ export interface Question {
   takes?: readonly number[]
   /** The answer is the work itself: only the run's own time limit ends the wait for it. */
   patient?: boolean
+  /** Of an address that is not in the settings but was named by a host: judged before anything is sent there. */
+  guard?: Guard
   /** Beside the run's own. */
   signal?: AbortSignal
   /** What a refusal means, where the kind knows more of it than its status says. */

@@ -2,10 +2,11 @@ import type { Answer, Question } from './ask-host.ts'
 import type { CogHost } from './cog-host.ts'
 import { isOver, type Snapshot, snapshotIn } from './cog-snapshot.ts'
 import type { Told } from './cog-told.ts'
-import { Unavailable } from './faults.ts'
+import { Failed, Unavailable } from './faults.ts'
 import { isRecord } from './is-record.ts'
 import type { Call } from './open-remote.ts'
 import { hasEvents, type ServerEvent, serverEvents } from './server-events.ts'
+import { isWordy, wordyText } from './wordy.ts'
 
 /**
  * Follows a prediction over a stream of events to its end, beginning it when it is not in flight. Answers nothing where
@@ -97,6 +98,7 @@ async function heed(
 }
 
 function jsonIn(data: string): unknown {
+  if (isWordy(data)) throw new Failed(wordyText, 'INVALID_OUTPUT')
   try {
     return JSON.parse(data)
   } catch {

@@ -46,7 +46,14 @@ function falHost(call: Call<'fal'>): JobHost<Ref, { output: unknown }> {
       throw new Failed('fal answered an upload without the URLs of the file')
     }
     const body = new Uint8Array(await bytes.arrayBuffer())
-    await call.ask({ url: target, method: 'PUT', body, headers: { 'content-type': json.content_type } })
+    const { guard } = call.rehost
+    await call.ask({
+      url: target,
+      method: 'PUT',
+      body,
+      headers: { 'content-type': json.content_type },
+      guard,
+    })
     return address
   }
 

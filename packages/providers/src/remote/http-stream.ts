@@ -7,6 +7,7 @@ import { Failed } from './faults.ts'
 import { createAnswerTeller, failureOf } from './http-answer.ts'
 import type { Call } from './open-remote.ts'
 import { hasEvents, serverEvents } from './server-events.ts'
+import { isWordy, wordyText } from './wordy.ts'
 
 /** Whether an answer comes in events or lines. */
 export function isStream({ headers }: Opened): boolean {
@@ -68,6 +69,7 @@ async function* closed(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Ar
 
 function* read(data: string): Generator<unknown, void> {
   if (data.trim() === '' || data.trim() === '[DONE]') return
+  if (isWordy(data)) throw new Failed(wordyText, 'INVALID_OUTPUT')
   try {
     yield JSON.parse(data)
   } catch {

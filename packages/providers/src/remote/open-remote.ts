@@ -115,6 +115,12 @@ const lateMs = 5_000
 function outcomeOf(error: unknown): Outcome {
   if (error instanceof Unavailable) return { kind: 'unavailable', reason: error.message, ...error.about }
   if (error instanceof Failed) return { kind: 'failed', code: error.code, detail: error.message }
+  if (error instanceof RangeError)
+    return {
+      kind: 'failed',
+      code: 'INVALID_OUTPUT',
+      detail: "The host's answer is too deep or too large to be used.",
+    }
   // What no kind foresaw: an answer in a shape that nobody knows, or an error of our own.
   return { kind: 'failed', code: 'MODEL_ERROR', ...errorText(error) }
 }

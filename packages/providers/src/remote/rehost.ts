@@ -105,7 +105,14 @@ export function createRehost(options: RehostOptions): Rehost {
     return Object.fromEntries(entries)
   }
 
-  return { file, all: (value) => all(value), save, saveStream, inputFile }
+  return {
+    file,
+    all: async (value) => (namesFiles(value) ? all(value) : value),
+    save,
+    saveStream,
+    inputFile,
+    guard,
+  }
 }
 
 function tooLarge(name: string, most: number): Failed {
@@ -126,6 +133,14 @@ export function isAddress(text: string): boolean {
   return (
     /^data:[\w.+-]+\/[\w.+-]+[^,]*,/i.test(text) || (/^https?:\/\/\S+$/i.test(text) && URL.canParse(text))
   )
+}
+
+/** Asked first, as most answers name none and may have millions of values. What is too deep is refused elsewhere. */
+function namesFiles(value: unknown, depth = 0): boolean {
+  if (typeof value === 'string') return isAddress(value)
+  if (typeof value !== 'object' || value === null || depth > deepest) return false
+  const items: unknown[] = Array.isArray(value) ? value : Object.values(value)
+  return items.some((item) => namesFiles(item, depth + 1))
 }
 
 function headersOf(settings: object): Record<string, string> {
@@ -153,6 +168,8 @@ export interface Rehost {
   all(value: unknown): Promise<unknown>
   /** The path of a file that a client named, for hosts that take bytes. The host's own addresses are not trusted here. */
   inputFile(url: string): Promise<string>
+  /** Judges what else the host names: its own addresses pass, and those that anybody may ask. */
+  guard: Guard
   /** A file from bytes. */
   save(bytes: Uint8Array, name: string, contentType?: string): Promise<FileValue>
   /** A file from bytes that are still arriving; what they throw is thrown. */
