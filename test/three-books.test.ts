@@ -56,7 +56,7 @@ test.each(usual)(
 )
 
 test('what is not over when the server stops is told so, and client, log and host agree', {
-  timeout: 60_000,
+  timeout: 120_000,
 }, async () => {
   const port = await freePort()
   const other = await service.start('api', { PORT: String(port) })

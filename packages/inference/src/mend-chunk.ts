@@ -7,7 +7,7 @@ import { mendUsage } from './mend-usage.ts'
  * Makes of each frame of one host's stream the chunk that it should have been, in place: the frame is not used
  * otherwise, and the path is hot. All chunks have one id and the slug that was asked for; usage is kept for the end.
  */
-export function createChunkMender({ model, requestId }: ChunkTraits): ChunkMender {
+export function createChunkMender({ model, requestId, answers = 1 }: ChunkTraits): ChunkMender {
   const known: Known = { id: '', created: 0, choices: new Map() }
 
   function chunk(frame: Record<string, unknown>, choices: ChunkChoice[]): ChatChunk {
@@ -37,7 +37,8 @@ export function createChunkMender({ model, requestId }: ChunkTraits): ChunkMende
       return mended.length === 0 ? undefined : chunk(frame, mended)
     },
     isWhole() {
-      if (known.choices.size === 0) return false
+      // Some hosts make one answer after the other.
+      if (known.choices.size < answers) return false
       for (const choice of known.choices.values()) if (!choice.finished) return false
       return true
     },
@@ -157,6 +158,8 @@ export interface ChunkTraits {
   /** The slug as it was asked for. */
   model: string
   requestId: string
+  /** How many were asked for; one unless stated. */
+  answers?: number
 }
 
 interface Known {

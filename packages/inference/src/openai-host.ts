@@ -101,7 +101,7 @@ function sourceOf(
     first,
     rest,
     signal: call.signal,
-    traits: { model: request.model, requestId: call.requestId },
+    traits: { model: request.model, requestId: call.requestId, answers: Math.max(1, request.n ?? 1) },
     trouble: (body) => readTrouble(body, (words) => scrub(words, request.model)),
     onSkipped: call.onSkipped,
   }

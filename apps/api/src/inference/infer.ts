@@ -87,7 +87,7 @@ export function noteFault(
   if (error instanceof InferenceFault && error.cause !== undefined)
     context.log.warn({ err: error, request_id: requestId, tries: report.tries }, 'inference failed')
   // Without a status to answer it with, nobody else will.
-  if (note.opened && !isForeseen(error))
+  if (note.opened && note.fault.id === 'INTERNAL_ERROR')
     context.log.error({ err: error, request_id: requestId }, 'a stream failed')
   return note.fault
 }
