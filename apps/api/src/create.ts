@@ -105,10 +105,15 @@ async function waitUntilEnd(
 /** Aborts when the client goes away before its answer. */
 export function goneSignal(response: Response): AbortSignal {
   const gone = new AbortController()
-  if (response.destroyed) gone.abort()
-  response.once('close', () => gone.abort())
+  if (response.destroyed) gone.abort(left)
+  response.once('close', () => {
+    if (!response.writableFinished) gone.abort(left)
+  })
   return gone.signal
 }
+
+/** One for all: an error of its own would be made for every request, with a stack that nobody reads. */
+const left = new Error('The client went away.')
 
 export interface Create {
   context: Context

@@ -23,9 +23,22 @@ export function openEventStream(
     heartbeat.refresh()
   }, silenceMs)
 
+  // What comes in one turn leaves in one write: a write of its own for each frame costs more than all else.
+  let isHeld = false
+  const holdTurn = () => {
+    if (isHeld) return
+    isHeld = true
+    response.cork()
+    setImmediate(() => {
+      isHeld = false
+      response.uncork()
+    })
+  }
+
   return {
     async send(frame) {
       heartbeat.refresh()
+      if (!gone.aborted) holdTurn()
       if (gone.aborted || response.write(frame)) return
       await once(response, 'drain', { signal }).catch(() => {})
     },
