@@ -24,30 +24,31 @@ export function openEventStream(
   }, silenceMs)
 
   // What comes in one turn leaves in one write: a write of its own for each frame costs more than all else.
-  let isHeld = false
-  const holdTurn = () => {
-    if (isHeld) return
-    isHeld = true
-    response.cork()
-    setImmediate(() => {
-      isHeld = false
-      response.uncork()
-    })
+  let held = ''
+  const flush = () => {
+    const frames = held
+    held = ''
+    if (frames !== '') response.write(frames)
   }
 
   return {
     async send(frame) {
       heartbeat.refresh()
-      if (!gone.aborted) holdTurn()
-      if (gone.aborted || response.write(frame)) return
-      await once(response, 'drain', { signal }).catch(() => {})
+      if (gone.aborted) return
+      if (held === '') setImmediate(flush)
+      held += frame
+      if (held.length > mostHeld) flush()
+      if (response.writableNeedDrain) await once(response, 'drain', { signal }).catch(() => {})
     },
     end() {
       clearTimeout(heartbeat)
+      flush()
       response.end()
     },
   }
 }
+
+const mostHeld = 64 * 1024
 
 /** Clients and proxies give up on a stream that says nothing for much longer. */
 export const silenceMs = 15_000
