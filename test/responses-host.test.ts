@@ -21,7 +21,7 @@ beforeAll(async () => {
   openai = new OpenAI({ apiKey: service.apiKey, baseURL: `${service.url}/v1`, maxRetries: 0 })
   // It is a host that speaks Responses itself.
   const provider = { kind: 'openai', base_url: `${service.url}/v1`, model: 'parrot', speaks: ['responses'] }
-  const keyed = { ...provider, api_key: '${FAR_KEY}' }
+  const keyed = { ...provider, api_key: `\${FAR_KEY}` }
   const model = { namespace: 'far', type: 'text', apis: ['chat'], provider: keyed }
   await writeFile(join(folder, 'far.json'), JSON.stringify(model))
   await service.processes[0]?.stop()

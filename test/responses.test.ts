@@ -169,7 +169,7 @@ test('what is not to be stored is not', async () => {
   await expect(openai.responses.retrieve(id)).rejects.toMatchObject({ status: 404 })
 })
 
-test('a stored answer goes when its account keeps nothing so long', async () => {
+test('a stored answer is kept for 30 days, and then it is gone', async () => {
   const { id } = await openai.responses.create({ model: 'parrot', input: 'x' })
   const { rows } = await service.db.pool.query(
     `select extract(epoch from max(expires_at) - clock_timestamp()) / 86400 as days from stored_answers`,
