@@ -113,7 +113,7 @@ export function goneSignal(response: Response): AbortSignal {
 }
 
 /** One for all: an error of its own would be made for every request, with a stack that nobody reads. */
-const left = new Error('The client went away.')
+const left = new DOMException('The client went away.', 'AbortError')
 
 export interface Create {
   context: Context
