@@ -16,7 +16,7 @@ const command = z.strictObject({
   command: z.array(z.string()).min(1),
   env: z.record(z.string(), z.string()).default({}),
   cwd: z.string().optional(),
-  /** The most memory its processes may have together. */
+  /** The most memory its processes may have together: above it they are killed, and the run fails. */
   memory_mb: z.int().min(16).optional(),
 })
 

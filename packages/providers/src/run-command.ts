@@ -16,7 +16,8 @@
  *
  * Exit code 0 is success. Without a result the output is what `output` and `file` gave: one text, or the
  * array of files. Inside a result, {"$file":"out.png","name":"…","contentType":"…"} stands for a file. Any other exit
- * code fails the run with the last lines of stderr. A cancelled run gets SIGTERM, and SIGKILL if it stays.
+ * code fails the run with the last lines of stderr. A cancelled run gets SIGTERM, and SIGKILL if it stays. One whose
+ * processes together use more than `memory_mb` of memory gets SIGKILL and fails.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -29,6 +30,7 @@ import { guardGroup } from './guard-group.ts'
 import { MAX_OUTPUT_BYTES } from './host-messages.ts'
 import type { ModelRun } from './hosted-run.ts'
 import { killGroup } from './kill-group.ts'
+import { limitMemory } from './limit-memory.ts'
 import { lines } from './lines.ts'
 import { InvalidOutput } from './output-json.ts'
 import { withVariables } from './remote/variables.ts'
@@ -83,7 +85,7 @@ export function commandRun(provider: CommandProvider, tellGroup: TellGroup): Mod
 }
 
 function startGroup(
-  { command, env, cwd }: CommandProvider,
+  { command, env, cwd, memory_mb }: CommandProvider,
   input: unknown,
   context: RunContext<unknown>,
   tellGroup: TellGroup,
@@ -112,13 +114,15 @@ function startGroup(
   // Nothing outlives the process around it, however that ends.
   const killAll = () => kill('SIGKILL')
   process.once('exit', killAll)
+  const memory = limitMemory({ leader: child.pid, megabytes: memory_mb, kill: killAll, log: context.log })
   const ended = once(child, 'exit').then(([code, signal]) => {
     process.off('exit', killAll)
     // What the command left behind would hold its stdout open for ever.
     killAll()
     callOff()
+    memory.callOff()
     tell(false)
-    return code === 0 ? undefined : faultOf(code, signal, tail)
+    return memory.fault() ?? (code === 0 ? undefined : faultOf(code, signal, tail))
   })
   ended.catch(() => process.off('exit', killAll))
   const started = once(child, 'spawn').catch((error: Error) => {
