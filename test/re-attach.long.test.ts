@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { variablesIn } from '@millrace/models/variables'
 import { expect, onTestFinished, test } from 'vitest'
 import { callerOf, uuidOf } from './api-caller.ts'
 import type { HostUnderTest } from './conformance-run.ts'
@@ -103,7 +104,10 @@ async function givenService({ description }: HostUnderTest) {
     provider: { ...provider, ...named },
   }
   await writeFile(join(folder, 'model.json'), JSON.stringify(stated))
-  const variables = keys.map(([name, value]) => [`HOST_${name.toUpperCase()}`, value])
+  const variables = [
+    ...variablesIn(provider).map(({ name }) => [name, 'sk-conformance-0123456789']),
+    ...keys.map(([name, value]) => [`HOST_${name.toUpperCase()}`, value]),
+  ]
   const service = await startService({
     queue: 'redis',
     workers: 0,
