@@ -12,7 +12,7 @@ export default defineModel({
   apis: ['embeddings'],
   capabilities: ['embeddings'],
   concurrency: 32,
-  input: z.looseObject({ input: z.unknown() }),
+  input: z.looseObject({ input: z.unknown().describe('A text, or a list of them') }),
   run({ input }) {
     const texts = Array.isArray(input) && typeof input[0] !== 'number' ? input : [input]
     const embedded = texts.map(embed)

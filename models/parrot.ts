@@ -15,7 +15,9 @@ export default defineModel({
   apis: ['chat', 'responses'],
   capabilities: ['streaming', 'tools', 'vision', 'json'],
   concurrency: 256,
-  input: z.looseObject({ messages: z.array(z.looseObject({ role: z.string() })) }),
+  input: z.looseObject({
+    messages: z.array(z.looseObject({ role: z.string() })).describe('The conversation so far'),
+  }),
   async *run(request, { signal }) {
     const { said, orders } = readOrders(request.messages)
     const answer = ask(request, said)

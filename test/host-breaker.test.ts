@@ -10,7 +10,7 @@ import {
   takeProbe,
 } from '@millrace/hosts/hosts'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { callerOf, uuidOf } from './api-caller.ts'
+import { callerOf } from './api-caller.ts'
 import { type RemoteService, startRemoteService } from './given-hosts.ts'
 import { answering, away, givenHttpHost } from './given-http-hosts.ts'
 import { type FreshDatabase, freshDatabase } from './harness/database.ts'
@@ -183,32 +183,6 @@ test('a run that waits for a host that is left alone ends by its time to start',
   const id = await service.create('waited', { timeouts: { start: 2 } })
 
   expect(await untilEnded(service.call, id)).toMatchObject({ status: 'failed', error_id: 'START_TIMEOUT' })
-})
-
-test('a run that began and whose host stays away past its time ends', async () => {
-  const host = await givenHttpHost(away)
-  await service.serve({ begun: { retries: 20, ...modelAt(host.url) } })
-  const id = await service.create('begun')
-  await leftAlone(host)
-  await openIn(host, '1 hour')
-
-  await until(
-    async () => {
-      const { rowCount } = await service.db.pool.query(
-        `update runs set start_by = clock_timestamp(), run_at = clock_timestamp() - interval '3 minutes',
-                         run_by = coalesce(run_by, clock_timestamp())
-         where prediction_id = $1 and worker is null`,
-        [uuidOf(id)],
-      )
-      return rowCount === 1
-    },
-    { what: 'the run to wait' },
-  )
-
-  expect(await untilEnded(service.call, id)).toMatchObject({
-    status: 'failed',
-    error_id: expect.stringMatching(/PROVIDER_UNAVAILABLE|START_TIMEOUT/),
-  })
 })
 
 /** Until the host has failed often enough. */

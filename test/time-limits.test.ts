@@ -111,7 +111,7 @@ test('so does one that a worker should have taken up, and nothing else is said o
   expect(row?.error).toContain('no other went on with it')
 })
 
-test('a run that was tried again, and whose worker drains after long, is not late for it', async () => {
+test('a run that was tried again, and whose worker drains after long, is not late for it; while its host stays away it ends', async () => {
   const { draft, ...fence } = await givenPrediction(db, 'processing')
   await begunLongAgo()
   await db.pool.query('update runs set tries = 1')
@@ -122,6 +122,8 @@ test('a run that was tried again, and whose worker drains after long, is not lat
 
   await passes('3 minutes')
   expect(await endLate(alwaysThere)).toEqual([draft.id])
+  const row = await findPrediction(db, draft.accountId, draft.id)
+  expect(row).toMatchObject({ status: 'failed', error_id: 'PROVIDER_UNAVAILABLE' })
 })
 
 const begunLongAgo = () =>
