@@ -423,10 +423,10 @@ test('a model that chats is shown with the three surfaces that serve it, and its
 })
 
 test('the hosts of a model have what is said of the model, and no key but their own', () => {
-  const first = { base_url: 'http://a/v1', api_key: 'one', model: 'x', max_running: 4 }
+  const first = { base_url: 'http://a/v1', api_key: `\${ONE}`, model: 'x', max_running: 4 }
   const more = [
     { base_url: 'http://b/v1', weight: 2 },
-    { base_url: 'http://c/v1', api_key: 'three', model: 'y' },
+    { base_url: 'http://c/v1', api_key: `\${THREE}`, model: 'y' },
   ]
   const hostsOf = (provider: object) => {
     const { provider: settled } = describeSettings('/a.yaml', talker(provider))
@@ -436,9 +436,12 @@ test('the hosts of a model have what is said of the model, and no key but their 
   expect(hostsOf({ ...first, hosts: more })).toEqual([
     { ...first, weight: 1 },
     { base_url: 'http://b/v1', model: 'x', weight: 2, max_running: 4 },
-    { base_url: 'http://c/v1', api_key: 'three', model: 'y', weight: 1, max_running: 4 },
+    { base_url: 'http://c/v1', api_key: `\${THREE}`, model: 'y', weight: 1, max_running: 4 },
   ])
-  expect(hostsOf({ api_key: 'all', hosts: more }).map(({ api_key }) => api_key)).toEqual(['all', 'three'])
+  expect(hostsOf({ api_key: `\${ALL}`, hosts: more }).map(({ api_key }) => api_key)).toEqual([
+    `\${ALL}`,
+    `\${THREE}`,
+  ])
 })
 
 test.each([

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -233,6 +233,11 @@ test('each change to the models is told in one line, which api and worker do not
   const file = join(models, 'shout.mjs')
   const model = (says: string, more = '') =>
     `export default { namespace: 'shout', type: 'text', input_schema: { type: 'object' }, ${more} run: () => '${says}' }`
+  // Whole at once: half a file is another mistake.
+  const write = async (text: string) => {
+    await writeFile(`${file}.new`, text)
+    await rename(`${file}.new`, file)
+  }
   const standalone = await started(dataDir.path, { MODELS_DIR: models })
   const begun = (await standalone.untilReady()).length
   const lines = () =>
@@ -255,15 +260,24 @@ test('each change to the models is told in one line, which api and worker do not
     expect(lines()).toEqual(expected)
   }
 
-  await after(writeFile(file, model('A')), '+ shout (text) from FILE is ready')
-  await after(writeFile(file, model('B')), '~ shout (text) from FILE has changed')
+  await after(write(model('A')), '+ shout (text) from FILE is ready')
+  await after(write(model('B')), '~ shout (text) from FILE has changed')
   const broken = expect.stringMatching(/^(api|worker) a model file is not used: FILE(:1)?: /)
-  await after(writeFile(file, 'export default {'), broken)
-  await after(writeFile(file, model('B')), '+ FILE is good again')
-  await after(writeFile(file, 'export default {'), broken)
+  // What is mended before a process has looked was never broken to it.
+  const seenByBoth = (times: number) =>
+    until(
+      async () =>
+        (await dataDir.read('millrace.log')).match(/a model file is not used/g)?.length === 2 * times,
+      { within: 20_000, what: 'api and worker to see the mistake' },
+    )
+  await after(write('export default {'), broken)
+  await seenByBoth(1)
+  await after(write(model('B')), '+ FILE is good again')
+  await after(write('export default {'), broken)
+  await seenByBoth(2)
   const lacking = model('C', "requires: ['NO_SUCH_WORD'],")
-  await after(writeFile(file, lacking), '! shout (text) from FILE is not served: NO_SUCH_WORD is not set')
-  await after(writeFile(file, model('C')), '+ shout (text) from FILE is ready')
+  await after(write(lacking), '! shout (text) from FILE is not served: NO_SUCH_WORD is not set')
+  await after(write(model('C')), '+ shout (text) from FILE is ready')
   await after(rm(file), '- shout is gone')
 })
 
