@@ -153,6 +153,22 @@ test('a list by tag finds the predictions that have it, and no others', async ()
   }
 })
 
+test('a background response gives back what it was asked, and its webhook must be an address', async () => {
+  for (const text of texts) {
+    const asked = { model: 'parrot', background: true, input: text, instructions: text }
+    const begun = await call('POST /v1/responses', {
+      body: { ...asked, metadata: { [text]: text }, tags: { by: text } },
+    })
+    const refused = await call('POST /v1/responses', { body: { ...asked, webhook: text } })
+    const { status, metadata } = await untilEnded(call, begun.body.id.replace('resp_', 'pred_'))
+    const { body } = await call(`GET /v1/responses/${begun.body.id}`)
+
+    expect({ status, by: metadata.tags.by }).toEqual({ status: 'succeeded', by: text })
+    expect(body).toMatchObject({ output_text: text, instructions: text, metadata: { [text]: text } })
+    expect(answerOf(refused)).toBe('400 INVALID_WEBHOOK_URL')
+  }
+})
+
 /** What was written as SQL would show: as an answer other than that of the table, a fault, or a reply that never comes. */
 function send(place: Place, { request, headers, body }: PlacedRequest): Promise<ApiReply> {
   if (operationOf(place) === 'uploadFile') return call(request, { raw: form(body) })
