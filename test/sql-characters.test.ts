@@ -28,6 +28,7 @@ const answerAt = new Map(
 )
 
 const requests = [{ custom_id: 'a', url: '/v1/predictions', body: { model: 'echo', input: {} } }]
+const said = { model: 'parrot', messages: [{ role: 'user', content: 'a' }] }
 
 let service: Service
 let call: ApiCaller
@@ -38,11 +39,12 @@ beforeAll(async () => {
   const env = { MODELS_DIR: media.dir, POOLS: 'default,media' }
   service = await startService({ queue: 'redis', dispatchers: 0, env })
   call = callerOf(service.url, service.apiKey)
-  const [prediction, file, webhook, batch] = await Promise.all([
+  const [prediction, file, webhook, batch, response] = await Promise.all([
     call('POST /v1/predictions', { body: { model: 'echo', input: {} } }),
     call('POST /v1/files?filename=a.txt', { raw: 'hello' }),
     call('POST /v1/webhooks', { body: { url: 'http://127.0.0.1:9/' } }),
     call('POST /v1/batches', { body: { requests } }),
+    call('POST /v1/responses', { body: { model: 'parrot', input: 'a' } }),
   ])
   const video = await call('POST /v1/videos', { body: { model: 'film', prompt: 'a' } })
   await Promise.all([prediction, video].map(({ body }) => untilEnded(call, body.id)))
@@ -60,8 +62,13 @@ beforeAll(async () => {
     getBatch: { params: { id: batch.body.id } },
     cancelBatch: { params: { id: batch.body.id } },
     getFileContent: { params: { id: file.body.id } },
-    createChatCompletion: { body: { model: 'parrot', messages: [{ role: 'user', content: 'a' }] } },
+    createChatCompletion: { body: said },
     createEmbeddings: { body: { model: 'hash-embed', input: ['a'] } },
+    createResponse: { body: { model: 'parrot', input: 'a' } },
+    getResponse: { params: { id: response.body.id } },
+    listInputItems: { params: { id: response.body.id } },
+    createMessage: { body: { ...said, max_tokens: 9 } },
+    countMessageTokens: { body: said },
     createImage: { body: { model: 'picture', prompt: 'a' } },
     createSpeech: { body: { model: 'speak', input: 'a' } },
     createTranscription: { body: { model: 'transcript', file: 'data:audio/wav;base64,UklGRg==' } },
@@ -146,6 +153,22 @@ test('a list by tag finds the predictions that have it, and no others', async ()
   }
 })
 
+test('a background response gives back what it was asked, and its webhook must be an address', async () => {
+  for (const text of texts) {
+    const asked = { model: 'parrot', background: true, input: text, instructions: text }
+    const begun = await call('POST /v1/responses', {
+      body: { ...asked, metadata: { [text]: text }, tags: { by: text } },
+    })
+    const refused = await call('POST /v1/responses', { body: { ...asked, webhook: text } })
+    const { status, metadata } = await untilEnded(call, begun.body.id.replace('resp_', 'pred_'))
+    const { body } = await call(`GET /v1/responses/${begun.body.id}`)
+
+    expect({ status, by: metadata.tags.by }).toEqual({ status: 'succeeded', by: text })
+    expect(body).toMatchObject({ output_text: text, instructions: text, metadata: { [text]: text } })
+    expect(answerOf(refused)).toBe('400 INVALID_WEBHOOK_URL')
+  }
+})
+
 /** What was written as SQL would show: as an answer other than that of the table, a fault, or a reply that never comes. */
 function send(place: Place, { request, headers, body }: PlacedRequest): Promise<ApiReply> {
   if (operationOf(place) === 'uploadFile') return call(request, { raw: form(body) })
@@ -157,8 +180,9 @@ function send(place: Place, { request, headers, body }: PlacedRequest): Promise<
 
 const operationOf = ({ place }: Place): string => place.split(' ')[0] ?? ''
 
+/** The status and the error's id; of the surfaces that have no ids, its type. */
 function answerOf(reply: ApiReply): string {
-  const { id = '' } = refusalOf(reply)
+  const id = refusalOf(reply).id ?? reply.body?.error?.type ?? ''
   return `${reply.status} ${id}`.trim()
 }
 
