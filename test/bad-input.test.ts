@@ -38,6 +38,8 @@ const needs: Record<string, { id: string; fields: string[] }> = {
   'POST /v1/webhook_endpoints': { id: 'INVALID_WEBHOOK_URL', fields: ['url'] },
 }
 
+const inference = /^POST \/v1\/(chat|embeddings|responses$|messages|images|audio|videos)/
+
 const megabyte = 1024 * 1024
 const limit = 10 * megabyte
 
@@ -98,6 +100,11 @@ describe('what is refused', () => {
     // Who was given no address is told of none.
     if (name.startsWith('POST /v1/callbacks/')) expect(reply.status).toBe(404)
     else if (needed) expect(refusalOf(reply)).toEqual({ status: 400, ...needed })
+    // Protocols of others name it in their own way.
+    else if (inference.test(name)) {
+      expect(reply.status).toBe(400)
+      expect(reply.body.error.message).toMatch(/^model /)
+    } else if (owned === 'resp') expect(reply.status).toBe(404)
     else expect([200, 201]).toContain(reply.status)
   })
 })

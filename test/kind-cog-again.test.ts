@@ -150,7 +150,8 @@ test('a stream that has lost its beginning is not followed: the run starts over'
   hanging.abort('lost')
   await hanging.outcome
   host.release()
-  const next = run({ do: 'hang' }, { callback, attempt: 2, job: hanging.kept[0] })
+  // Where it can report it is listened to first.
+  const next = run({ do: 'hang' }, { attempt: 2, job: hanging.kept[0] })
   expect(await next.outcome).toMatchObject({ kind: 'succeeded', output: 'DONE' })
 })
 

@@ -70,6 +70,7 @@ async function reportedEnd({ call, told }: CogRun, id: string): Promise<Made | u
     for (let leftMs = storedWithinMs; leftMs > 0; leftMs = until - performance.now()) {
       const snapshot = await inbox.next(leftMs, call.signal)
       if (snapshot && isOver(snapshot)) return { output: await told.end(snapshot) }
+      if (snapshot) await told.see(snapshot)
     }
     return undefined
   } finally {
