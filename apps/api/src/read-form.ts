@@ -3,6 +3,7 @@ import { Transform } from 'node:stream'
 import type { Caller } from '@millrace/accounts/api-keys'
 import { databaseNow } from '@millrace/database/clock'
 import { newId } from '@millrace/database/ids'
+import { isRecord } from '@millrace/models/is-record'
 import { removeFile, type StoredFile, saveFile } from '@millrace/storage/files'
 import type { Request } from 'express'
 import type { Context } from './context.ts'
@@ -80,13 +81,9 @@ function bodyOf(fields: FormFields): Record<string, unknown> {
     const before = body.get(name)
     if (inner === undefined) body.set(name, value)
     else if (inner === '') body.set(name, [...(Array.isArray(before) ? before : []), value])
-    else body.set(name, { ...(isObject(before) ? before : {}), [inner]: value })
+    else body.set(name, { ...(isRecord(before) ? before : {}), [inner]: value })
   }
   return Object.fromEntries(body)
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 interface ReadForm {

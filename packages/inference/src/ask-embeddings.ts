@@ -1,10 +1,10 @@
+import { isRecord } from '@millrace/models/is-record'
 import type { AskUpstream } from './ask-upstream.ts'
 import type { BackendCall } from './backend.ts'
 import type { Embeddings, EmbeddingsRequest } from './embeddings.ts'
 import { gather } from './gather.ts'
 import { unreadable } from './host-faults.ts'
 import type { HostSettings } from './host-settings.ts'
-import { isRecord } from './is-record.ts'
 import { tokensOf } from './mend-usage.ts'
 import { readTrouble } from './refusals.ts'
 

@@ -1,4 +1,4 @@
-import { isRecord } from './is-record.ts'
+import { isRecord } from '@millrace/models/is-record'
 
 /** The error in a body, in any of the shapes that compatible hosts give it; `message` is empty where it says nothing. */
 export function readHostError(body: unknown): HostError {

@@ -1,5 +1,5 @@
+import { isRecord } from '@millrace/models/is-record'
 import type { ContentPart } from './chat.ts'
-import { isRecord } from './is-record.ts'
 
 /**
  * What a part that is no text counts for, without looking into it: a picture 85 tokens at low detail and 765 otherwise

@@ -1,5 +1,5 @@
+import { isRecord } from '@millrace/models/is-record'
 import type { ChatChoice, ChatCompletion } from './chat.ts'
-import { isRecord } from './is-record.ts'
 import type { ChunkTraits } from './mend-chunk.ts'
 import { callId, mendArguments, mendReason, mendTexts } from './mend-message.ts'
 import { mendUsage } from './mend-usage.ts'

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { isRecord } from './is-record.ts'
+import { isRecord } from '@millrace/models/is-record'
 
 /** Texts of a message or of a delta, in place: what is no text is made one, or goes. */
 export function mendTexts(message: Record<string, unknown>): void {

@@ -1,5 +1,5 @@
+import { isRecord } from '@millrace/models/is-record'
 import type { ChatUsage } from './chat.ts'
-import { isRecord } from './is-record.ts'
 
 /** The tokens that a host counted; numbers may be texts, and a total may be missing. Undefined where it counted none. */
 export function mendUsage(told: unknown): ChatUsage | undefined {

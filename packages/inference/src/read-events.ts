@@ -1,6 +1,6 @@
+import { isRecord } from '@millrace/models/is-record'
 import { createParser } from 'eventsource-parser'
 import { tooLarge } from './gather.ts'
-import { isRecord } from './is-record.ts'
 
 /**
  * Reads the events of a stream as its bytes come, each with one parse of its JSON. It takes what hosts make of the

@@ -1,5 +1,5 @@
+import { isRecord } from '@millrace/models/is-record'
 import { InferenceFault } from './fault.ts'
-import { isRecord } from './is-record.ts'
 
 /** The fault of a parameter that is not as it must be. */
 export function badParameter(param: string, message: string): InferenceFault {

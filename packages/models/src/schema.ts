@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isRecord } from './is-record.ts'
 
 /** A field that holds a file. Clients send a URL, a data URL or an uploaded file's URL; the model sees a local path. */
 export function fileInput(description: string) {
@@ -51,10 +52,6 @@ function toJsonSchema(type: z.ZodType, io: 'input' | 'output'): JsonSchema {
 function titleOf(name: string): string {
   const words = name.replaceAll(/[_-]+/g, ' ').trim()
   return words.charAt(0).toUpperCase() + words.slice(1)
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** A JSON Schema (2020-12) object. */

@@ -2,6 +2,7 @@ import { type ErrorObject, type ValidateFunction, Ajv2020 as Validator } from 'a
 import formats from 'ajv-formats'
 import type { ModelDescription } from './description.ts'
 import { beyond, type Limit, mustBe, mustBeOneOf } from './fault-words.ts'
+import { isRecord } from './is-record.ts'
 
 /** Checks inputs of one model: every wrong field is named, defaults are applied on a copy. Compile once per model. */
 export function createValidator({ input_schema }: Pick<ModelDescription, 'input_schema'>): InputValidator {
@@ -117,10 +118,6 @@ const formatWords: Readonly<Record<string, string>> = {
   email: 'must be an e-mail address',
   date: 'must be a date such as 2026-12-24',
   'date-time': 'must be a time with its zone, such as 2026-12-24T18:00:00Z',
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** Answers the input with defaults, or the fields that are wrong (`path` is dotted; empty for the input as a whole). */

@@ -1,5 +1,5 @@
+import { isRecord } from '@millrace/models/is-record'
 import type { ToolCallDelta } from '../chat.ts'
-import { isRecord } from '../is-record.ts'
 
 /** Tells to which call of an answer a delta belongs: that of its index, unless a host counts wrongly. */
 export class CallSlots<Slot extends { id: string; name: string }> {

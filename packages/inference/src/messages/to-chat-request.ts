@@ -1,6 +1,6 @@
+import { isRecord } from '@millrace/models/is-record'
 import type { ChatRequest } from '../chat.ts'
 import { Conversation } from '../conversation.ts'
-import { isRecord } from '../is-record.ts'
 import { asList, asRecord, badParameter, withoutAbsent } from '../read-fields.ts'
 import type { MessagesRequest } from './request.ts'
 import { toChatTools, toToolChoice } from './tools.ts'

@@ -1,6 +1,6 @@
+import { isRecord } from '@millrace/models/is-record'
 import { chunkOf } from '../answer/chunk-of.ts'
 import type { ChatCompletion } from '../chat.ts'
-import { isRecord } from '../is-record.ts'
 import type { Message, MessageBlock, MessageEvent } from './message.ts'
 import { blankMessage, type MessageMeta, MessageTeller } from './message-teller.ts'
 

@@ -1,6 +1,6 @@
+import { isRecord } from '@millrace/models/is-record'
 import type { ContentPart } from '../chat.ts'
 import type { Conversation } from '../conversation.ts'
-import { isRecord } from '../is-record.ts'
 import { asList, asRecord, asText, badParameter } from '../read-fields.ts'
 import { toChatParts } from './blocks.ts'
 

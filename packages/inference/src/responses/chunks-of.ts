@@ -1,6 +1,6 @@
+import { isRecord } from '@millrace/models/is-record'
 import type { ChatChunk, ChatDelta, ToolCallDelta } from '../chat.ts'
 import { InferenceFault } from '../fault.ts'
-import { isRecord } from '../is-record.ts'
 import { finishReason, fromResponse, reasoningOf, toToolCall } from './from-response.ts'
 import { hostFault } from './host-fault.ts'
 import type { ResponseUsage } from './response.ts'

@@ -1,5 +1,5 @@
+import { isRecord } from '@millrace/models/is-record'
 import type { ChatMessage, ContentPart } from '../chat.ts'
-import { isRecord } from '../is-record.ts'
 import { asList, asRecord, asText, badParameter, withoutAbsent } from '../read-fields.ts'
 
 /** The content of an item as chat has it: one text alone as a string, which the templates of all models understand. */

@@ -1,6 +1,6 @@
+import { isRecord } from '@millrace/models/is-record'
 import type { ChatMessage, ChatRequest } from '../chat.ts'
 import { InferenceFault } from '../fault.ts'
-import { isRecord } from '../is-record.ts'
 import { badParameter, withoutAbsent } from '../read-fields.ts'
 import { toItemPart } from './content-parts.ts'
 import type { ResponseItem, ResponsesRequest } from './request.ts'

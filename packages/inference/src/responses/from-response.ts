@@ -1,5 +1,5 @@
+import { isRecord } from '@millrace/models/is-record'
 import type { ChatCompletion, ToolCall } from '../chat.ts'
-import { isRecord } from '../is-record.ts'
 import { hostFault } from './host-fault.ts'
 import type { ResponseUsage } from './response.ts'
 import { toChatUsage } from './usage.ts'

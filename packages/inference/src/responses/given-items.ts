@@ -1,4 +1,4 @@
-import { isRecord } from '../is-record.ts'
+import { isRecord } from '@millrace/models/is-record'
 import { placeOf } from './item-ids.ts'
 import type { ResponseItem, ResponsesRequest } from './request.ts'
 

@@ -1,5 +1,5 @@
+import { isRecord } from '@millrace/models/is-record'
 import { InferenceFault } from '../fault.ts'
-import { isRecord } from '../is-record.ts'
 
 /** The fault that a host's failed response, or the `error` event of its stream, tells of. */
 export function hostFault(error: unknown): InferenceFault {

@@ -1,6 +1,6 @@
+import { isRecord } from '@millrace/models/is-record'
 import type { ChatMessage } from '../chat.ts'
 import type { Conversation } from '../conversation.ts'
-import { isRecord } from '../is-record.ts'
 import { asRecord, asText, badParameter } from '../read-fields.ts'
 import { refusalOf, textOf, toChatContent } from './content-parts.ts'
 import type { ResponseItem, ResponsesRequest } from './request.ts'

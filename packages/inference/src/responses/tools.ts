@@ -1,5 +1,5 @@
+import { isRecord } from '@millrace/models/is-record'
 import type { ChatTool } from '../chat.ts'
-import { isRecord } from '../is-record.ts'
 import { asList, asRecord, asText, badParameter, withoutAbsent } from '../read-fields.ts'
 
 /** Tools as chat has them, from the flat ones of Responses or chat's own. Throws for tools that only OpenAI hosts. */

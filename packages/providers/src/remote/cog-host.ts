@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { isRecord } from '@millrace/models/is-record'
 import { leavesJob } from '../provider.ts'
 import { type Answer, createAskHost, type Question, retryAfter } from './ask-host.ts'
 import { isOver, type Snapshot, snapshotIn } from './cog-snapshot.ts'
 import type { Told } from './cog-told.ts'
 import { Failed, Unavailable } from './faults.ts'
 import { textIn } from './host-words.ts'
-import { isRecord } from './is-record.ts'
 import type { Call } from './open-remote.ts'
 
 /** The requests of one run at a container, and what its refusals mean. */

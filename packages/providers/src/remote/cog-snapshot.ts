@@ -1,5 +1,5 @@
+import { isRecord } from '@millrace/models/is-record'
 import { Failed, Unavailable } from './faults.ts'
-import { isRecord } from './is-record.ts'
 
 /** Reads what a container says of a prediction. Throws Failed where it is no prediction at all. */
 export function snapshotIn(body: unknown): Snapshot {

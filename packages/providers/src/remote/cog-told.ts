@@ -1,9 +1,9 @@
 import { takesFiles } from '@millrace/models/file-fields'
+import { isRecord } from '@millrace/models/is-record'
 import { isFileValue, OutputParts } from '../output-parts.ts'
 import { CancelledThere, isOver, type Snapshot } from './cog-snapshot.ts'
 import { Failed, Unavailable } from './faults.ts'
 import { textIn } from './host-words.ts'
-import { isRecord } from './is-record.ts'
 import { percentIn } from './job-log.ts'
 import type { Call } from './open-remote.ts'
 

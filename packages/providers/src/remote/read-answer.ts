@@ -1,7 +1,7 @@
+import { isRecord } from '@millrace/models/is-record'
 import type { Answer } from './ask-host.ts'
 import { Failed, Unavailable } from './faults.ts'
 import { textIn } from './host-words.ts'
-import { isRecord } from './is-record.ts'
 
 /** The members of an answer that ought to be a JSON object; none where it is something else. */
 export function recordOf(value: unknown): Record<string, unknown> {

@@ -2,6 +2,7 @@ import { endpoints } from '@millrace/contract/endpoints'
 import type { PredictionRow } from '@millrace/lifecycle/present'
 import type { ModelDescription } from '@millrace/models/description'
 import { fieldSchemaOf } from '@millrace/models/input-fields'
+import { isRecord } from '@millrace/models/is-record'
 import type { Response } from 'express'
 import { ApiError } from '../../api-error.ts'
 import { badParameter } from '../../bad-parameter.ts'
@@ -46,7 +47,7 @@ async function sayTranscript(
   const value = await outputValue(context, row)
   const text = textOf(row, value)
   if (format === 'json') return { text }
-  if (format === 'verbose_json') return { task: 'transcribe', ...(isObject(value) ? value : {}), text }
+  if (format === 'verbose_json') return { task: 'transcribe', ...(isRecord(value) ? value : {}), text }
   response.status(200).type('text/plain').send(text)
   return answered
 }
@@ -62,10 +63,6 @@ async function* events(context: Context, ended: () => Promise<PredictionRow>) {
 function textOf({ model }: PredictionRow, value: unknown): string {
   if (typeof value === 'string') return value
   if (Array.isArray(value) && value.every((part) => typeof part === 'string')) return value.join('')
-  if (isObject(value) && typeof value.text === 'string') return value.text
+  if (isRecord(value) && typeof value.text === 'string') return value.text
   throw new ApiError('INVALID_OUTPUT', `The model "${model}" answered without a text.`)
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,6 +1,6 @@
+import { isRecord } from '@millrace/models/is-record'
 import type { Question } from '../ask-host.ts'
 import { Failed, Unavailable } from '../faults.ts'
-import { isRecord } from '../is-record.ts'
 import type { Call } from '../open-remote.ts'
 import { hasEvents, serverEvents } from '../server-events.ts'
 import { hostErrorIn, troubleOf } from './refusals.ts'

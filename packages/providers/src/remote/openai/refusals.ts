@@ -1,8 +1,8 @@
+import { isRecord } from '@millrace/models/is-record'
 import type { SettingsOf } from '@millrace/models/provider-settings'
 import { type Answer, faultOf, retryAfter } from '../ask-host.ts'
 import { Failed, Unavailable } from '../faults.ts'
 import { textIn } from '../host-words.ts'
-import { isRecord } from '../is-record.ts'
 
 /** What an answer outside of 2xx means: whose fault it is. */
 export function refusalOf(answer: Answer, settings: SettingsOf<'openai'>): Error {

@@ -1,5 +1,5 @@
+import { isRecord } from '@millrace/models/is-record'
 import { Failed } from '../faults.ts'
-import { isRecord } from '../is-record.ts'
 import type { Call } from '../open-remote.ts'
 import { fieldsOf, formOf } from './fields.ts'
 import { questionTo } from './question.ts'
