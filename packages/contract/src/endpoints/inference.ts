@@ -12,7 +12,8 @@ const streamQuery = z.object({
     .describe('As `stream` of the body'),
 })
 
-const inferenceErrors = [
+/** What a request for inference may be refused with, or fail with. */
+export const inferenceErrors = [
   'INVALID_REQUEST',
   'INVALID_PARAMETER',
   'MODEL_NOT_FOUND',

@@ -1,5 +1,6 @@
 import type { EndpointDefinition } from '../endpoint.ts'
 import { countTokens, createMessage, message, messageTokens } from '../messages.ts'
+import { inferenceErrors } from './inference.ts'
 
 /** Anthropic's Messages protocol, over the same models. */
 export const messagesEndpoints = {
@@ -13,16 +14,7 @@ export const messagesEndpoints = {
     envelope: 'anthropic',
     body: createMessage,
     example: { model: 'parrot', max_tokens: 256, messages: [{ role: 'user', content: 'Hello, mill.' }] },
-    errors: [
-      'INVALID_REQUEST',
-      'INVALID_PARAMETER',
-      'MODEL_NOT_FOUND',
-      'MODEL_NOT_SUPPORTED',
-      'CONTENT_POLICY_VIOLATION',
-      'RATE_LIMITED',
-      'INFERENCE_ERROR',
-      'INFERENCE_TIMEOUT',
-    ],
+    errors: inferenceErrors,
     replies: {
       200: {
         description: 'The answer; with `stream`, its events as they come',
