@@ -1,7 +1,7 @@
 import OpenAI from 'openai'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Service, startService } from './harness/service.ts'
-import { until } from './harness/wait.ts'
+import { loggedCall } from './logged-call.ts'
 
 let service: Service
 let openai: OpenAI
@@ -17,19 +17,7 @@ function clientOf(apiKey: string): OpenAI {
 
 const say = (content: string) => [{ role: 'user' as const, content }]
 
-/** The row of a call in the activity log, once it has ended. */
-async function rowOf(requestId: string | null | undefined) {
-  return until(
-    async () => {
-      const { rows } = await service.db.pool.query(
-        `select * from requests where request_id = $1 and status <> 'running'`,
-        [requestId],
-      )
-      return rows[0]
-    },
-    { what: 'the row of the call' },
-  )
-}
+const rowOf = (requestId: string | null | undefined) => loggedCall(service, requestId)
 
 test('a conversation is answered', async () => {
   const answer = await openai.chat.completions.create({ model: 'parrot', messages: say('a mill by a river') })

@@ -21,6 +21,7 @@ import {
   say,
   startChatHost,
 } from './hosts/chat.ts'
+import { loggedCall } from './logged-call.ts'
 
 let folder: string
 let host: ChatHost & { stop(): void }
@@ -265,17 +266,6 @@ function lineOf(requestId: string): { finished?: boolean } | undefined {
   return line === undefined ? undefined : JSON.parse(line)
 }
 
-function rowOf(requestId: string) {
-  return until(
-    async () => {
-      const { rows } = await service.db.pool.query(
-        `select * from requests where request_id = $1 and status <> 'running'`,
-        [requestId],
-      )
-      return rows[0]
-    },
-    { what: `the row of ${requestId}` },
-  )
-}
+const rowOf = (requestId: string) => loggedCall(service, requestId)
 
 const megabyte = 1024 * 1024

@@ -2,7 +2,7 @@ import Anthropic from '@anthropic-ai/sdk'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { callerOf } from './api-caller.ts'
 import { type Service, startService } from './harness/service.ts'
-import { until } from './harness/wait.ts'
+import { loggedCall } from './logged-call.ts'
 
 let service: Service
 let client: Anthropic
@@ -28,19 +28,7 @@ const weather = {
   input_schema: { type: 'object' as const, properties: { city: { type: 'string' } }, required: ['city'] },
 }
 
-/** The row of a call in the activity log, once it has ended. */
-async function rowOf(requestId: string | null | undefined) {
-  return until(
-    async () => {
-      const { rows } = await service.db.pool.query(
-        `select * from requests where request_id = $1 and status <> 'running'`,
-        [requestId],
-      )
-      return rows[0]
-    },
-    { what: 'the row of the call' },
-  )
-}
+const rowOf = (requestId: string | null | undefined) => loggedCall(service, requestId)
 
 test('a conversation is answered as a message', async () => {
   const message = await client.messages.create({
