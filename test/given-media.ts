@@ -1,6 +1,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import OpenAI from 'openai'
+import { type ApiCaller, callerOf } from './api-caller.ts'
+import { type Service, startService } from './harness/service.ts'
 
 /** A folder of models for OpenAI's media surfaces, quick and in a pool of their own; removed with `close`. */
 export async function givenMediaModels(): Promise<{ dir: string; close(): Promise<void> }> {
@@ -8,6 +11,33 @@ export async function givenMediaModels(): Promise<{ dir: string; close(): Promis
   for (const [name, source] of Object.entries(models))
     await writeFile(join(dir, `${name}.mjs`), `export default { pool: 'media', concurrency: 8, ${source} }`)
   return { dir, close: () => rm(dir, { recursive: true, force: true }) }
+}
+
+/** A service with these models, OpenAI's client for it, and a caller of our own. */
+export async function startMediaService(): Promise<MediaService> {
+  const { dir, close } = await givenMediaModels()
+  const service = await startService({
+    queue: 'redis',
+    dispatchers: 0,
+    env: { MODELS_DIR: dir, POOLS: 'default,media', MAX_FILE_BYTES: '1000000' },
+  })
+  return {
+    service,
+    client: new OpenAI({ apiKey: service.apiKey, baseURL: `${service.url}/v1` }),
+    call: callerOf(service.url, service.apiKey),
+    async stop() {
+      await service.stop()
+      await close()
+    },
+  }
+}
+
+/** See `startMediaService`. */
+export interface MediaService {
+  service: Service
+  client: OpenAI
+  call: ApiCaller
+  stop(): Promise<void>
 }
 
 function anything(namespace: string, type: string): string {

@@ -1,29 +1,21 @@
 import OpenAI, { APIError, toFile } from 'openai'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { type ApiCaller, callerOf } from './api-caller.ts'
+import { callerOf } from './api-caller.ts'
 import { startApiHere } from './api-here.ts'
-import { givenMediaModels } from './given-media.ts'
-import { type Service, startService } from './harness/service.ts'
+import { type MediaService, startMediaService } from './given-media.ts'
 import { until } from './harness/wait.ts'
 
-let service: Service
-let models: Awaited<ReturnType<typeof givenMediaModels>>
-let client: OpenAI
-let call: ApiCaller
+let media: MediaService
+let service: MediaService['service']
+let client: MediaService['client']
+let call: MediaService['call']
 beforeAll(async () => {
-  models = await givenMediaModels()
-  service = await startService({
-    queue: 'redis',
-    dispatchers: 0,
-    env: { MODELS_DIR: models.dir, POOLS: 'default,media', MAX_FILE_BYTES: '1000000' },
-  })
-  client = new OpenAI({ apiKey: service.apiKey, baseURL: `${service.url}/v1` })
-  call = callerOf(service.url, service.apiKey)
+  media = await startMediaService()
+  service = media.service
+  client = media.client
+  call = media.call
 })
-afterAll(async () => {
-  await service.stop()
-  await models.close()
-})
+afterAll(() => media.stop())
 
 describe('errors', () => {
   const asked = { model: 'picture', prompt: 'a mill' }

@@ -2,28 +2,21 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import OpenAI, { toFile } from 'openai'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { type ApiCaller, callerOf, uuidOf } from './api-caller.ts'
-import { givenMediaModels } from './given-media.ts'
-import { type Service, startService } from './harness/service.ts'
+import { uuidOf } from './api-caller.ts'
+import { type MediaService, startMediaService } from './given-media.ts'
+import { startService } from './harness/service.ts'
 
-let service: Service
-let models: Awaited<ReturnType<typeof givenMediaModels>>
-let client: OpenAI
-let call: ApiCaller
+let media: MediaService
+let service: MediaService['service']
+let client: MediaService['client']
+let call: MediaService['call']
 beforeAll(async () => {
-  models = await givenMediaModels()
-  service = await startService({
-    queue: 'redis',
-    dispatchers: 0,
-    env: { MODELS_DIR: models.dir, POOLS: 'default,media', MAX_FILE_BYTES: '1000000' },
-  })
-  client = new OpenAI({ apiKey: service.apiKey, baseURL: `${service.url}/v1` })
-  call = callerOf(service.url, service.apiKey)
+  media = await startMediaService()
+  service = media.service
+  client = media.client
+  call = media.call
 })
-afterAll(async () => {
-  await service.stop()
-  await models.close()
-})
+afterAll(() => media.stop())
 
 /** What a picture of the model `picture` says. */
 const read = async (bytes: Buffer | Promise<Response>) =>

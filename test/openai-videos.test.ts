@@ -1,28 +1,17 @@
-import OpenAI, { toFile } from 'openai'
+import { toFile } from 'openai'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type ApiCaller, callerOf } from './api-caller.ts'
-import { givenMediaModels } from './given-media.ts'
-import { type Service, startService } from './harness/service.ts'
+import { type MediaService, startMediaService } from './given-media.ts'
 import { until } from './harness/wait.ts'
 
-let service: Service
-let models: Awaited<ReturnType<typeof givenMediaModels>>
-let client: OpenAI
-let call: ApiCaller
+let media: MediaService
+let client: MediaService['client']
+let call: MediaService['call']
 beforeAll(async () => {
-  models = await givenMediaModels()
-  service = await startService({
-    queue: 'redis',
-    dispatchers: 0,
-    env: { MODELS_DIR: models.dir, POOLS: 'default,media', MAX_FILE_BYTES: '1000000' },
-  })
-  client = new OpenAI({ apiKey: service.apiKey, baseURL: `${service.url}/v1` })
-  call = callerOf(service.url, service.apiKey)
+  media = await startMediaService()
+  client = media.client
+  call = media.call
 })
-afterAll(async () => {
-  await service.stop()
-  await models.close()
-})
+afterAll(() => media.stop())
 
 const ended = (id: string) =>
   until(
