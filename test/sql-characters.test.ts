@@ -141,12 +141,12 @@ test.each(['', 'Bearer ', 'Basic '])('the header authorization: %s…', async (s
 })
 
 test('a list by tag finds the predictions that have it, and no others', async () => {
-  const of = (text: string) => ({ model: 'echo', input: {}, tags: { by: text } })
+  const of = (text: string) => ({ model: 'echo', input: {}, tags: { listed: text } })
   const ids = await Promise.all(
     texts.map(async (text) => (await call('POST /v1/predictions', { body: of(text) })).body.id),
   )
   for (const [n, text] of texts.entries()) {
-    const found = await call(`GET /v1/predictions?tag.by=${encodeURIComponent(text)}`)
+    const found = await call(`GET /v1/predictions?tag.listed=${encodeURIComponent(text)}`)
     const unknown = await call(`GET /v1/predictions?tag.${encodeURIComponent(text)}=x`)
     expect(found.body.data.map(({ id }: { id: string }) => id)).toEqual([ids[n]])
     expect(unknown).toMatchObject({ status: 200, body: { data: [] } })

@@ -48,6 +48,8 @@ const { value, object } = fc.letrec((tie) => ({
         'choices',
         'finish_reason',
         'error',
+        // What makes a text of an object.
+        'toString',
       ],
     ),
     tie('value'),

@@ -3,6 +3,7 @@ import type { ChatChoice, ChatCompletion } from './chat.ts'
 import type { ChunkTraits } from './mend-chunk.ts'
 import { callId, mendArguments, mendReason, mendTexts } from './mend-message.ts'
 import { mendUsage } from './mend-usage.ts'
+import { inWords } from './read-fields.ts'
 
 /** Makes of a host's whole answer the completion that it should have been, in place. Undefined where it is none. */
 export function mendCompletion(body: unknown, { model, requestId }: ChunkTraits): ChatCompletion | undefined {
@@ -41,7 +42,7 @@ function mendCalls(calls: unknown[]): unknown[] | undefined {
   const mended = calls.filter(isRecord).map((call) => {
     const stated = isRecord(call.function) ? call.function : {}
     const id = typeof call.id === 'string' && call.id !== '' ? call.id : callId()
-    const named = { name: String(stated.name ?? ''), arguments: mendArguments(stated.arguments) ?? '' }
+    const named = { name: inWords(stated.name ?? ''), arguments: mendArguments(stated.arguments) ?? '' }
     return { ...call, id, type: 'function', function: { ...stated, ...named } }
   })
   return mended.length === 0 ? undefined : mended

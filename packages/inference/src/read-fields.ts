@@ -24,6 +24,11 @@ export function asText(value: unknown, param: string): string {
   throw badParameter(param, `${param} must be a string.`)
 }
 
+/** A value of any kind, to be named in a sentence: not all of them can be made a string. */
+export function inWords(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? 'undefined')
+}
+
 /** Only what has a value: hosts take an absent parameter for its default, and some refuse null. */
 export function withoutAbsent<T extends object>(fields: T): Partial<T> {
   const present = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null)

@@ -34,7 +34,8 @@ export async function checkPrompt(
 /** Some clients send the address itself. */
 function addressOf(image: unknown): string | undefined {
   if (typeof image === 'string') return image
-  return typeof image === 'object' && image !== null && 'url' in image ? String(image.url) : undefined
+  if (typeof image !== 'object' || image === null || !('url' in image)) return undefined
+  return typeof image.url === 'string' ? image.url : undefined
 }
 
 /** All that a reader is shown of an answer, or of a part of one. */

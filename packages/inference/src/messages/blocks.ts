@@ -1,5 +1,5 @@
 import type { ContentPart } from '../chat.ts'
-import { asList, asRecord, asText, badParameter } from '../read-fields.ts'
+import { asList, asRecord, asText, badParameter, inWords } from '../read-fields.ts'
 
 /** A block of what a user says, or of a result, as parts of chat. Throws for blocks that only Anthropic can read. */
 export function toChatParts(block: Record<string, unknown>, path: string): ContentPart[] {
@@ -15,7 +15,7 @@ export function toChatParts(block: Record<string, unknown>, path: string): Conte
     default:
       throw badParameter(
         'messages',
-        `${path} is of the type ${String(block.type)}, which is not served here.`,
+        `${path} is of the type ${inWords(block.type)}, which is not served here.`,
       )
   }
 }

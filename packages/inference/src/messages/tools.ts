@@ -1,5 +1,5 @@
 import type { ChatTool } from '../chat.ts'
-import { asList, asRecord, asText, badParameter, withoutAbsent } from '../read-fields.ts'
+import { asList, asRecord, asText, badParameter, inWords, withoutAbsent } from '../read-fields.ts'
 
 /** Tools as chat has them. Throws for those that Anthropic runs or describes itself. */
 export function toChatTools(tools: unknown): ChatTool[] {
@@ -8,7 +8,7 @@ export function toChatTools(tools: unknown): ChatTool[] {
     if (type !== undefined && type !== null && type !== 'custom') {
       throw badParameter(
         'tools',
-        `Tools of the type ${String(type)} are not served here: give your own, with a schema.`,
+        `Tools of the type ${inWords(type)} are not served here: give your own, with a schema.`,
       )
     }
     return {

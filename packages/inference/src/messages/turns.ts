@@ -1,7 +1,7 @@
 import { isRecord } from '@millrace/models/is-record'
 import type { ContentPart } from '../chat.ts'
 import type { Conversation } from '../conversation.ts'
-import { asList, asRecord, asText, badParameter } from '../read-fields.ts'
+import { asList, asRecord, asText, badParameter, inWords } from '../read-fields.ts'
 import { toChatParts } from './blocks.ts'
 
 /** Adds one turn: results of calls first, as chat demands, then what else the user says. */
@@ -66,7 +66,7 @@ function addAnswer(conversation: Conversation, content: unknown, path: string): 
       default:
         throw badParameter(
           'messages',
-          `${at} is of the type ${String(block.type)}, which is not served here.`,
+          `${at} is of the type ${inWords(block.type)}, which is not served here.`,
         )
     }
   }

@@ -1,6 +1,7 @@
 import { isRecord } from '@millrace/models/is-record'
 import type { ChatChunk, ChatDelta, ToolCallDelta } from '../chat.ts'
 import { InferenceFault } from '../fault.ts'
+import { inWords } from '../read-fields.ts'
 import { finishReason, fromResponse, reasoningOf, toToolCall } from './from-response.ts'
 import { hostFault } from './host-fault.ts'
 import type { ResponseUsage } from './response.ts'
@@ -132,7 +133,7 @@ class EventReader {
 type TextField = 'content' | 'refusal' | 'reasoning_content'
 
 function headOf({ id, created_at: created, model }: Record<string, unknown>) {
-  return { id: String(id), created: typeof created === 'number' ? created : 0, model: String(model) }
+  return { id: inWords(id), created: typeof created === 'number' ? created : 0, model: inWords(model) }
 }
 
 function logprobs({ logprobs: told }: Record<string, unknown>): unknown {

@@ -1,6 +1,6 @@
 import { isRecord } from '@millrace/models/is-record'
 import type { ChatMessage, ContentPart } from '../chat.ts'
-import { asList, asRecord, asText, badParameter, withoutAbsent } from '../read-fields.ts'
+import { asList, asRecord, asText, badParameter, inWords, withoutAbsent } from '../read-fields.ts'
 
 /** The content of an item as chat has it: one text alone as a string, which the templates of all models understand. */
 export function toChatContent(content: unknown, path: string): string | ContentPart[] {
@@ -53,7 +53,7 @@ function toChatPart(part: Record<string, unknown>, path: string): ContentPart {
     case 'input_audio':
       return part as ContentPart
     default:
-      throw badParameter('input', `${path} is of the type ${String(part.type)}, which is not served here.`)
+      throw badParameter('input', `${path} is of the type ${inWords(part.type)}, which is not served here.`)
   }
 }
 

@@ -1,5 +1,6 @@
 import { isRecord } from '@millrace/models/is-record'
 import type { ChatCompletion, ToolCall } from '../chat.ts'
+import { inWords } from '../read-fields.ts'
 import { hostFault } from './host-fault.ts'
 import type { ResponseUsage } from './response.ts'
 import { toChatUsage } from './usage.ts'
@@ -22,10 +23,10 @@ export function fromResponse(response: Record<string, unknown>): ChatCompletion 
     .join('\n\n')
   const text = joined(parts, 'text')
   return {
-    id: String(id),
+    id: inWords(id),
     object: 'chat.completion',
     created: typeof created === 'number' ? created : 0,
-    model: String(model),
+    model: inWords(model),
     choices: [
       {
         index: 0,

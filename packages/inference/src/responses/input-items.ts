@@ -1,7 +1,7 @@
 import { isRecord } from '@millrace/models/is-record'
 import type { ChatMessage } from '../chat.ts'
 import type { Conversation } from '../conversation.ts'
-import { asRecord, asText, badParameter } from '../read-fields.ts'
+import { asRecord, asText, badParameter, inWords } from '../read-fields.ts'
 import { refusalOf, textOf, toChatContent } from './content-parts.ts'
 import type { ResponseItem, ResponsesRequest } from './request.ts'
 
@@ -45,7 +45,7 @@ function referred(id: unknown, stored: ReadonlyMap<string, ResponseItem>, path: 
   if (item) return item
   throw badParameter(
     'input',
-    `${path} refers to the item ${String(id)}, which is not stored. Give the item itself.`,
+    `${path} refers to the item ${inWords(id)}, which is not stored. Give the item itself.`,
   )
 }
 
@@ -55,7 +55,7 @@ function addItem(conversation: Conversation, item: Record<string, unknown>, path
   else if (type === 'reasoning') conversation.addReasoning(reasoningOf(item))
   else if (type === 'function_call') addCall(conversation, item, path)
   else if (type === 'function_call_output') addOutput(conversation, item, path)
-  else throw badParameter('input', `${path} is of the type ${String(type)}, which is not served here.`)
+  else throw badParameter('input', `${path} is of the type ${inWords(type)}, which is not served here.`)
 }
 
 function addCall(conversation: Conversation, item: Record<string, unknown>, path: string): void {

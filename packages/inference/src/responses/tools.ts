@@ -1,13 +1,13 @@
 import { isRecord } from '@millrace/models/is-record'
 import type { ChatTool } from '../chat.ts'
-import { asList, asRecord, asText, badParameter, withoutAbsent } from '../read-fields.ts'
+import { asList, asRecord, asText, badParameter, inWords, withoutAbsent } from '../read-fields.ts'
 
 /** Tools as chat has them, from the flat ones of Responses or chat's own. Throws for tools that only OpenAI hosts. */
 export function toChatTools(tools: unknown): ChatTool[] {
   return asList(tools ?? [], 'tools').map((given, at) => {
     const tool = asRecord(given, `tools[${at}]`)
     if (tool.type !== 'function') {
-      const type = String(tool.type)
+      const type = inWords(tool.type)
       throw badParameter(
         'tools',
         `Tools of the type ${type} are not served here: give functions, and run them yourself.`,
@@ -49,7 +49,7 @@ export function toChatToolChoice(tools: ChatTool[], choice: unknown): { tools: C
     return { tools: tools.filter((tool) => names.has(tool.function.name)), choice: mode ?? 'auto' }
   }
   if (choice.type !== 'function') {
-    throw badParameter('tool_choice', `Tools of the type ${String(choice.type)} are not served here.`)
+    throw badParameter('tool_choice', `Tools of the type ${inWords(choice.type)} are not served here.`)
   }
   return {
     tools,

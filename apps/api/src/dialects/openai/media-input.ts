@@ -75,7 +75,8 @@ function fieldsFor(
   const field = [name, ...(known?.names ?? [])].find((one) => fieldSchemaOf(schema, one))
   const saysNothing = Array.isArray(known?.unsaid) && known.unsaid.some((one) => sameAs(one, value))
   if (field !== undefined) return saysNothing && !isChoice(schema, field, value) ? {} : { [field]: value }
-  const sized = name === 'size' && known ? fieldsOfSize(schema, String(value)) : undefined
+  const isSize = name === 'size' && known && typeof value === 'string'
+  const sized = isSize ? fieldsOfSize(schema, value) : undefined
   if (sized) return sized
   if (saysNothing || known?.unsaid === 'anything') return {}
   if (takesAnyField(schema)) return { [name]: value }
