@@ -1,4 +1,5 @@
 import type { Caller } from '@millrace/accounts/api-keys'
+import { noStanding } from '@millrace/accounts/standing'
 import type { Request, RequestHandler, Response } from 'express'
 import { ApiError } from './api-error.ts'
 import type { Context } from './context.ts'
@@ -22,9 +23,12 @@ const nobody: Caller = {
   accountId: '',
   keyId: '',
   keyName: '',
-  admin: false,
+  ...noStanding,
   suspended: false,
-  retention: {},
+  scopes: [],
+  models: null,
+  ipAllow: null,
+  limits: null,
 }
 
 /**

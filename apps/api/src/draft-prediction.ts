@@ -18,7 +18,7 @@ import { takeFiles } from './take-files.ts'
  */
 export async function draftPrediction(
   context: Context,
-  caller: Pick<Caller, 'accountId' | 'retention'>,
+  caller: Pick<Caller, 'accountId' | 'retention'> & { keyId?: string },
   request: Omit<CreatePrediction, 'await'>,
   { userAgent = '', id = newId(), isInference = false }: DraftOptions = {},
 ): Promise<Draft> {
@@ -44,6 +44,7 @@ export async function draftPrediction(
   return {
     id,
     accountId: caller.accountId,
+    ...(caller.keyId === undefined ? {} : { keyId: caller.keyId }),
     model: request.model,
     namespace: model.namespace,
     modelType: model.type,

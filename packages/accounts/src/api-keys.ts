@@ -1,8 +1,10 @@
+import type { Limits, ModelRules } from '@millrace/contract/plan'
+import { type Scope, scopes, usualScopes } from '@millrace/contract/scopes'
 import type { Connection, Database } from '@millrace/database/connect'
 import { newId } from '@millrace/database/ids'
 import { digest, newApiKey } from '@millrace/keys/api-key'
 import { deriveKey } from '@millrace/keys/derive'
-import { type Standing, standingOf } from './standing.ts'
+import { asStanding, type Standing, type StandingRow, standingOf } from './standing.ts'
 
 /** The keys that accounts need, derived once from the master key, and from the one before it during a rotation. */
 export function createKeyRing(masterKey: string, previousMasterKey?: string): KeyRing {
@@ -36,22 +38,37 @@ export async function storeKey(
 ): Promise<string> {
   const id = newId()
   await connection.query(
-    `insert into api_keys (id, account_id, name, prefix, digest, admin, expires_at) values ($1, $2, $3, $4, $5, $6, $7)`,
-    [id, accountId, name, key.slice(0, 11), digest(key, ring.pepper), admin, expiresAt ?? null],
+    `insert into api_keys (id, account_id, name, prefix, digest, admin, scopes, expires_at) values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+    [
+      id,
+      accountId,
+      name,
+      key.slice(0, 11),
+      digest(key, ring.pepper),
+      admin,
+      admin ? scopes : usualScopes,
+      expiresAt ?? null,
+    ],
   )
   return id
 }
 
 /** Whose keys these are, by their digests, while they are neither revoked nor expired. */
 export async function findCallers({ pool }: Database, digests: readonly Buffer[]): Promise<FoundCaller[]> {
-  const { rows } = await pool.query<Caller & { digest: Buffer }>({
+  const { rows } = await pool.query<CallerRow>({
     name: 'find-callers',
-    text: `select k.digest, k.account_id as "accountId", k.id as "keyId", k.name as "keyName", k.admin, ${standingOf('a')}
+    text: `select k.digest, k.account_id as "accountId", k.id as "keyId", k.name as "keyName", k.scopes, k.models, k.ip_allow as "ipAllow", k.limits,
+             ${standingOf('a')}
            from api_keys k join accounts a on a.id = k.account_id
            where k.digest = any($1::bytea[]) and k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp())`,
     values: [digests],
   })
-  return rows.map(({ digest: found, ...caller }) => ({ digest: found, caller }))
+  return rows.map(
+    ({ digest: found, accountId, keyId, keyName, scopes, models, ipAllow, limits, ...row }) => ({
+      digest: found,
+      caller: { accountId, keyId, keyName, scopes, models, ipAllow, limits, ...asStanding(row) },
+    }),
+  )
 }
 
 /** An account's keys, oldest first; never their text. */
@@ -92,8 +109,16 @@ export interface Caller extends Standing {
   accountId: string
   keyId: string
   keyName: string
-  admin: boolean
+  scopes: readonly Scope[]
+  /** Which of the models that the plan allows; null: all of them. */
+  models: ModelRules | null
+  /** From where it may call; null: from anywhere. */
+  ipAllow: readonly string[] | null
+  /** Of the key, on top of those of its account. */
+  limits: Limits | null
 }
+
+type CallerRow = Omit<Caller, keyof Standing> & StandingRow & { digest: Buffer }
 
 /** A caller, and the digest that is theirs. */
 export interface FoundCaller {

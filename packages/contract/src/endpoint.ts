@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import type { ErrorId } from './errors.ts'
 import type { RequestHeader } from './request-headers.ts'
+import type { Scope } from './scopes.ts'
 import type { Tag } from './tags.ts'
 
 /** One endpoint, as data. Paths have `{name}` parameters; `open` ones need no key. */
@@ -12,6 +13,8 @@ export interface EndpointDefinition {
   /** What its summary leaves open, in a sentence or three. */
   description: string
   open?: true
+  /** What a key must be allowed to do. */
+  scope?: Scope
   upload?: true
   /** The body is taken as it comes. */
   anyBody?: true
@@ -46,4 +49,4 @@ export interface Reply {
   markdown?: 'text/plain' | 'text/markdown'
 }
 
-type Method = 'get' | 'post' | 'patch' | 'delete'
+type Method = 'get' | 'post' | 'put' | 'patch' | 'delete'

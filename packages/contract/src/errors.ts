@@ -69,6 +69,43 @@ export const errors = {
     message: 'This account is suspended.',
     advice: 'Ask the operator of this service.',
   },
+  INSUFFICIENT_CREDITS: {
+    status: 402,
+    retryable: false,
+    message: 'The credits of this account do not cover the estimate.',
+    advice:
+      'Ask the operator of this service for credits; `GET /v1/balance` shows what there is and what is held.',
+  },
+  PAYMENT_REQUIRED: {
+    status: 402,
+    retryable: false,
+    message: 'The balance of this account is below zero.',
+    advice: 'Ask the operator of this service for credits; `GET /v1/ledger` shows what was charged.',
+  },
+  BUDGET_EXCEEDED: {
+    status: 402,
+    retryable: false,
+    message: 'A budget is used up.',
+    advice: 'Wait until its period is over, or raise its cap.',
+  },
+  SECURITY_VIOLATION: {
+    status: 403,
+    retryable: false,
+    message: 'The request is not allowed from here.',
+    advice: 'Send it from an address that the key allows.',
+  },
+  MODEL_FORBIDDEN: {
+    status: 403,
+    retryable: false,
+    message: 'This model may not be used with this key.',
+    advice: '`GET /v1/models` lists the models that the plan of the account and the key allow.',
+  },
+  SCOPE_REQUIRED: {
+    status: 403,
+    retryable: false,
+    message: 'The key is not allowed to do this.',
+    advice: 'Use a key that has the scope which the message names.',
+  },
   MODEL_NOT_FOUND: {
     status: 404,
     retryable: false,
@@ -113,6 +150,30 @@ export const errors = {
     message: 'There is no such webhook endpoint.',
     advice:
       '`GET /v1/webhooks` lists the endpoints of this account; `default` is the one of per-request webhooks.',
+  },
+  KEY_NOT_FOUND: {
+    status: 404,
+    retryable: false,
+    message: 'There is no such key.',
+    advice: '`GET /v1/keys` lists them.',
+  },
+  ACCOUNT_NOT_FOUND: {
+    status: 404,
+    retryable: false,
+    message: 'There is no such account.',
+    advice: '`GET /v1/admin/accounts` lists them.',
+  },
+  PLAN_NOT_FOUND: {
+    status: 404,
+    retryable: false,
+    message: 'There is no such plan.',
+    advice: '`GET /v1/admin/plans` lists them.',
+  },
+  BUDGET_NOT_FOUND: {
+    status: 404,
+    retryable: false,
+    message: 'There is no such budget.',
+    advice: '`GET /v1/budgets` lists them.',
   },
   ENDPOINT_NOT_FOUND: {
     status: 404,
@@ -203,6 +264,18 @@ export const errors = {
     retryable: false,
     message: 'The content policy of the model forbids this.',
     advice: 'Ask for something else; the same request will be refused again.',
+  },
+  RATE_LIMIT_EXCEEDED: {
+    status: 429,
+    retryable: true,
+    message: 'Too many requests.',
+    advice: 'Wait for as long as `Retry-After` says.',
+  },
+  QUEUE_FULL: {
+    status: 429,
+    retryable: true,
+    message: 'Too many predictions of this account are waiting.',
+    advice: 'Wait until some of them have ended; `Retry-After` says when to try again.',
   },
   RATE_LIMITED: {
     status: 429,

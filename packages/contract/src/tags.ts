@@ -7,6 +7,10 @@ export const tags = {
   Batches: 'Many requests in one, with their answers in files.',
   Files: 'What goes into predictions and comes out of them.',
   Webhooks: 'Receivers of all events of an account.',
+  Keys: 'API keys, and what each may do.',
+  Billing: 'Credits: what there is, what was charged, and budgets.',
+  Activity: 'What was asked, what came of it, and what it cost.',
+  Admin: 'Accounts, plans and credits, for the operator.',
   Service: 'The service itself.',
   compatibility: 'The same operations under the paths that clients of other services call.',
 } as const

@@ -1,4 +1,5 @@
 import type { BatchStatus } from '@millrace/contract/batch'
+import type { Limits, ModelRules, PlanSettings } from '@millrace/contract/plan'
 import type { Priority } from '@millrace/contract/priorities'
 import type { Status } from '@millrace/contract/statuses'
 import type { ColumnType, Generated, JSONColumnType } from 'kysely'
@@ -15,7 +16,11 @@ export interface Tables {
     suspended_at: Date | null
     retention_files_days: number | null
     retention_data_days: number | null
+    plan: Generated<string>
+    weight: Generated<number>
+    over_limit: 'queue' | 'refuse' | null
   }
+  plans: PlanTable
   api_keys: {
     id: string
     account_id: string
@@ -26,7 +31,15 @@ export interface Tables {
     created_at: Generated<Date>
     expires_at: Date | null
     revoked_at: Date | null
+    scopes: Generated<string[]>
+    models: Json<ModelRules | null>
+    ip_allow: string[] | null
+    limits: Json<Limits | null>
+    last_used_at: Date | null
+    rotated_from: string | null
   }
+  balances: BalanceTable
+  ledger_entries: LedgerEntryTable
   predictions: PredictionTable
   runs: RunTable
   prediction_events: {
@@ -97,6 +110,39 @@ export interface Tables {
   migrations: { name: string; applied_at: Generated<Date> }
 }
 
+export interface PlanTable {
+  name: string
+  settings: Json<PlanSettings>
+  created_at: Generated<Date>
+  updated_at: Generated<Date>
+}
+
+/** Money, in millionths of a credit. */
+export interface BalanceTable {
+  account_id: string
+  balance: Generated<number>
+  held: Generated<number>
+}
+
+/** One movement of money between two books: the account's own, and one of the house. */
+export interface LedgerEntryTable {
+  id: string
+  account_id: string
+  kind: 'topup' | 'charge' | 'refund' | 'debit'
+  debit: Book
+  credit: Book
+  amount: number
+  prediction_id: string | null
+  call_id: string | null
+  key_id: string | null
+  model: string | null
+  reason: string | null
+  idempotency_key: string | null
+  created_at: Generated<Date>
+}
+
+export type Book = 'account' | 'revenue' | 'funding'
+
 export interface PredictionTable {
   id: string
   account_id: string
@@ -130,6 +176,9 @@ export interface PredictionTable {
   cold_boot: boolean | null
   served_by: string | null
   retention: Json<Retention | null>
+  key_id: string | null
+  held: Generated<number>
+  charged: Generated<number>
 }
 
 export interface RunTable {
@@ -159,6 +208,9 @@ export interface RunTable {
   rerun: Generated<boolean>
   auto_fallback: Generated<boolean>
   asked: string | null
+  key_id: string | null
+  hold: Generated<number>
+  price: Json<Record<string, unknown> | null>
 }
 
 /** What a host calls a job of its own, and where that means something. */

@@ -72,6 +72,9 @@ export function rowOf(draft: Draft): PredictionRow {
     cold_boot: null,
     served_by: null,
     retention: draft.retention,
+    key_id: draft.keyId ?? null,
+    held: 0,
+    charged: 0,
   }
 }
 
@@ -93,6 +96,7 @@ function parameterOf(draft: Draft): Record<string, unknown> {
   return {
     id: draft.id,
     account_id: draft.accountId,
+    key_id: draft.keyId ?? null,
     model: draft.model,
     model_type: draft.modelType,
     namespace: draft.namespace ?? draft.model,
@@ -128,7 +132,7 @@ const outboxParameters = ({ bodies, deliveries }: OutboxRows): string[] => [
 const statement = `
   with incoming as materialized (
     select * from json_to_recordset($1) as i(
-      id uuid, account_id uuid, model text, model_type text, namespace text, version text, pool text, stream boolean, source text, input text,
+      id uuid, account_id uuid, key_id uuid, model text, model_type text, namespace text, version text, pool text, stream boolean, source text, input text,
       sealed_input bytea, webhook text, tags text, files text, timeouts text, retention text, start_seconds integer,
       priority text, lane smallint, run_at timestamptz, expires_in integer, auto_fallback boolean,
       created_at timestamptz, key text, fingerprint bytea, status_code smallint)
@@ -145,9 +149,9 @@ const statement = `
   ), accepted as materialized (
     select * from incoming where key is null or id in (select prediction_id from keys)
   ), stored as (
-    insert into predictions (id, account_id, model, model_type, version, status, stream, source, input, sealed_input, webhook,
+    insert into predictions (id, account_id, key_id, model, model_type, version, status, stream, source, input, sealed_input, webhook,
                              tags, files, timeouts, retention, priority, run_at, expires_in, created_at, updated_at)
-    select id, account_id, model, model_type, version, 'pending', stream, source, input::json, sealed_input, webhook::json,
+    select id, account_id, key_id, model, model_type, version, 'pending', stream, source, input::json, sealed_input, webhook::json,
            tags::json, files::json, timeouts::json, retention::json, priority, run_at, expires_in, created_at, created_at
     from accepted
     on conflict (id) do nothing
@@ -156,8 +160,8 @@ const statement = `
     select a.* from accepted a join stored using (id)
   ), started as (
     -- what may not begin yet is parked; its time counts from when it may
-    insert into runs (prediction_id, account_id, model, pool, priority, turn, run_at, parked_until, start_by, expires_at, auto_fallback)
-    select id, account_id, namespace, pool, lane, t.moment, t.moment, case when t.moment = run_at then t.moment end,
+    insert into runs (prediction_id, account_id, key_id, model, pool, priority, turn, run_at, parked_until, start_by, expires_at, auto_fallback)
+    select id, account_id, key_id, namespace, pool, lane, t.moment, t.moment, case when t.moment = run_at then t.moment end,
            t.moment + make_interval(secs => least(start_seconds, expires_in)), t.moment + make_interval(secs => expires_in), auto_fallback
     from fresh, lateral (select greatest(clock_timestamp(), run_at) as moment) t
   ), expiring as (
@@ -186,6 +190,8 @@ const statement = `
 export interface Draft {
   id: string
   accountId: string
+  /** The key it was asked with; none where a batch of an earlier version asks. */
+  keyId?: string
   /** The slug, as it was asked for. */
   model: string
   /** Under which its run is claimed, where that is another slug. */

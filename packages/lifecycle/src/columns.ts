@@ -41,4 +41,7 @@ const columns: Record<keyof PredictionTable, true> = {
   cold_boot: true,
   served_by: true,
   retention: true,
+  key_id: true,
+  held: true,
+  charged: true,
 }

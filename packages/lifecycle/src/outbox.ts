@@ -124,6 +124,9 @@ const smallColumns = [
   'cold_boot',
   'served_by',
   'retention',
+  'key_id',
+  'held',
+  'charged',
 ] as const satisfies (keyof PredictionRow)[]
 
 /** One committed-to-be move: the row after it, its event's seq, and the account's endpoints. */

@@ -1,0 +1,68 @@
+import { z } from 'zod'
+
+const count = z.int().min(0).max(1_000_000_000)
+
+const rates = {
+  requests: count.optional().describe('Requests in a window'),
+  window: z.int().min(1).max(86_400).optional().describe('Seconds of the window; 60 unless told otherwise'),
+  tokens_in: count.optional().describe('Tokens of prompts in a window'),
+  tokens_out: count.optional().describe('Tokens of answers in a window'),
+}
+
+/** Groups of routes that may have rates of their own. */
+export const rateFamilies = ['predictions', 'inference', 'files', 'management'] as const
+
+/** What an account, or one of its keys, may do in a time or at a time. What is not there has no limit. */
+export const limits = z
+  .object({
+    ...rates,
+    running: count.optional().describe('Predictions that run at a time; the others wait'),
+    max_waiting: count.optional().describe('Predictions that wait at a time; more are refused'),
+    families: z
+      .partialRecord(z.enum(rateFamilies), z.object(rates))
+      .optional()
+      .describe('Rates of groups of routes, on top of those of all'),
+    models: z
+      .record(z.string().min(1).max(256), z.object({ ...rates, running: count.optional() }))
+      .optional()
+      .describe('Rates of models, by slugs or globs such as `vendor/*`, on top of those of all'),
+  })
+  .meta({ id: 'Limits', description: 'What may be done in a time or at a time' })
+
+/** Which models may be used: `*` stands for any characters. What is denied is so even where it is allowed. */
+export const modelRules = z
+  .object({
+    allow: z
+      .array(z.string().min(1).max(256))
+      .max(1000)
+      .optional()
+      .describe('Only these, by slugs or globs; without it, all'),
+    deny: z.array(z.string().min(1).max(256)).max(1000).optional().describe('None of these'),
+  })
+  .meta({ id: 'ModelRules', description: 'Which models may be used' })
+
+/** What happens to a prediction beyond `running`: it waits its turn, or is refused. */
+export const overLimit = z.enum(['queue', 'refuse'])
+
+/** What a plan says; all of it may be left out. */
+export const planSettings = z
+  .object({
+    price_multiplier: z
+      .number()
+      .min(0)
+      .max(1000)
+      .optional()
+      .describe('Times the price of each model; 1 unless told'),
+    models: modelRules.optional(),
+    limits: limits.optional(),
+    over_limit: overLimit
+      .optional()
+      .describe('What happens to predictions beyond `running`; `queue` unless told'),
+  })
+  .meta({ id: 'PlanSettings', description: 'What accounts of a plan may do, and at what price' })
+
+export type Limits = z.infer<typeof limits>
+export type ModelRules = z.infer<typeof modelRules>
+export type OverLimit = z.infer<typeof overLimit>
+export type PlanSettings = z.infer<typeof planSettings>
+export type RateFamily = (typeof rateFamilies)[number]
