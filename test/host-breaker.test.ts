@@ -201,10 +201,10 @@ async function failuresOf({ url }: Receiver): Promise<number | undefined> {
   return hosts.find(({ name }) => name.includes(new URL(url).host))?.failures
 }
 
-/** Sets the time until which the host is left alone, which doubles each time. */
+/** Sets the time until which the host is left alone, which doubles each time; not in the middle of a look at it. */
 async function openIn({ url }: Receiver, interval: string): Promise<void> {
   await service.db.pool.query(
-    `update hosts set open_until = clock_timestamp() + $2::interval where strpos(name, $1) > 0`,
+    `update hosts set open_until = clock_timestamp() + $2::interval where strpos(name, $1) > 0 and coalesce(probed_until < clock_timestamp(), true)`,
     [new URL(url).host, interval],
   )
 }
