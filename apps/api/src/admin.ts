@@ -29,6 +29,7 @@ npm run admin -- keys create --account NAME [--name NAME] [--expires 2027-01-31]
 npm run admin -- keys list --account NAME
 npm run admin -- keys revoke key_…
 npm run admin -- credits add AMOUNT --account NAME --reason TEXT
+npm run admin -- credits take AMOUNT --account NAME --reason TEXT
 npm run admin -- credits balance --account NAME
 npm run admin -- models list
 npm run admin -- models check
@@ -81,15 +82,8 @@ const commands: Record<string, (db: Database, argument: string | undefined) => P
       throw new Error(`There is no valid key ${publicId || '(none named)'}.`)
     return `${publicId} is revoked.`
   },
-  'credits add': async (db, amount = '') => {
-    const credits = Number(amount)
-    const micros = Number.isFinite(credits) && amount !== '' ? asMicros(credits) : 0
-    if (micros === 0 || Math.abs(credits) > 1_000_000_000) throw new Error(`Name how many credits.\n${usage}`)
-    if (!flags.reason) throw new Error('Say why, for the ledger: --reason TEXT')
-    const account = await accountId(db)
-    await moveCredits(db, { accountId: account, amount: micros, reason: flags.reason })
-    return describeBalance(await readBalance(db, account))
-  },
+  'credits add': (db, amount) => move(db, amount, 1),
+  'credits take': (db, amount) => move(db, amount, -1),
   'credits balance': async (db) => describeBalance(await readBalance(db, await accountId(db))),
 }
 
@@ -124,6 +118,15 @@ async function accountId(database: Database, wanted = flags.account ?? 'default'
   )
   if (!account) throw new Error(`There is no account "${wanted}". See: npm run admin -- accounts list`)
   return account.id
+}
+
+async function move(database: Database, text: string | undefined, sign: 1 | -1): Promise<string> {
+  const credits = Number(text)
+  if (!(credits >= 0.000_001 && credits <= 1_000_000_000)) throw new Error(`Name how many credits.\n${usage}`)
+  if (!flags.reason) throw new Error('Say why, for the ledger: --reason TEXT')
+  const account = await accountId(database)
+  await moveCredits(database, { accountId: account, amount: sign * asMicros(credits), reason: flags.reason })
+  return describeBalance(await readBalance(database, account))
 }
 
 function describeBalance({ balance, held, available }: Balance): string {
