@@ -28,7 +28,8 @@ export function openTill({ db, log }: TillOptions): Till {
     flush: (holds) =>
       inTurn(async () => {
         const answers = await untilReachable(() => holdCalls(db, holds), patienceMs)
-        holds.forEach(({ accountId }, at) => balances.learn(accountId, answers[at]?.balance ?? 0))
+        for (const [at, { accountId }] of holds.entries())
+          balances.learn(accountId, answers[at]?.balance ?? 0)
         return answers
       }),
     maxSize: atOnce,
