@@ -11,6 +11,7 @@ import type { Lane } from './till.ts'
 export function keepBalances(db: Database, inTurn: Lane): KeptBalances {
   const known = new Map<string, Known>()
   const owed = new Map<string, number>()
+  const asked = new Map<string, Promise<number | undefined>>()
   const lookingUp = createBatcher<string, number>({
     flush: (accountIds) =>
       inTurn(async () => {
@@ -51,12 +52,21 @@ export function keepBalances(db: Database, inTurn: Lane): KeptBalances {
   }
 
   async function freshOf(accountId: string): Promise<number | undefined> {
-    const asked = lookingUp.add(accountId).catch(() => undefined)
-    await Promise.race([asked, delay(patienceMs, undefined, { ref: false })])
+    const answer = lookingUp.add(accountId).catch(() => undefined)
+    await Promise.race([answer, delay(patienceMs, undefined, { ref: false })])
     const entry = known.get(accountId)
     if (entry) entry.usedAt = performance.now()
     wakeUp()
     return left(accountId)
+  }
+
+  /** Those who come while one is under way wait for the same. */
+  function lookUp(accountId: string): Promise<number | undefined> {
+    const underWay = asked.get(accountId)
+    if (underWay) return underWay
+    const answer = freshOf(accountId).finally(() => asked.delete(accountId))
+    asked.set(accountId, answer)
+    return answer
   }
 
   return {
@@ -69,7 +79,7 @@ export function keepBalances(db: Database, inTurn: Lane): KeptBalances {
     async of(accountId) {
       const entry = known.get(accountId)
       const now = performance.now()
-      if (!entry || entry.until <= now) return freshOf(accountId)
+      if (!entry || entry.until <= now) return lookUp(accountId)
       entry.usedAt = now
       wakeUp()
       return left(accountId)

@@ -157,7 +157,7 @@ async function acceptLines(
         return
       }
       if (checked.request.url !== '/v1/predictions') {
-        runner.start(line, checked.request)
+        runner.start(line, checked.request, owner.plan.price_multiplier)
         return
       }
       try {
