@@ -318,7 +318,7 @@ export interface RequestTable {
   started_at: Date
   alive_at: Date | null
   ended_at: Date | null
-  credits: number | null
+  credits: Generated<number>
 }
 
 /** The way in which inference was asked for. */
