@@ -26,6 +26,7 @@ export function infer<T>(
   work: (call: Call) => Promise<T>,
 ): Promise<T> {
   const origin = {
+    id: response.locals.requestId as string | undefined,
     accountId: caller.accountId,
     key: { id: caller.keyId, name: caller.keyName },
     requestId: String(response.getHeader('x-request-id')),
