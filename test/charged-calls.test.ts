@@ -5,11 +5,11 @@ import { countText } from '@millrace/inference/count-tokens'
 import { freePort } from '@millrace/standalone/ports'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { callsOf, readCharges } from './charged-calls.ts'
-import { givenMoney, moneyOf } from './given-money.ts'
 import { type Service, startService } from './harness/service.ts'
 import { until } from './harness/wait.ts'
 import { type ChatHost, type ChatQuestion, say, startChatHost } from './hosts/chat.ts'
 import { loggedCall } from './logged-call.ts'
+import { moneyOf } from './money-of.ts'
 import { chunksAt, type PlannedCall, packetsOf, textAt } from './three-books.ts'
 
 const rows = await readCharges()
@@ -31,7 +31,6 @@ beforeAll(async () => {
   })
   await Promise.all(files)
   service = await startService({ queue: 'redis', workers: 0, dispatchers: 0, env: { MODELS_DIR: folder } })
-  await givenMoney(service.db, service.accountId, 1e12)
 })
 afterAll(async () => {
   await service.stop()

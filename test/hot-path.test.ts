@@ -29,13 +29,7 @@ test('a hundred chats at once cost one look-up of their key, and their rows are 
   expect(named('write-requests')).toBeLessThanOrEqual(1 + tenths)
   expect(named('read-balances')).toBeLessThanOrEqual(1 + Math.ceil(tenths / 5))
   expect(named('read-hosts')).toBeLessThanOrEqual(1 + Math.ceil(tenths / 10))
-  const known = new Set([
-    'find-callers',
-    'read-balances',
-    'write-requests',
-    'read-hosts',
-    'requests-alive',
-  ])
+  const known = new Set(['find-callers', 'read-balances', 'write-requests', 'read-hosts', 'requests-alive'])
   expect(statements.filter((statement) => !known.has(statement))).toEqual([])
 })
 
