@@ -3,6 +3,9 @@ import { type AccountRow, createAccount, listAccounts, setRetention } from '@mil
 import { createKey, createKeyRing, listKeys, revokeKey } from '@millrace/accounts/api-keys'
 import { connect, type Database } from '@millrace/database/connect'
 import { fromTypeId, toTypeId } from '@millrace/database/ids'
+import { type Balance, readBalance } from '@millrace/ledger/balance'
+import { asCredits, asMicros } from '@millrace/ledger/micro'
+import { moveCredits } from '@millrace/ledger/move-credits'
 import { readAdminConfig } from './config.ts'
 
 /** `npm run admin -- …`: accounts and keys from the command line. */
@@ -13,6 +16,7 @@ const { values: flags, positionals } = parseArgs({
     name: { type: 'string' },
     expires: { type: 'string' },
     admin: { type: 'boolean' },
+    reason: { type: 'string' },
     'retention-files-days': { type: 'string' },
     'retention-data-days': { type: 'string' },
   },
@@ -24,6 +28,9 @@ npm run admin -- accounts set NAME [--retention-files-days N|none] [--retention-
 npm run admin -- keys create --account NAME [--name NAME] [--expires 2027-01-31] [--admin]
 npm run admin -- keys list --account NAME
 npm run admin -- keys revoke key_…
+npm run admin -- credits add AMOUNT --account NAME --reason TEXT
+npm run admin -- credits take AMOUNT --account NAME --reason TEXT
+npm run admin -- credits balance --account NAME
 npm run admin -- models list
 npm run admin -- models check
 npm run admin -- models try NAME [-i field=value] [-i field=@file]`
@@ -75,6 +82,9 @@ const commands: Record<string, (db: Database, argument: string | undefined) => P
       throw new Error(`There is no valid key ${publicId || '(none named)'}.`)
     return `${publicId} is revoked.`
   },
+  'credits add': (db, amount) => move(db, amount, 1),
+  'credits take': (db, amount) => move(db, amount, -1),
+  'credits balance': async (db) => describeBalance(await readBalance(db, await accountId(db))),
 }
 
 const command = commands[positionals.slice(0, 2).join(' ')]
@@ -108,6 +118,19 @@ async function accountId(database: Database, wanted = flags.account ?? 'default'
   )
   if (!account) throw new Error(`There is no account "${wanted}". See: npm run admin -- accounts list`)
   return account.id
+}
+
+async function move(database: Database, text: string | undefined, sign: 1 | -1): Promise<string> {
+  const credits = Number(text)
+  if (!(credits >= 0.000_001 && credits <= 1_000_000_000)) throw new Error(`Name how many credits.\n${usage}`)
+  if (!flags.reason) throw new Error('Say why, for the ledger: --reason TEXT')
+  const account = await accountId(database)
+  await moveCredits(database, { accountId: account, amount: sign * asMicros(credits), reason: flags.reason })
+  return describeBalance(await readBalance(database, account))
+}
+
+function describeBalance({ balance, held, available }: Balance): string {
+  return `balance ${asCredits(balance)}  held ${asCredits(held)}  available ${asCredits(available)}`
 }
 
 function describeAccount({ id, name, retention_files_days, retention_data_days }: AccountRow): string {
