@@ -7,6 +7,7 @@ import { createModeration } from '@millrace/inference/moderation'
 import { createRouter, type Router } from '@millrace/inference/route'
 import { passAll, type SafetyFilter } from '@millrace/inference/safety'
 import { deriveKeys } from '@millrace/keys/derive'
+import { openTill, type Till } from '@millrace/ledger/till'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import type { Links } from '@millrace/lifecycle/present'
 import type { ModelDescription } from '@millrace/models/description'
@@ -60,6 +61,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
   const lifecycle = { db, links: webhookLinks, partitions: config.PARTITIONS }
   const changes = watchChanges(db, queue, log)
   const requests = openRequestLog({ db, log, partitions: config.PARTITIONS })
+  const till = openTill({ db, log })
   const modules = keepModules()
   const keyRing = createKeyRing(config.MASTER_KEY, config.MASTER_KEY_PREVIOUS)
   const callers = keepCallers(db, keyRing)
@@ -92,6 +94,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
     changes,
     lines: keepLines(db),
     requests,
+    till,
     router,
     safety: safetyOf(config),
     hosts: keepHosts(db),
@@ -102,6 +105,8 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
       changes.close()
       callers.close()
       await Promise.all([queue.close(), requests.close(), router.close(), modules.close()])
+      // What ended until now is charged.
+      await till.close()
       await db.close()
     },
   }
@@ -150,6 +155,8 @@ export interface Context {
   lines: Lines
   /** The activity log of inference. */
   requests: RequestLog
+  /** Takes the money of inference. */
+  till: Till
   /** Finds who answers for a model. */
   router: Router
   /** Judges prompts and answers. */

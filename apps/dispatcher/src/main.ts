@@ -5,6 +5,7 @@ import { connect, plannedOnce } from '@millrace/database/connect'
 import { assertMigrated } from '@millrace/database/migrations'
 import { ensurePartitions } from '@millrace/database/partitions'
 import { deriveKeys } from '@millrace/keys/derive'
+import { releaseLostCalls } from '@millrace/ledger/release-lost-calls'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import { createGuard } from '@millrace/outbound/guard'
 import { serveHealth } from '@millrace/process/health-server'
@@ -137,6 +138,14 @@ function sweepsOf(settings: Config, store: FileStore, bells: Queue, dispatcher: 
       run: async () => {
         const lost = await endLostRequests(db)
         return lost > 0 ? { lost } : undefined
+      },
+    },
+    {
+      name: 'lost-calls',
+      everySeconds: 30,
+      run: async ({ since }) => {
+        const released = await releaseLostCalls(db, { since })
+        return released > 0 ? { released } : undefined
       },
     },
     { name: 'leftovers', everySeconds: 60, run: () => removeLeftovers(db) },

@@ -40,6 +40,13 @@ export interface Tables {
   }
   balances: BalanceTable
   ledger_entries: LedgerEntryTable
+  call_holds: {
+    id: string
+    account_id: string
+    key_id: string | null
+    amount: number
+    alive_at: Generated<Date>
+  }
   predictions: PredictionTable
   runs: RunTable
   prediction_events: {
@@ -311,6 +318,7 @@ export interface RequestTable {
   started_at: Date
   alive_at: Date | null
   ended_at: Date | null
+  credits: Generated<number>
 }
 
 /** The way in which inference was asked for. */

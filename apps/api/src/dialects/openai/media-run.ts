@@ -7,6 +7,7 @@ import type { MediaApi } from '@millrace/models/served-apis'
 import { ApiError } from '../../api-error.ts'
 import { cancelRun } from '../../cancel-run.ts'
 import { type Create, create, goneSignal, refuseOtherApi } from '../../create.ts'
+import { tellCharge } from '../../credits.ts'
 import { findModel } from '../../draft-prediction.ts'
 import { failureOf } from '../../failure-of.ts'
 import type { Upload } from '../../read-form.ts'
@@ -62,7 +63,7 @@ function fileOf({ incoming, file }: MediaRequest): { url: string; askedAs: strin
  * knows of it. With a key it goes on, and the same request has its result.
  */
 async function untilEnded(
-  { context, caller, request }: MediaIncoming,
+  { context, caller, request, response }: MediaIncoming,
   { id }: PredictionRow,
   gone: AbortSignal,
 ): Promise<PredictionRow> {
@@ -74,7 +75,10 @@ async function untilEnded(
     gone,
   })
   if (!row) throw new ApiError('PREDICTION_NOT_FOUND')
-  if (row.status === 'succeeded') return row
+  if (row.status === 'succeeded') {
+    await tellCharge(context, response, row)
+    return row
+  }
   if (isTerminal(row.status)) throw failureOf(present(row, context.links))
   const keyed = request.get('idempotency-key') !== undefined
   if (gone.aborted) {
