@@ -357,6 +357,7 @@ export interface EndpointTable {
 export interface DeliveryTable {
   id: string
   account_id: string
+  /** What it is in the order of: a prediction; of an event of an account, the event itself. */
   prediction_id: string
   endpoint_id: string | null
   url: string
