@@ -23,6 +23,7 @@ import { refuseFloods } from './refuse-floods.ts'
 import { logRequests, requestId } from './request-log.ts'
 import type { Route } from './route.ts'
 import { cancelBatch, createBatch, getBatch, listBatches } from './routes/batches.ts'
+import * as budgets from './routes/budgets.ts'
 import { cancelPrediction } from './routes/cancel-prediction.ts'
 import { createPrediction } from './routes/create-prediction.ts'
 import { deletePrediction } from './routes/delete-prediction.ts'
@@ -75,6 +76,7 @@ export const routes: readonly Route[] = [
   downloadFile,
   takeCallback,
   ...Object.values(webhooks),
+  ...Object.values(budgets),
   createImage,
   createSpeech,
   createTranscription,

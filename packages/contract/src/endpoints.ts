@@ -1,5 +1,6 @@
 import type { EndpointDefinition } from './endpoint.ts'
 import { batchEndpoints } from './endpoints/batches.ts'
+import { budgetEndpoints } from './endpoints/budgets.ts'
 import { fileEndpoints } from './endpoints/files.ts'
 import { inferenceEndpoints } from './endpoints/inference.ts'
 import { mediaEndpoints } from './endpoints/media.ts'
@@ -21,5 +22,6 @@ export const endpoints = {
   ...batchEndpoints,
   ...fileEndpoints,
   ...webhookEndpoints,
+  ...budgetEndpoints,
   ...serviceEndpoints,
 } as const satisfies Record<string, EndpointDefinition>

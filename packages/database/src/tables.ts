@@ -1,4 +1,5 @@
 import type { BatchStatus } from '@millrace/contract/batch'
+import type { BudgetPeriod, BudgetScope, BudgetThreshold } from '@millrace/contract/budget'
 import type { Limits, ModelRules, PlanSettings } from '@millrace/contract/plan'
 import type { Priority } from '@millrace/contract/priorities'
 import type { Status } from '@millrace/contract/statuses'
@@ -40,6 +41,7 @@ export interface Tables {
   }
   balances: BalanceTable
   ledger_entries: LedgerEntryTable
+  budgets: BudgetTable
   predictions: PredictionTable
   runs: RunTable
   prediction_events: {
@@ -141,6 +143,33 @@ export interface LedgerEntryTable {
   created_at: Generated<Date>
 }
 
+/** What an account lets itself spend in a time. Money in millionths of a credit. */
+export interface BudgetTable {
+  id: string
+  account_id: string
+  name: Generated<string>
+  scope: BudgetScope
+  key_ids: string[] | null
+  tag_name: string | null
+  tag_value: string | null
+  period: BudgetPeriod
+  hard_cap: number | null
+  thresholds: JSONColumnType<BudgetThreshold[], string | undefined, string>
+  credit_limit: Generated<boolean>
+  /** The counts are those of the period that began then. */
+  period_start: Date
+  held: Generated<number>
+  spent: Generated<number>
+  created_at: Generated<Date>
+  updated_at: Generated<Date>
+}
+
+/** A budget that a hold counts in, by the period in which it was asked for. */
+export interface CountedIn {
+  id: string
+  since: string
+}
+
 export type Book = 'account' | 'revenue' | 'funding'
 
 export interface PredictionTable {
@@ -210,6 +239,7 @@ export interface RunTable {
   asked: string | null
   key_id: string | null
   hold: Generated<number>
+  budgets: Json<CountedIn[] | null>
   price: Json<Record<string, unknown> | null>
 }
 
