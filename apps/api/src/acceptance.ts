@@ -2,7 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { createBatcher } from '@millrace/database/batch'
 import { databaseNow } from '@millrace/database/clock'
 import { faultOf, isUnreachable } from '@millrace/database/faults'
-import { accept, type Draft } from '@millrace/lifecycle/accept'
+import { asCredits } from '@millrace/ledger/micro'
+import { accept, type Draft, type Refusal, type Verdict } from '@millrace/lifecycle/accept'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import type { Queue } from '@millrace/queue/open-queue'
 import { ApiError } from './api-error.ts'
@@ -16,17 +17,17 @@ import { ApiError } from './api-error.ts'
  * input in memory.
  */
 export function createAcceptance(lifecycle: Lifecycle, queue: Queue): Acceptance {
-  async function store(drafts: Draft[]): Promise<boolean[]> {
+  async function store(drafts: Draft[]): Promise<Verdict[]> {
     if (drafts.length === 0) return []
     const accepted = await acceptSurely(lifecycle, drafts)
     ring(
       queue,
-      drafts.filter((_, index) => accepted[index]),
+      drafts.filter((_, index) => accepted[index] === true),
     )
     return accepted
   }
 
-  const batcher = createBatcher<Weighed, boolean | 'alone'>({
+  const batcher = createBatcher<Weighed, Verdict | 'alone'>({
     flush: async (batch) => {
       const drafts = batch.map(({ draft }) => draft)
       try {
@@ -63,15 +64,31 @@ export function createAcceptance(lifecycle: Lifecycle, queue: Queue): Acceptance
       waiting.weight += weight
       try {
         const answer = await batcher.add({ draft, weight })
-        if (answer !== 'alone') return answer
-        const [accepted = false] = await store([draft])
-        return accepted
+        if (answer !== 'alone') return acceptedOrThrow(draft, answer)
+        const [verdict = false] = await store([draft])
+        return acceptedOrThrow(draft, verdict)
       } finally {
         waiting.drafts--
         waiting.weight -= weight
       }
     },
   }
+}
+
+function acceptedOrThrow({ hold = 0 }: Draft, verdict: Verdict): boolean {
+  if (typeof verdict === 'object') throw unpaid(verdict, hold)
+  return verdict
+}
+
+/** What a request is refused with that its account cannot pay for. */
+export function unpaid({ errorId, available }: Refusal, hold: number): ApiError {
+  const estimate = `The estimate is ${asCredits(hold)} credits`
+  return errorId === 'PAYMENT_REQUIRED'
+    ? new ApiError(
+        errorId,
+        `${estimate}, and the balance of this account is below zero: ${asCredits(available)} credits.`,
+      )
+    : new ApiError(errorId, `${estimate}, and this account has ${asCredits(available)} available.`)
 }
 
 /** What a create is refused with while as many wait as can. */
@@ -86,7 +103,7 @@ const most = { drafts: 500, weight: 128 * 1024 * 1024 }
  * When the connection breaks the outcome is unknown: the same batch goes again with the same ids, which stores nothing
  * twice, until the outcome is known or 5 s have passed.
  */
-async function acceptSurely(lifecycle: Lifecycle, drafts: Draft[]): Promise<boolean[]> {
+async function acceptSurely(lifecycle: Lifecycle, drafts: Draft[]): Promise<Verdict[]> {
   const deadline = performance.now() + 5_000
   for (;;) {
     try {
@@ -115,7 +132,10 @@ const outcomeUnknown =
   'The database could not be reached, and whether the prediction was accepted is not known. Send the same request again with the same Idempotency-Key.'
 
 export interface Acceptance {
-  /** Answers true when stored, false when its idempotency key was taken. Throws 55P03 when that is being decided elsewhere. */
+  /**
+   * Answers true when stored, false when its idempotency key was taken. Throws INSUFFICIENT_CREDITS or PAYMENT_REQUIRED
+   * where its account cannot pay for it, and 55P03 when its key is being decided on elsewhere.
+   */
   add(draft: Draft): Promise<boolean>
   /** As many wait as can. */
   isFull(): boolean

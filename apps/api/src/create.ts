@@ -1,5 +1,6 @@
 import type { Caller } from '@millrace/accounts/api-keys'
 import type { CreatePrediction } from '@millrace/contract/create-prediction'
+import { errors } from '@millrace/contract/errors'
 import { isTerminal } from '@millrace/contract/statuses'
 import { databaseNow } from '@millrace/database/clock'
 import { faultOf } from '@millrace/database/faults'
@@ -37,11 +38,13 @@ export async function create(incoming: Create): Promise<{ row: PredictionRow; st
   const statusCode = 201
   const keyed = { ...draft, idempotency: idempotency ? { ...idempotency, statusCode } : null }
   const accepted = await context.acceptance.add(keyed).catch((error: unknown) => {
+    // What the first of two with one key took is not there for the second, which costs nothing.
+    if (idempotency && error instanceof ApiError && errors[error.id].status === 402) return error
     throw idempotency && faultOf(error) === 'locked' ? inProgress() : error
   })
-  if (!accepted && idempotency) {
+  if (accepted !== true && idempotency) {
     const first = await findReplay(context, caller, idempotency)
-    if (!first) throw inProgress()
+    if (!first) throw accepted || inProgress()
     return answerReplay(incoming, first)
   }
   const made = rowOf(keyed)

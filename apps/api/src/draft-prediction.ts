@@ -3,6 +3,9 @@ import type { CreatePrediction } from '@millrace/contract/create-prediction'
 import { databaseNow } from '@millrace/database/clock'
 import { newId, timeOfId } from '@millrace/database/ids'
 import { seal } from '@millrace/keys/seal'
+import { estimateOf } from '@millrace/ledger/estimate'
+import { FormulaFault } from '@millrace/ledger/formula'
+import { priceOf } from '@millrace/ledger/price'
 import type { Draft } from '@millrace/lifecycle/accept'
 import type { ModelDescription } from '@millrace/models/description'
 import { nearest } from '@millrace/models/nearest'
@@ -18,7 +21,7 @@ import { takeFiles } from './take-files.ts'
  */
 export async function draftPrediction(
   context: Context,
-  caller: Pick<Caller, 'accountId' | 'retention'> & { keyId?: string },
+  caller: Pick<Caller, 'accountId' | 'retention' | 'plan'> & { keyId?: string },
   request: Omit<CreatePrediction, 'await'>,
   { userAgent = '', id = newId(), isInference = false }: DraftOptions = {},
 ): Promise<Draft> {
@@ -31,6 +34,7 @@ export async function draftPrediction(
     ? { shown: input, sealedInput: null }
     : sealSecrets(context, model, input)
   const timeouts = timeoutsOf(model, request.timeouts)
+  const money = priceDraft(context, caller.plan, model, input, timeouts)
   const retention = shortestRetention(
     request.retention ?? {},
     { files_days: model.retention.files, data_days: model.retention.data },
@@ -65,6 +69,32 @@ export async function draftPrediction(
     autoFallback: request.auto_fallback ?? true,
     createdAt: new Date(timeOfId(id)),
     idempotency: null,
+    ...money,
+  }
+}
+
+/** What it costs is decided now, whatever becomes of the model's price until it ends. */
+function priceDraft(
+  { config }: Context,
+  { price_multiplier: multiplier }: Caller['plan'],
+  model: ModelDescription,
+  input: Record<string, unknown>,
+  timeouts: Draft['timeouts'],
+): Pick<Draft, 'hold' | 'price'> {
+  const price = priceOf(model.pricing, input, { multiplier, creditsPerUsd: config.CREDITS_PER_USD })
+  if (price === null) return {}
+  try {
+    const hold = estimateOf(price, { input, timeouts, model })
+    return hold > 0 ? { hold, price } : {}
+  } catch (error) {
+    if (!(error instanceof FormulaFault)) throw error
+    throw new ApiError(
+      'INVALID_INPUT',
+      `The price of this input cannot be told: its formula ${error.message}.`,
+      {
+        fields: [{ path: 'input', message: 'has no price' }],
+      },
+    )
   }
 }
 

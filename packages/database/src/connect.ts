@@ -85,14 +85,20 @@ function prepareAnew(pool: pg.Pool): void {
 
 /**
  * Runs `work` in one transaction; rolls back and rethrows when it throws. Statements that `work` hands over without
- * waiting for the one before travel together, and each is run after that one all the same; so does the begin.
+ * waiting for the one before travel together, and each is run after that one all the same; so does the begin. What is
+ * given to `last` travels with the commit: what it locks is locked for no longer than that takes.
  */
-export async function transaction<T>(db: Database, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+export async function transaction<T>(
+  db: Database,
+  work: (client: pg.PoolClient, last: (query: Query) => void) => Promise<T>,
+): Promise<T> {
   const client = await db.pool.connect()
   let broken: unknown
+  const lastly: Query[] = []
   try {
-    const [, result] = await Promise.all([client.query('begin'), work(client)])
-    await client.query('commit')
+    const [, result] = await Promise.all([client.query('begin'), work(client, (query) => lastly.push(query))])
+    // Where one of them fails, PostgreSQL makes a rollback of the commit.
+    await Promise.all([...lastly.map((query) => client.query(query)), client.query('commit')])
     return result
   } catch (error) {
     // What got no answer would not answer a rollback either, and closing the connection is one.
@@ -130,3 +136,6 @@ export interface Database {
 
 /** What can run a statement: the pool, or a client inside a transaction. */
 export type Connection = Pick<pg.Pool, 'query'> | pg.PoolClient
+
+/** A statement with its values. */
+export type Query = pg.QueryConfig

@@ -37,6 +37,18 @@ export function priceOf(
   }
 }
 
+/** Whether anything may cost something at these prices. */
+export function isBillable(pricing: Pricing | undefined): boolean {
+  const { amount = 0, input_amount = 0, output_amount = 0, criterias = [], formula } = pricing ?? {}
+  const prices = [
+    amount,
+    input_amount,
+    output_amount,
+    ...criterias.map(({ billable_price }) => billable_price),
+  ]
+  return formula !== undefined || prices.some((price) => price > 0)
+}
+
 /**
  * What this much of it costs, in micros, whatever was held: multiplied first, rounded once. Undefined where the usage
  * does not tell how many units were used. Throws FormulaFault where a formula has no value for it.

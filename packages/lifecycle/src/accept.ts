@@ -3,18 +3,38 @@ import type { Status } from '@millrace/contract/statuses'
 import { faultOf } from '@millrace/database/faults'
 import { ensurePartitions } from '@millrace/database/partitions'
 import type { PredictionFile, Retention } from '@millrace/database/tables'
+import type { Price } from '@millrace/ledger/price'
+import { acceptFree, acceptPaid } from './accept-statement.ts'
+import { rangeOf } from './id-range.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { type OutboxRows, outboxRows, type SubscribedEndpoint } from './outbox.ts'
 import type { PredictionRow } from './present.ts'
 
 /**
- * Accepts many predictions in one statement: the row, its run, its tags, its idempotency key and the
- * deliveries of `prediction.created`. Answers for each whether it was accepted; a keyed one whose key is taken is not,
- * and nothing of it is stored. Safe to repeat with the same ids when the outcome of the first try is unknown.
+ * Accepts many predictions in one statement: the credits held for it, the row, its run, its tags, its idempotency key and
+ * the deliveries of `prediction.created`. Answers for each whether it was accepted: true, false where its key is taken, or
+ * why its account cannot pay for it; of what is not accepted nothing is stored. Safe to repeat with the same ids when the
+ * outcome of the first try is unknown: nothing is held twice, and what was accepted is not refused.
  *
  * Throws what the database says: 55P03 when a key is still being accepted elsewhere.
  */
-export async function accept(lifecycle: Lifecycle, drafts: Draft[]): Promise<boolean[]> {
+export async function accept(lifecycle: Lifecycle, drafts: Draft[]): Promise<Verdict[]> {
+  const verdicts = await acceptOnce(lifecycle, drafts)
+  // Who stood behind a dearer neighbour of its batch may still be paid for.
+  const again = drafts.filter(({ id, hold = 0 }) => {
+    const verdict = verdicts.get(id)
+    return typeof verdict === 'object' && hold <= verdict.available
+  })
+  if (again.length > 0) {
+    const second = await accept(lifecycle, again)
+    again.forEach(({ id }, index) => {
+      verdicts.set(id, second[index] ?? false)
+    })
+  }
+  return drafts.map(({ id }) => verdicts.get(id) ?? false)
+}
+
+async function acceptOnce(lifecycle: Lifecycle, drafts: Draft[]): Promise<Map<string, Verdict>> {
   const { db, links } = lifecycle
   const rows = drafts.map(rowOf)
   const endpoints = await createdEndpoints(lifecycle, drafts)
@@ -28,14 +48,33 @@ export async function accept(lifecycle: Lifecycle, drafts: Draft[]): Promise<boo
     })),
   )
   const parameters = [JSON.stringify(drafts.map(parameterOf)), ...outboxParameters(outbox)]
-  const insert = () => db.pool.query<{ id: string }>({ name: 'accept', text: statement, values: parameters })
+  const statement = drafts.some(({ hold = 0 }) => hold > 0) ? acceptPaid : acceptFree
+  const insert = () => db.pool.query<AnsweredRow>({ ...statement, values: parameters })
   const result = await insert().catch(async (error: unknown) => {
     if (faultOf(error) !== 'no-partition') throw error
     await ensurePartitions(db.pool, lifecycle.partitions ?? 'month')
     return insert()
   })
-  const accepted = new Set(result.rows.map(({ id }) => id))
-  return drafts.map(({ id }) => accepted.has(id))
+  const verdicts = new Map(result.rows.map((row) => [row.id, verdictOf(row)]))
+  const refused = result.rows.flatMap(({ id, available }) => (available === null ? [] : [id]))
+  for (const id of await findAccepted(lifecycle, refused)) verdicts.set(id, true)
+  return verdicts
+}
+
+function verdictOf({ available, in_debt: inDebt }: AnsweredRow): Verdict {
+  if (available === null) return true
+  return { errorId: inDebt ? 'PAYMENT_REQUIRED' : 'INSUFFICIENT_CREDITS', available }
+}
+
+/** Who repeats what it had no answer to may have been accepted the first time, and holds the credits that it misses. */
+async function findAccepted({ db }: Lifecycle, ids: string[]): Promise<string[]> {
+  if (ids.length === 0) return []
+  const { rows } = await db.pool.query<{ id: string }>({
+    name: 'find-accepted',
+    text: 'select id from predictions where id = any($1::uuid[]) and id between $2 and $3',
+    values: [ids, ...rangeOf(ids)],
+  })
+  return rows.map(({ id }) => id)
 }
 
 /** The row as it will stand once accepted. */
@@ -73,7 +112,7 @@ export function rowOf(draft: Draft): PredictionRow {
     served_by: null,
     retention: draft.retention,
     key_id: draft.keyId ?? null,
-    held: 0,
+    held: draft.hold ?? 0,
     charged: 0,
   }
 }
@@ -117,6 +156,8 @@ function parameterOf(draft: Draft): Record<string, unknown> {
     run_at: draft.runAt?.toISOString() ?? null,
     expires_in: draft.expiresIn,
     auto_fallback: draft.autoFallback,
+    hold: draft.hold ?? 0,
+    price: draft.price ? JSON.stringify(draft.price) : null,
     created_at: draft.createdAt.toISOString(),
     key: draft.idempotency?.key ?? null,
     fingerprint: draft.idempotency && `\\x${draft.idempotency.fingerprint.toString('hex')}`,
@@ -128,63 +169,6 @@ const outboxParameters = ({ bodies, deliveries }: OutboxRows): string[] => [
   JSON.stringify(bodies),
   JSON.stringify(deliveries),
 ]
-
-const statement = `
-  with incoming as materialized (
-    select * from json_to_recordset($1) as i(
-      id uuid, account_id uuid, key_id uuid, model text, model_type text, namespace text, version text, pool text, stream boolean, source text, input text,
-      sealed_input bytea, webhook text, tags text, files text, timeouts text, retention text, start_seconds integer,
-      priority text, lane smallint, run_at timestamptz, expires_in integer, auto_fallback boolean,
-      created_at timestamptz, key text, fingerprint bytea, status_code smallint)
-  ), keys as (
-    insert into idempotency_keys as k (account_id, key, fingerprint, prediction_id, status_code, created_at)
-    select distinct on (account_id, key) account_id, key, fingerprint, id, status_code, created_at
-    from incoming where key is not null
-    order by account_id, key, id
-    on conflict (account_id, key) do update
-      set fingerprint = excluded.fingerprint, prediction_id = excluded.prediction_id,
-          status_code = excluded.status_code, created_at = excluded.created_at
-      where k.created_at < clock_timestamp() - interval '24 hours' or k.prediction_id = excluded.prediction_id
-    returning prediction_id
-  ), accepted as materialized (
-    select * from incoming where key is null or id in (select prediction_id from keys)
-  ), stored as (
-    insert into predictions (id, account_id, key_id, model, model_type, version, status, stream, source, input, sealed_input, webhook,
-                             tags, files, timeouts, retention, priority, run_at, expires_in, created_at, updated_at)
-    select id, account_id, key_id, model, model_type, version, 'pending', stream, source, input::json, sealed_input, webhook::json,
-           tags::json, files::json, timeouts::json, retention::json, priority, run_at, expires_in, created_at, created_at
-    from accepted
-    on conflict (id) do nothing
-    returning id
-  ), fresh as materialized (
-    select a.* from accepted a join stored using (id)
-  ), started as (
-    -- what may not begin yet is parked; its time counts from when it may
-    insert into runs (prediction_id, account_id, key_id, model, pool, priority, turn, run_at, parked_until, start_by, expires_at, auto_fallback)
-    select id, account_id, key_id, namespace, pool, lane, t.moment, t.moment, case when t.moment = run_at then t.moment end,
-           t.moment + make_interval(secs => least(start_seconds, expires_in)), t.moment + make_interval(secs => expires_in), auto_fallback
-    from fresh, lateral (select greatest(clock_timestamp(), run_at) as moment) t
-  ), expiring as (
-    insert into expiries (prediction_id, due_at)
-    select id, created_at + least((retention::json ->> 'files_days')::float8, (retention::json ->> 'data_days')::float8)
-                            * interval '1 day'
-    from fresh where retention is not null
-  ), tagged as (
-    insert into prediction_tags (account_id, name, value, prediction_id)
-    select account_id, t.key, t.value, id from fresh, json_each_text(tags::json) t
-  ), bodies as (
-    insert into webhook_bodies (id, body)
-    select b.id, b.body from json_to_recordset($2) as b(id uuid, body text)
-    where b.id in (select d.body_id from json_to_recordset($3) as d(body_id uuid, prediction_id uuid)
-                   join fresh on fresh.id = d.prediction_id)
-  ), owed as (
-    insert into deliveries (id, account_id, prediction_id, endpoint_id, url, host, event, seq, body_id, due_at, created_at)
-    select d.id, d.account_id, d.prediction_id, d.endpoint_id, d.url, d.host, d.event, d.seq, d.body_id, clock_timestamp(), d.created_at
-    from json_to_recordset($3) as d(id uuid, account_id uuid, prediction_id uuid, endpoint_id uuid, url text, host text,
-                                    event text, seq integer, body_id uuid, created_at timestamptz)
-    join fresh on fresh.id = d.prediction_id
-  )
-  select id from accepted`
 
 /** A prediction that passed every check and waits to be stored. */
 export interface Draft {
@@ -219,4 +203,24 @@ export interface Draft {
   retention: Retention | null
   createdAt: Date
   idempotency: { key: string; fingerprint: Buffer; statusCode: number } | null
+  /** What is set aside for it, in micros; nothing unless it is told. */
+  hold?: number
+  /** What it is charged by when it ends. */
+  price?: Price | null
+}
+
+/** Accepted; its idempotency key is taken; or refused, with what its account has left, in micros. */
+export type Verdict = boolean | Refusal
+
+/** An account cannot pay for what it asks for. */
+export interface Refusal {
+  errorId: 'INSUFFICIENT_CREDITS' | 'PAYMENT_REQUIRED'
+  available: number
+}
+
+interface AnsweredRow {
+  id: string
+  /** Null where it was accepted. */
+  available: number | null
+  in_debt: boolean
 }

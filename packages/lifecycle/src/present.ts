@@ -3,6 +3,7 @@ import type { Prediction } from '@millrace/contract/prediction'
 import { isTerminal } from '@millrace/contract/statuses'
 import { toTypeId } from '@millrace/database/ids'
 import type { PredictionFile, PredictionTable, Retention } from '@millrace/database/tables'
+import { asCredits } from '@millrace/ledger/micro'
 import type { Selectable } from 'kysely'
 
 /** The prediction as the contract shows it: ids spelled out, file markers turned into signed URLs, times in ISO 8601. */
@@ -61,7 +62,7 @@ function metadataOf(
 ): Prediction['metadata'] {
   const expiresAt = row.completed_at && new Date(row.completed_at.getTime() + fileDays * 86_400_000)
   return {
-    billing: { credits_used: 0 },
+    billing: { credits_used: asCredits(row.charged) },
     storage: {
       files: row.files
         .filter(({ role }) => role === 'output')

@@ -1,6 +1,8 @@
 import { transaction } from '@millrace/database/connect'
 import { retryConflicts } from '@millrace/database/faults'
 import type { PredictionFile } from '@millrace/database/tables'
+import type { Price, Usage } from '@millrace/ledger/price'
+import { billOf, chargeQuery } from './charge.ts'
 import type { Fence } from './claim.ts'
 import { holdRuns } from './hold-runs.ts'
 import { rangeOf } from './id-range.ts'
@@ -10,18 +12,23 @@ import { transitions } from './transitions.ts'
 
 /**
  * Ends many predictions in one transaction: status, output or error, the last event, the outcome for filtered lists,
- * and the deliveries owed; the run is gone. Answers the row of each that this call ended; undefined where the fence no
+ * the deliveries owed, and the money: what was held is released and what was used is charged; the run is gone. Answers the row of each that this call ended; undefined where the fence no
  * longer holds or another ending won: a lost race is an answer.
  */
 export async function settle(lifecycle: Lifecycle, endings: Ending[]): Promise<(MovedRow | undefined)[]> {
   const rows = await retryConflicts(() =>
-    transaction(lifecycle.db, async (client) => {
+    transaction(lifecycle.db, async (client, last) => {
       const ids = endings.map(({ id }) => id)
       const values = [JSON.stringify(endings.map(parameterOf)), ...rangeOf(ids)]
       const [, { rows }] = await Promise.all([
         holdRuns(client, ids),
         client.query<SettledRow>({ name: 'settle', text: statement, values }),
       ])
+      const usages = new Map(
+        endings.map((ending) => [ending.id, ending.verb === 'succeed' ? ending.usage : undefined]),
+      )
+      const bills = rows.flatMap((row) => billOf(row, usages.get(row.id)) ?? [])
+      if (bills.length > 0) last(chargeQuery(bills))
       const moves = rows.map((row) => ({
         row,
         event: row.event,
@@ -57,7 +64,7 @@ const statement = `
     select * from json_to_recordset($1) as i(id uuid, attempt integer, sources text[], status text, event text, output text,
                                              error text, error_id text, files text)
   ), held as materialized (
-    select r.prediction_id, r.event_seq from runs r join incoming i on r.prediction_id = i.id and r.attempt = i.attempt
+    select r.prediction_id, r.event_seq, r.hold, r.price from runs r join incoming i on r.prediction_id = i.id and r.attempt = i.attempt
   ), moved as (
     update predictions p
     set status = i.status, output = i.output::json, error = i.error, error_id = i.error_id,
@@ -68,7 +75,7 @@ const statement = `
     from incoming i join held on held.prediction_id = i.id
     where p.id = i.id and p.id between $2 and $3 and p.attempt = i.attempt
       and p.status = any(i.sources)
-    returning p.*, i.event, held.event_seq + 1 as event_seq
+    returning p.*, i.event, held.event_seq + 1 as event_seq, held.hold, held.price
   ), ended as (
     delete from runs r using moved where r.prediction_id = moved.id
   ), told as (
@@ -78,12 +85,18 @@ const statement = `
     insert into outcomes (account_id, prediction_id, status, model)
     select account_id, id, status, model from moved where deleted_at is null
   )
-  select ${movedColumns('moved')}, moved.event, moved.event_seq, ${endpointsOf('moved')} from moved`
+  select ${movedColumns('moved')}, moved.event, moved.event_seq, moved.hold, moved.price, ${endpointsOf('moved')} from moved`
 
 /** One ending. `attempt` is the fence: the attempt under which the caller saw or held the run. */
 export type Ending = Fence &
   (
-    | { verb: 'succeed'; output: string; files: PredictionFile[] }
+    | {
+        verb: 'succeed'
+        output: string
+        files: PredictionFile[]
+        /** What was counted of it, for its price. */
+        usage?: Usage
+      }
     | { verb: 'fail'; error: string; errorId: string }
     | { verb: 'cancel' }
   )
@@ -91,5 +104,7 @@ export type Ending = Fence &
 type SettledRow = MovedRow & {
   event: (typeof transitions)['succeed' | 'fail' | 'cancel']['event']
   event_seq: number
+  hold: number
+  price: Price | null
   endpoints: SubscribedEndpoint[] | null
 }

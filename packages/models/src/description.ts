@@ -5,6 +5,7 @@ import { DescriptionFault } from './description-fault.ts'
 import { isPartner, type ProviderSettings, providerSettings } from './provider-settings.ts'
 import { inputSchema, type JsonSchema, outputSchema, withTitles } from './schema.ts'
 import { statedModel } from './stated-model.ts'
+import { pricingFault } from './stated-pricing.ts'
 import { referringParts, variablesIn } from './variables.ts'
 import { versionIdOf } from './version-id.ts'
 import { writtenSecrets } from './written-secrets.ts'
@@ -55,6 +56,8 @@ function finish(
   if (provider.kind === 'openai' && provider.base_url === undefined && provider.hosts === undefined) {
     throw fault(['provider', 'base_url'], 'is required, or hosts, where each has its own')
   }
+  const mispriced = rest.pricing && input_schema && pricingFault(rest.pricing, input_schema)
+  if (mispriced) throw fault(['pricing', ...mispriced.path.split('.')], mispriced.message)
   if (partner && service?.type === 'native') {
     throw fault(['service', 'type'], `what is sent to this host leaves the installation: it is a partner's`)
   }

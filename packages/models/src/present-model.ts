@@ -1,3 +1,4 @@
+import { isBillable } from '@millrace/ledger/price'
 import { missingVariables } from './config.ts'
 import type { ModelDescription } from './description.ts'
 import { withFileLimits } from './file-limits.ts'
@@ -19,7 +20,7 @@ export function presentModel(
     privacy: 'private',
     img_url: null,
     vendor: vendorOf(model),
-    billable: (model.pricing?.amount ?? 0) > 0,
+    billable: isBillable(model.pricing),
     pricing: model.pricing ?? { amount: 0, currency: 'USD', unit: 'prediction', per: 1 },
     capabilities: model.capabilities,
     context_length: model.context_length ?? null,

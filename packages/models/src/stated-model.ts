@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { modelTypes } from './model-types.ts'
+import { statedPricing } from './stated-pricing.ts'
 
 const seconds = z
   .number()
@@ -67,14 +68,7 @@ export const statedModel = z.object({
       inference_party: z.string().min(1).max(128).optional(),
     })
     .optional(),
-  pricing: z
-    .object({
-      amount: z.number().min(0),
-      currency: z.literal('USD').default('USD'),
-      unit: z.string().min(1).max(64),
-      per: z.union([z.literal(1), z.literal(1000), z.literal(1_000_000)]).default(1),
-    })
-    .optional(),
+  pricing: statedPricing.optional(),
   capabilities: z.array(z.string()).default([]),
   /** Tokens that a conversation and its answer may have together. */
   context_length: tokens.optional(),

@@ -1,4 +1,4 @@
-import { readStanding } from '@millrace/accounts/standing'
+import { readStanding, type Standing } from '@millrace/accounts/standing'
 import {
   type LineEnd,
   linesEnded,
@@ -13,7 +13,6 @@ import { type CreatePrediction, createPrediction } from '@millrace/contract/crea
 import { endpoints } from '@millrace/contract/endpoints'
 import { isPassing } from '@millrace/database/faults'
 import { newId, toTypeId } from '@millrace/database/ids'
-import type { Retention } from '@millrace/database/tables'
 import { ApiError, errorEnvelope } from '../api-error.ts'
 import { checkShape } from '../check-shape.ts'
 import type { Context } from '../context.ts'
@@ -185,7 +184,7 @@ async function acceptLines(
 /** Creates the prediction that a line asks for. Its id is the line's, so that it is created once. */
 async function perform(
   context: Context,
-  { id, ...owner }: { id: string; accountId: string; retention: Retention },
+  { id, ...owner }: { id: string; accountId: string } & Standing,
   line: BatchRequest,
 ): Promise<void> {
   const ignored = ignoredOf(line).map(({ name }) => name)

@@ -1,0 +1,103 @@
+// A draft is paid for while the holds of its account up to it, in the order of ids, fit into what the account has left.
+// The row of the balance is locked until the statement has committed, so two processes never spend the same credits; and
+// each row is what it is once the lock is there, not what it was when the statement began. Of two drafts with one key the
+// second holds nothing.
+const funding = `, priced as materialized (
+    select id, account_id, hold, key, row_number() over (partition by account_id, key order by id) as nth
+    from incoming where hold > 0
+  ), locked as materialized (
+    select account_id, balance, held from balances
+    where account_id in (select account_id from priced) order by account_id for update
+  ), unfunded as materialized (
+    select id, account_id, coalesce(balance - held, 0) as available, coalesce(balance, 0) < 0 as in_debt
+    from (
+      select id, account_id, sum(case when key is null or nth = 1 then hold else 0 end) over (partition by account_id order by id) as upto
+      from priced
+    ) summed left join locked using (account_id)
+    where upto > coalesce(balance - held, 0)
+  )`
+
+const funded = 'id not in (select id from unfunded)'
+
+const holding = `, spent as materialized (
+    select account_id, sum(hold)::bigint as hold from fresh join locked using (account_id) where hold > 0 group by account_id
+  ), held as (
+    update balances b set held = b.held + spent.hold from spent where b.account_id = spent.account_id
+  )`
+
+const refused = `
+  union all
+  select id, (available - coalesce(hold, 0))::bigint, in_debt from unfunded left join spent using (account_id)`
+
+const statement = ({ funding, funded, holding, refused }: Parts): string => `
+  with incoming as materialized (
+    select * from json_to_recordset($1) as i(
+      id uuid, account_id uuid, key_id uuid, model text, model_type text, namespace text, version text, pool text, stream boolean, source text, input text,
+      sealed_input bytea, webhook text, tags text, files text, timeouts text, retention text, start_seconds integer,
+      priority text, lane smallint, run_at timestamptz, expires_in integer, auto_fallback boolean,
+      hold bigint, price text, created_at timestamptz, key text, fingerprint bytea, status_code smallint)
+  )${funding}, keys as (
+    insert into idempotency_keys as k (account_id, key, fingerprint, prediction_id, status_code, created_at)
+    select distinct on (account_id, key) account_id, key, fingerprint, id, status_code, created_at
+    from incoming where key is not null and ${funded}
+    order by account_id, key, id
+    on conflict (account_id, key) do update
+      set fingerprint = excluded.fingerprint, prediction_id = excluded.prediction_id,
+          status_code = excluded.status_code, created_at = excluded.created_at
+      where k.created_at < clock_timestamp() - interval '24 hours' or k.prediction_id = excluded.prediction_id
+    returning prediction_id
+  ), accepted as materialized (
+    select * from incoming where ${funded} and (key is null or id in (select prediction_id from keys))
+  ), stored as (
+    insert into predictions (id, account_id, key_id, model, model_type, version, status, stream, source, input, sealed_input, webhook,
+                             tags, files, timeouts, retention, priority, run_at, expires_in, held, created_at, updated_at)
+    select id, account_id, key_id, model, model_type, version, 'pending', stream, source, input::json, sealed_input, webhook::json,
+           tags::json, files::json, timeouts::json, retention::json, priority, run_at, expires_in, hold, created_at, created_at
+    from accepted
+    on conflict (id) do nothing
+    returning id
+  ), fresh as materialized (
+    select a.* from accepted a join stored using (id)
+  ), started as (
+    -- what may not begin yet is parked; its time counts from when it may
+    insert into runs (prediction_id, account_id, key_id, model, pool, priority, turn, run_at, parked_until, start_by, expires_at, auto_fallback, hold, price)
+    select id, account_id, key_id, namespace, pool, lane, t.moment, t.moment, case when t.moment = run_at then t.moment end,
+           t.moment + make_interval(secs => least(start_seconds, expires_in)), t.moment + make_interval(secs => expires_in), auto_fallback, hold, price::json
+    from fresh, lateral (select greatest(clock_timestamp(), run_at) as moment) t
+  ), expiring as (
+    insert into expiries (prediction_id, due_at)
+    select id, created_at + least((retention::json ->> 'files_days')::float8, (retention::json ->> 'data_days')::float8)
+                            * interval '1 day'
+    from fresh where retention is not null
+  ), tagged as (
+    insert into prediction_tags (account_id, name, value, prediction_id)
+    select account_id, t.key, t.value, id from fresh, json_each_text(tags::json) t
+  ), bodies as (
+    insert into webhook_bodies (id, body)
+    select b.id, b.body from json_to_recordset($2) as b(id uuid, body text)
+    where b.id in (select d.body_id from json_to_recordset($3) as d(body_id uuid, prediction_id uuid)
+                   join fresh on fresh.id = d.prediction_id)
+  ), owed as (
+    insert into deliveries (id, account_id, prediction_id, endpoint_id, url, host, event, seq, body_id, due_at, created_at)
+    select d.id, d.account_id, d.prediction_id, d.endpoint_id, d.url, d.host, d.event, d.seq, d.body_id, clock_timestamp(), d.created_at
+    from json_to_recordset($3) as d(id uuid, account_id uuid, prediction_id uuid, endpoint_id uuid, url text, host text,
+                                    event text, seq integer, body_id uuid, created_at timestamptz)
+    join fresh on fresh.id = d.prediction_id
+  )${holding}
+  select id, null::bigint as available, false as in_debt from accepted${refused}`
+
+/** Accepts drafts none of which holds credits: no balance is read. */
+export const acceptFree = {
+  name: 'accept',
+  text: statement({ funding: '', funded: 'true', holding: '', refused: '' }),
+}
+
+/** Accepts drafts some of which hold credits. */
+export const acceptPaid = { name: 'accept-paid', text: statement({ funding, funded, holding, refused }) }
+
+interface Parts {
+  funding: string
+  funded: string
+  holding: string
+  refused: string
+}

@@ -1,0 +1,70 @@
+import type { Query } from '@millrace/database/connect'
+import { newIdAt } from '@millrace/database/ids'
+import { endingCharge, type Price, type Usage } from '@millrace/ledger/price'
+import { rangeOf } from './id-range.ts'
+import type { MovedRow } from './outbox.ts'
+
+/**
+ * What an ended prediction is charged, of what was held for it; undefined where nothing was. Notes the charge in the row,
+ * so that webhooks tell of it.
+ */
+export function billOf(row: Billed, usage: Usage | undefined): Bill | undefined {
+  if (row.hold === 0) return undefined
+  const { started_at: from, completed_at: to, status, error_id: errorId } = row
+  const seconds = from && to ? (to.getTime() - from.getTime()) / 1000 : null
+  const charge = row.price ? endingCharge(row.price, { status, errorId, seconds, usage }, row.hold) : 0
+  row.charged = charge
+  return {
+    prediction_id: row.id,
+    account_id: row.account_id,
+    entry_id: newIdAt(row.updated_at),
+    hold: row.hold,
+    charge,
+    key_id: row.key_id,
+    model: row.model,
+  }
+}
+
+/**
+ * Takes the charges from the balances and releases the holds, in the transaction that ends the predictions: the last of
+ * its statements, since a busy account has one balance for all.
+ */
+export function chargeQuery(bills: Bill[]): Query {
+  const range = rangeOf(bills.map(({ prediction_id }) => prediction_id))
+  return { name: 'charge', text: statement, values: [JSON.stringify(bills), ...range] }
+}
+
+const statement = `
+  with incoming as materialized (
+    select * from json_to_recordset($1) as i(prediction_id uuid, account_id uuid, entry_id uuid, hold bigint, charge bigint,
+                                             key_id uuid, model text)
+  ), shown as (
+    update predictions p set charged = i.charge from incoming i
+    where p.id = i.prediction_id and p.id between $2 and $3 and i.charge > 0
+  ), entered as (
+    insert into ledger_entries (id, account_id, kind, debit, credit, amount, prediction_id, key_id, model)
+    select entry_id, account_id, 'charge', 'account', 'revenue', charge, prediction_id, key_id, model
+    from incoming where charge > 0
+  ), locked as materialized (
+    select account_id from balances where account_id in (select account_id from incoming)
+    order by account_id for update
+  ), spent as materialized (
+    select account_id, sum(charge)::bigint as charge, sum(hold)::bigint as hold
+    from incoming join locked using (account_id) group by account_id
+  )
+  update balances b set balance = b.balance - spent.charge, held = b.held - spent.hold
+  from spent where b.account_id = spent.account_id`
+
+/** An ended prediction with what its run held. */
+type Billed = MovedRow & { hold: number; price: Price | null }
+
+/** What becomes of the credits that were held for a prediction, in micros. */
+export interface Bill {
+  prediction_id: string
+  account_id: string
+  entry_id: string
+  hold: number
+  charge: number
+  key_id: string | null
+  model: string
+}
