@@ -1,7 +1,7 @@
 -- What an account lets itself spend in a time: with all that it asks for, with one key, or under one tag. Money is in
 -- millionths of a credit. `held` and `spent` count what was asked for in the period that began at `period_start`; a later
--- period begins when the row is next counted in, so nothing has to be awake at midnight. The row changes with every batch
--- that is priced: room in its page keeps it there.
+-- period begins when the row is next counted in, so nothing has to be awake at midnight. Who counts in it has locked the
+-- row of the account's balance. The row changes with every batch that is priced: room in its page keeps it there.
 create table budgets (
   id uuid primary key,
   account_id uuid not null references accounts,
@@ -32,3 +32,24 @@ alter table runs add column budgets json;
 create function budget_period_start(period text, moment timestamptz) returns timestamptz language sql stable parallel safe as $$
   select case when period = 'total' then to_timestamp(0) else date_trunc(period, moment, 'UTC') end
 $$;
+
+-- Those of a budget's thresholds that are reached when what was spent rises, lowest first. What was spent never falls
+-- within a period, so each is reached once in it. A percentage is rounded up, since it is reached by no less.
+create function thresholds_reached(thresholds json, hard_cap bigint, spent_before bigint, spent_after bigint) returns setof json
+language sql immutable parallel safe as $$
+  select threshold from (
+    select t as threshold, coalesce(round((t ->> 'credits')::numeric * 1000000), ceil(hard_cap::numeric * (t ->> 'percent')::integer / 100)) as micros
+    from json_array_elements(thresholds) t
+  ) stated
+  where spent_before < micros and micros <= spent_after order by micros
+$$;
+
+-- What endpoints are to be told of their accounts, written with what it tells of; a dispatcher makes deliveries of it.
+-- Nearly always empty.
+create table account_events (
+  id uuid primary key,
+  account_id uuid not null,
+  name text not null,
+  data json not null,
+  created_at timestamptz not null default clock_timestamp()
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);

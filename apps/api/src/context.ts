@@ -7,6 +7,7 @@ import { createModeration } from '@millrace/inference/moderation'
 import { createRouter, type Router } from '@millrace/inference/route'
 import { passAll, type SafetyFilter } from '@millrace/inference/safety'
 import { deriveKeys } from '@millrace/keys/derive'
+import { asMicros } from '@millrace/ledger/micro'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import type { Links } from '@millrace/lifecycle/present'
 import type { ModelDescription } from '@millrace/models/description'
@@ -57,7 +58,12 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
   const fileUrls = createFileUrls({ publicUrl: config.PUBLIC_URL, key, previousKeys })
   const links = linksFor(config, fileUrls, replyUrlSeconds)
   const webhookLinks = linksFor(config, fileUrls, webhookUrlSeconds)
-  const lifecycle = { db, links: webhookLinks, partitions: config.PARTITIONS }
+  const lifecycle = {
+    db,
+    links: webhookLinks,
+    partitions: config.PARTITIONS,
+    balanceWarning: asMicros(config.BALANCE_WARNING_CREDITS),
+  }
   const changes = watchChanges(db, queue, log)
   const requests = openRequestLog({ db, log, partitions: config.PARTITIONS })
   const modules = keepModules()

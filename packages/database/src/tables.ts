@@ -3,6 +3,7 @@ import type { BudgetPeriod, BudgetScope, BudgetThreshold } from '@millrace/contr
 import type { Limits, ModelRules, PlanSettings } from '@millrace/contract/plan'
 import type { Priority } from '@millrace/contract/priorities'
 import type { Status } from '@millrace/contract/statuses'
+import type { AccountEventName } from '@millrace/contract/webhook-events'
 import type { ColumnType, Generated, JSONColumnType } from 'kysely'
 
 /**
@@ -42,6 +43,13 @@ export interface Tables {
   balances: BalanceTable
   ledger_entries: LedgerEntryTable
   budgets: BudgetTable
+  account_events: {
+    id: string
+    account_id: string
+    name: AccountEventName
+    data: Json<unknown>
+    created_at: Generated<Date>
+  }
   predictions: PredictionTable
   runs: RunTable
   prediction_events: {

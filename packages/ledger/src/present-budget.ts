@@ -1,9 +1,9 @@
 import type { Budget } from '@millrace/contract/budget'
 import { toTypeId } from '@millrace/database/ids'
 import type { BudgetTable } from '@millrace/database/tables'
-import { asCredits } from '@millrace/ledger/micro'
 import type { Selectable } from 'kysely'
-import { periodAt } from './period.ts'
+import { periodAt } from './budget-period.ts'
+import { asCredits } from './micro.ts'
 
 /** A budget as the API shows it at a moment. What its row has counted in a period that is over is nothing in this one. */
 export function presentBudget(row: BudgetRow, now: Date): Budget {
