@@ -27,6 +27,7 @@ create index budgets_account on budgets (account_id, id);
 
 -- The budgets that a hold counts in, as [{id, since}]: `since` is the beginning of the period.
 alter table runs add column budgets json;
+alter table call_holds add column budgets json;
 
 -- When the period of a moment began; what has no end began with time.
 create function budget_period_start(period text, moment timestamptz) returns timestamptz language sql stable parallel safe as $$

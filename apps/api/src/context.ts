@@ -8,6 +8,7 @@ import { createRouter, type Router } from '@millrace/inference/route'
 import { passAll, type SafetyFilter } from '@millrace/inference/safety'
 import { deriveKeys } from '@millrace/keys/derive'
 import { asMicros } from '@millrace/ledger/micro'
+import { openTill, type Till } from '@millrace/ledger/till'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import type { Links } from '@millrace/lifecycle/present'
 import type { ModelDescription } from '@millrace/models/description'
@@ -58,14 +59,16 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
   const fileUrls = createFileUrls({ publicUrl: config.PUBLIC_URL, key, previousKeys })
   const links = linksFor(config, fileUrls, replyUrlSeconds)
   const webhookLinks = linksFor(config, fileUrls, webhookUrlSeconds)
+  const balanceWarning = asMicros(config.BALANCE_WARNING_CREDITS)
   const lifecycle = {
     db,
     links: webhookLinks,
     partitions: config.PARTITIONS,
-    balanceWarning: asMicros(config.BALANCE_WARNING_CREDITS),
+    balanceWarning,
   }
   const changes = watchChanges(db, queue, log)
   const requests = openRequestLog({ db, log, partitions: config.PARTITIONS })
+  const till = openTill({ db, log, balanceWarning })
   const modules = keepModules()
   const keyRing = createKeyRing(config.MASTER_KEY, config.MASTER_KEY_PREVIOUS)
   const callers = keepCallers(db, keyRing)
@@ -98,6 +101,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
     changes,
     lines: keepLines(db),
     requests,
+    till,
     router,
     safety: safetyOf(config),
     hosts: keepHosts(db),
@@ -108,6 +112,8 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
       changes.close()
       callers.close()
       await Promise.all([queue.close(), requests.close(), router.close(), modules.close()])
+      // What ended until now is charged.
+      await till.close()
       await db.close()
     },
   }
@@ -156,6 +162,8 @@ export interface Context {
   lines: Lines
   /** The activity log of inference. */
   requests: RequestLog
+  /** Takes the money of inference. */
+  till: Till
   /** Finds who answers for a model. */
   router: Router
   /** Judges prompts and answers. */

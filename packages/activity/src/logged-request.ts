@@ -2,6 +2,8 @@ import type { RequestStatus, RequestSurface, RequestTry } from '@millrace/databa
 
 /** What is known of a call when it begins. */
 export interface RequestStart {
+  /** Where it has one already: what is run again has the same row. */
+  id?: string | undefined
   accountId: string
   /** As the reply says it in `x-request-id`. */
   requestId: string
@@ -28,6 +30,8 @@ export interface RequestEnd {
   /** Milliseconds from its begin until the first part of the answer went out. */
   firstByteMs?: number | undefined
   tokens?: { input: number; output: number; estimated: boolean } | undefined
+  /** What it was charged, in millionths of a credit. */
+  credits?: number | undefined
 }
 
 /** A call that has begun. */

@@ -85,7 +85,7 @@ export function openRequestLog({ db, log, partitions }: RequestLogOptions): Requ
 
   return {
     start(start) {
-      const row: Row = { ...start, id: newId(), startedAt: new Date(databaseNow()) }
+      const row: Row = { ...start, id: start.id ?? newId(), startedAt: new Date(databaseNow()) }
       open.set(row.id, row)
       unwritten.set(row.id, row)
       return {

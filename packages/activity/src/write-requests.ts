@@ -57,6 +57,7 @@ async function write(connection: Connection, rows: Row[]): Promise<void> {
       column(({ end }) => end?.firstByteMs ?? null),
       column(({ end }) => end?.durationMs ?? null),
       column(({ end }) => end?.endedAt ?? null),
+      column(({ end }) => end?.credits ?? null),
     ],
   })
 }
@@ -65,13 +66,14 @@ async function write(connection: Connection, rows: Row[]): Promise<void> {
 const statement = `
   insert into requests as r (id, account_id, request_id, key_id, key_name, surface, model, stream, started_at, status,
     http_status, error_id, failure, served_model, host, tries, input_tokens, output_tokens, estimated, first_byte_ms,
-    duration_ms, ended_at)
+    duration_ms, ended_at, credits)
   select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::boolean[],
     $9::timestamptz[], $10::text[], $11::integer[], $12::text[], $13::text[], $14::text[], $15::text[], $16::json[],
-    $17::integer[], $18::integer[], $19::boolean[], $20::integer[], $21::integer[], $22::timestamptz[])
+    $17::integer[], $18::integer[], $19::boolean[], $20::integer[], $21::integer[], $22::timestamptz[],
+    $23::bigint[])
   on conflict (id) do update set (status, http_status, error_id, failure, served_model, host, tries, input_tokens,
-      output_tokens, estimated, first_byte_ms, duration_ms, ended_at) =
+      output_tokens, estimated, first_byte_ms, duration_ms, ended_at, credits) =
     (excluded.status, excluded.http_status, excluded.error_id, excluded.failure, excluded.served_model, excluded.host,
       excluded.tries, excluded.input_tokens, excluded.output_tokens, excluded.estimated, excluded.first_byte_ms,
-      excluded.duration_ms, greatest(excluded.ended_at, r.started_at))
+      excluded.duration_ms, greatest(excluded.ended_at, r.started_at), excluded.credits)
     where excluded.ended_at is not null`

@@ -50,6 +50,14 @@ export interface Tables {
     data: Json<unknown>
     created_at: Generated<Date>
   }
+  call_holds: {
+    id: string
+    account_id: string
+    key_id: string | null
+    amount: number
+    budgets: Json<CountedIn[] | null>
+    alive_at: Generated<Date>
+  }
   predictions: PredictionTable
   runs: RunTable
   prediction_events: {
@@ -349,6 +357,7 @@ export interface RequestTable {
   started_at: Date
   alive_at: Date | null
   ended_at: Date | null
+  credits: number | null
 }
 
 /** The way in which inference was asked for. */

@@ -16,6 +16,24 @@ export async function estimatePrompt({ messages, tools, response_format }: ChatR
   )
 }
 
+/**
+ * About as many tokens as a prompt has at most, in no time: a token is rarely less than three bytes of text. For what is
+ * to be known before anybody counts.
+ */
+export function guessPrompt({ messages, tools, response_format }: ChatRequest): number {
+  const texts = messages.flatMap(textsOf)
+  if (tools && tools.length > 0) texts.push(JSON.stringify(tools))
+  if (response_format) texts.push(JSON.stringify(response_format))
+  const media = messages.flatMap(({ content }) => (Array.isArray(content) ? content.filter(isMedia) : []))
+  const around = 3 * (messages.length + 1)
+  return guessText(texts) + media.reduce((sum, part) => sum + mediaTokens(part), around)
+}
+
+/** The same of texts alone. */
+export function guessText(texts: readonly string[]): number {
+  return texts.reduce((sum, text) => sum + Math.ceil(Buffer.byteLength(text) / 3), 0)
+}
+
 /** An estimate of an answer's tokens: what was said, refused, thought and called. */
 export async function estimateAnswer(message: ChatMessage): Promise<number> {
   return await countText(textsOf(message).join('\n'))

@@ -104,9 +104,9 @@ export const acceptPaid = {
 export const acceptBudgeted = {
   name: 'accept-budgeted',
   text: statement({
-    funding: `${funding}, ${budgetRooms('$4')}`,
+    funding: `${funding}, ${budgetRooms('$4', 'locked')}`,
     funded: `${funded} and id not in (select id from overdrawn)`,
-    budgets: countedIn('id'),
+    budgets: countedIn('fresh.id'),
     holding: `${holding}, ${countHolds}`,
     refused: `${refused}
   union all

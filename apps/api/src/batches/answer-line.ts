@@ -24,12 +24,15 @@ import { inferenceError } from '../inference-error.ts'
  */
 export async function answerLine(
   context: Context,
-  { accountId, id, signal }: LineOwner,
+  { accountId, id, multiplier, signal }: LineOwner,
   { url, body }: BatchRequest,
 ): Promise<Omit<LineEnd, 'line'> | undefined> {
   const requestId = toTypeId('req', id)
   const origin = {
+    // A line that is run again after a crash is charged once.
+    id,
     accountId,
+    multiplier,
     requestId,
     signals: { gone: signal, signal, done: () => {} },
     whenGone: 'Its batch was stopped, or went to another api.',
@@ -90,6 +93,8 @@ interface LineOwner {
   accountId: string
   /** The line's. */
   id: string
+  /** What the plan multiplies prices by. */
+  multiplier: number | undefined
   signal: AbortSignal
 }
 

@@ -156,7 +156,7 @@ async function acceptLines(
         return
       }
       if (checked.request.url !== '/v1/predictions') {
-        runner.start(line, checked.request)
+        runner.start(line, checked.request, owner.plan.price_multiplier)
         return
       }
       try {

@@ -28,11 +28,15 @@ export function openLineRunner(context: Context, batch: HeldBatch): LineRunner {
     }
   }
 
-  async function run({ line, prediction_id: id }: NewLine, request: BatchRequest): Promise<void> {
+  async function run(
+    { line, prediction_id: id }: NewLine,
+    request: BatchRequest,
+    multiplier: number | undefined,
+  ): Promise<void> {
     const { signal } = stopping
     const end = signal.aborted
       ? undefined
-      : await answerLine(context, { accountId: batch.account_id, id, signal }, request)
+      : await answerLine(context, { accountId: batch.account_id, id, multiplier, signal }, request)
     if (!end) {
       held.delete(line)
       return
@@ -64,10 +68,10 @@ export function openLineRunner(context: Context, batch: HeldBatch): LineRunner {
   }
 
   return {
-    start(line, request) {
+    start(line, request, multiplier) {
       if (held.has(line.line)) return
       held.add(line.line)
-      waiting.push(() => run(line, request))
+      waiting.push(() => run(line, request, multiplier))
       pump()
     },
     held: () => new Set(held),
@@ -83,8 +87,11 @@ export function openLineRunner(context: Context, batch: HeldBatch): LineRunner {
 
 /** See `openLineRunner`. */
 export interface LineRunner {
-  /** Has a line answered as soon as there is room. One that is held already is not run again. */
-  start(line: NewLine, request: BatchRequest): void
+  /**
+   * Has a line answered as soon as there is room. One that is held already is not run again. `multiplier` is that
+   * of the plan for prices.
+   */
+  start(line: NewLine, request: BatchRequest, multiplier: number | undefined): void
   /** The lines that wait, run, or have an answer that is not noted yet, as of now. */
   held(): ReadonlySet<number>
   /** How many wait for room. */

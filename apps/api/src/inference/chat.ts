@@ -6,6 +6,7 @@ import type { ChatChunk, ChatCompletion, ChatRequest } from '@millrace/inference
 import { safe, type Verdict } from '@millrace/inference/safety'
 import { inferenceError } from '../inference-error.ts'
 import { answered, route } from '../route.ts'
+import { creditsAfter } from './bill.ts'
 import { checkAnswer, checkChunks, checkPrompt } from './check-safety.ts'
 import { type Call, infer, type QuietCall } from './infer.ts'
 import { keepAnswer } from './keep-answer.ts'
@@ -27,7 +28,7 @@ export async function answerChat(call: Call, asked: ChatRequest): Promise<ChatCo
   if (!request.stream) {
     const { shown, whole } = await answerShown(call, request, stored)
     await keep(call, shown, whole)
-    return whole
+    return { ...whole, ...(await creditsAfter(call)) }
   }
   const shown = shownAs(call, await checkPrompt(call, request.messages), stored)
   const withUsage = request.stream_options?.include_usage === true
@@ -106,6 +107,7 @@ async function* framesOf(call: Call, reply: ChatReply, shown: Shown, withUsage: 
       choices,
       ...(isFirst ? { prompt_filter_results: prompt } : {}),
       ...(withUsage ? { usage: usage ?? null } : {}),
+      ...(withUsage && usage ? await creditsAfter(call) : {}),
     }
     isFirst = false
     yield `data: ${JSON.stringify(told)}\n\n`

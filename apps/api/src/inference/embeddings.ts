@@ -1,9 +1,10 @@
 import type { CreateEmbeddings, Embeddings as EmbeddingsAnswer } from '@millrace/contract/chat'
 import { endpoints } from '@millrace/contract/endpoints'
-import { countText } from '@millrace/inference/count-tokens'
+import { countText, guessText } from '@millrace/inference/count-tokens'
 import type { Embeddings, EmbeddingsRequest } from '@millrace/inference/embeddings'
 import { InferenceFault } from '@millrace/inference/fault'
 import { route } from '../route.ts'
+import { holdFor } from './bill.ts'
 import { infer, type QuietCall } from './infer.ts'
 
 export const createEmbeddings = route(endpoints.createEmbeddings, (incoming) => {
@@ -17,8 +18,10 @@ export const createEmbeddings = route(endpoints.createEmbeddings, (incoming) => 
 export async function embed(call: QuietCall, body: CreateEmbeddings): Promise<EmbeddingsAnswer> {
   const { encoding_format: format, dimensions, ...request } = body
   const asked = { ...request, model: call.model.namespace } as EmbeddingsRequest
+  await holdFor(call, asked, { input: guess(asked), output: 0 })
   const { vectors, usage: counted } = await call.context.router.embed(call.model, asked, call)
   call.note.whole = true
+  call.note.said = true
   const usage = counted ?? (await estimate(asked))
   call.note.tokens = { input: usage.prompt_tokens, output: 0, estimated: counted === undefined }
   return {
@@ -41,6 +44,13 @@ async function estimate({ input }: EmbeddingsRequest): Promise<NonNullable<Embed
   const texts = parts.filter((part) => typeof part === 'string')
   const tokens = (await countText(texts.join('\n'))) + parts.length - texts.length
   return { prompt_tokens: tokens, total_tokens: tokens }
+}
+
+/** About as many tokens as there are at most. */
+function guess({ input }: EmbeddingsRequest): number {
+  const parts = [input].flat(2)
+  const texts = parts.filter((part) => typeof part === 'string')
+  return guessText(texts) + parts.length - texts.length
 }
 
 /** The first `dimensions` of a vector, of length 1 again. */

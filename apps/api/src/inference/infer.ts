@@ -10,8 +10,10 @@ import type { Response } from 'express'
 import { asApiError } from '../answer-error.ts'
 import { ApiError } from '../api-error.ts'
 import type { Context } from '../context.ts'
+import { tellCredits } from '../credits.ts'
 import { findModel } from '../draft-prediction.ts'
-import type { Incoming } from '../route.ts'
+import { answered, type Incoming } from '../route.ts'
+import { type Bill, costSoFar, leftAfter, settleBill } from './bill.ts'
 import { type CallSignals, callSignals } from './call-signals.ts'
 
 /**
@@ -29,29 +31,38 @@ export function infer<T>(
     requestId: String(response.getHeader('x-request-id')),
     signals: callSignals(response, context.cutting.signal),
     whenGone: 'The client went away.',
+    multiplier: caller.plan.price_multiplier,
   }
-  return inferFor(context, origin, asked, (call) => work({ ...call, caller, response }))
+  return inferFor(context, origin, asked, async (call) => {
+    // Known by the time of the answer, mostly.
+    void context.till.balanceOf(caller.accountId)
+    const answer = await work({ ...call, caller, response })
+    if (answer !== answered) tellCredits(response, costSoFar(call), await leftAfter(call))
+    return answer
+  })
 }
 
 /** The same for whoever asks without a connection, such as a batch. */
 export async function inferFor<T>(
   context: Context,
-  { accountId, key, requestId, signals, whenGone }: Origin,
+  { id, accountId, key, requestId, signals, whenGone, multiplier }: Origin,
   { surface, slug, stream, needs = surface === 'embeddings' ? 'embeddings' : 'chat' }: Asked,
   work: (call: QuietCall) => Promise<T>,
 ): Promise<T> {
   const begun = performance.now()
-  const logged = context.requests.start({ accountId, requestId, key, surface, model: slug, stream })
+  const logged = context.requests.start({ id, accountId, requestId, key, surface, model: slug, stream })
   const note: Note = {}
   const report = newRouteReport()
-  const call = { context, slug, requestId, ...signals, report, note, firstByte }
+  const bill: Bill = { id: logged.id, accountId, keyId: key?.id, multiplier, begun, isHeld: false }
+  const call = { context, slug, requestId, ...signals, report, note, bill, firstByte }
   // Nobody waits for that: where no host counted the tokens, counting them takes a moment.
-  const close = async () => {
+  const close = async (isAnswered: boolean) => {
     signals.done()
     const durationMs = Math.round(performance.now() - begun)
     const end = endOf({ note, report, gone: signals.gone, whenGone })
-    const tokens = note.tokens ?? (await note.count?.().catch(() => undefined))
-    logged.end({ ...end, durationMs, tokens })
+    note.tokens ??= await note.count?.().catch(() => undefined)
+    const credits = settleBill(context, call, stream ? note.opened === true : isAnswered)
+    logged.end({ ...end, durationMs, tokens: note.tokens, credits })
   }
   function firstByte(): void {
     note.firstByteMs ??= Math.round(performance.now() - begun)
@@ -60,11 +71,11 @@ export async function inferFor<T>(
     const answer = await work({ ...call, model: servedBy(context, slug, needs) })
     // What a stream has sent it has told itself.
     if (!note.opened) firstByte()
-    void close()
+    void close(true)
     return answer
   } catch (error) {
     const fault = noteFault(call, error)
-    void close()
+    void close(false)
     // What nobody foresaw is logged whole where it is answered.
     throw error instanceof InferenceFault && fault ? fault : error
   }
@@ -75,7 +86,7 @@ export async function inferFor<T>(
  * well. Answers it in the words of the API, undefined where nobody is there to hear them.
  */
 export function noteFault(
-  { context, requestId, gone, report, note }: Omit<QuietCall, 'model'>,
+  { context, requestId, gone, report, note }: Omit<QuietCall, 'model' | 'bill'>,
   error: unknown,
 ): ApiError | undefined {
   if (note.fault) return note.fault
@@ -158,12 +169,16 @@ type Needed = 'chat' | 'embeddings'
 
 /** Who asks. */
 interface Origin {
+  /** Of its row in the activity log, where it has one of its own. */
+  id?: string | undefined
   accountId: string
   key?: { id: string; name: string }
   requestId: string
   signals: CallSignals
   /** What the activity log says of a call whose answer nobody waits for any more. */
   whenGone: string
+  /** What the plan of the account multiplies prices by. */
+  multiplier: number | undefined
 }
 
 /** One call under way, and where its answer goes. */
@@ -181,6 +196,7 @@ export interface QuietCall extends Pick<CallSignals, 'gone' | 'signal'> {
   requestId: string
   report: RouteReport
   note: Note
+  bill: Bill
   /** Says that the answer begins. */
   firstByte(): void
 }
@@ -194,7 +210,9 @@ export interface Note {
   /** Its client went before it was over. */
   abandoned?: true
   firstByteMs?: number
-  tokens?: Tokens
+  tokens?: Tokens | undefined
+  /** The answer says something: a text, a call of a tool, a vector. */
+  said?: true
   /** Counts them, where no host did. */
   count?(): Promise<Tokens>
   /** What went wrong; in a stream that had begun, it is told there. */

@@ -1,8 +1,9 @@
 import type { ChatReply } from '@millrace/inference/backend'
 import type { ChatChunk, ChatCompletion, ChatRequest, ChatUsage } from '@millrace/inference/chat'
-import { estimatePrompt, type TextTally, tallyText } from '@millrace/inference/count-tokens'
+import { estimatePrompt, guessPrompt, type TextTally, tallyText } from '@millrace/inference/count-tokens'
 import { limitAnswer } from '@millrace/inference/limit-answer'
-import { noteFault, type QuietCall } from './infer.ts'
+import { holdFor } from './bill.ts'
+import { type Note, noteFault, type QuietCall } from './infer.ts'
 
 /**
  * Has a chat request answered, whichever surface it came by, and notes what the activity log is to know. A stream tells
@@ -12,14 +13,28 @@ export async function runChat(call: QuietCall, request: ChatRequest): Promise<Ch
   const { context, model, note } = call
   const { stream_options: options, ...rest } = request
   const asked = limitAnswer(model, { ...rest, model: model.namespace })
+  await holdFor(call, asked, { input: guessPrompt(asked), output: mostSaid(asked) })
   const reply = await context.router.chat(model, asked, call)
   note.whole = reply.kind === 'whole'
   if (reply.kind === 'stream') {
     const withUsage = options?.include_usage === true
     return { kind: 'stream', chunks: observed(call, { ...asked, withUsage }, reply.chunks) }
   }
-  count(call, asked, reply.completion.usage, saidIn(reply.completion))
+  const said = tallyText()
+  if (gatherAll(said, reply.completion) || isCounted(reply.completion.usage)) note.said = true
+  count(call, asked, reply.completion.usage, said)
+  // What it costs is told with the answer.
+  if (call.bill.isHeld) note.tokens ??= await note.count?.()
   return reply
+}
+
+/** Tokens, in all answers together. */
+function mostSaid({ max_completion_tokens: newer, max_tokens: older, n }: ChatRequest): number {
+  return (newer ?? older ?? 0) * Math.max(1, n ?? 1)
+}
+
+function isCounted(usage: ChatUsage | null | undefined): boolean {
+  return (usage?.completion_tokens ?? 0) > 0
 }
 
 async function* observed(
@@ -36,7 +51,9 @@ async function* observed(
       call.firstByte()
       last = chunk
       usage = chunk.usage ?? usage
-      for (const { delta } of chunk.choices) gather(said, delta)
+      if (usage) note.tokens = tokensOf(usage)
+      for (const { delta } of chunk.choices) if (gather(said, delta)) note.said = true
+      if (isCounted(usage)) note.said = true
       yield chunk
     }
     note.whole = true
@@ -57,28 +74,26 @@ async function estimated({ note }: QuietCall, request: ChatRequest, said: TextTa
   return { prompt_tokens: input, completion_tokens: output, total_tokens: input + output }
 }
 
+/** Adds what a part says; whether it says anything. */
 function gather(
   said: TextTally,
-  { content, reasoning_content, refusal, tool_calls }: Partial<ChatChunk['choices'][0]['delta']>,
-) {
-  for (const text of [content, reasoning_content, refusal]) if (text) said.add(text)
-  for (const { function: called } of tool_calls ?? []) {
-    said.add(called?.name ?? '')
-    said.add(called?.arguments ?? '')
-  }
+  { content, reasoning_content, refusal, tool_calls, audio }: Partial<ChatChunk['choices'][0]['delta']>,
+): boolean {
+  const calls = (tool_calls ?? []).flatMap(({ function: called }) => [called?.name, called?.arguments])
+  const texts = [content, reasoning_content, refusal, ...calls].filter((text) => text)
+  for (const text of texts) said.add(text ?? '')
+  return texts.length > 0 || (audio !== undefined && audio !== null)
 }
 
-function saidIn({ choices }: ChatCompletion): TextTally {
-  const said = tallyText()
-  for (const { message } of choices) {
-    const { content, tool_calls: calls, ...rest } = message
+function gatherAll(said: TextTally, { choices }: ChatCompletion): boolean {
+  const spoken = choices.map(({ message: { content, tool_calls: calls, ...rest } }) =>
     gather(said, {
       ...rest,
       content: typeof content === 'string' ? content : null,
       tool_calls: calls?.map((called, index) => ({ index, ...called })),
-    })
-  }
-  return said
+    }),
+  )
+  return spoken.includes(true)
 }
 
 /** As the host counted; where it did not, they are counted here once the call is over. */
@@ -88,7 +103,7 @@ function count(
   usage: ChatUsage | null | undefined,
   said: TextTally,
 ): void {
-  if (usage) note.tokens = { input: usage.prompt_tokens, output: usage.completion_tokens, estimated: false }
+  if (usage) note.tokens = tokensOf(usage)
   else {
     note.count = async () => ({
       input: await estimatePrompt(request),
@@ -96,4 +111,11 @@ function count(
       estimated: true,
     })
   }
+}
+
+function tokensOf({
+  prompt_tokens: input,
+  completion_tokens: output,
+}: ChatUsage): NonNullable<Note['tokens']> {
+  return { input, output, estimated: false }
 }

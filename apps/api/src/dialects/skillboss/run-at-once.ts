@@ -6,6 +6,7 @@ import type { ModelDescription } from '@millrace/models/description'
 import { servedApis } from '@millrace/models/served-apis'
 import { checkShape } from '../../check-shape.ts'
 import { goneSignal } from '../../create.ts'
+import { creditsAfter } from '../../inference/bill.ts'
 import { answerChat } from '../../inference/chat.ts'
 import { checkPrompt } from '../../inference/check-safety.ts'
 import { embed } from '../../inference/embeddings.ts'
@@ -37,7 +38,10 @@ export async function runAtOnce(
   const stream = needs === 'chat' && (incoming.body.stream ?? inputs.stream === true)
   const result = await infer(incoming, { surface: 'run', slug, stream, needs }, async (call) => {
     const request = checkedInputs(slug, needs, inputs)
-    if (needs === 'embeddings') return { ...(await embed(call, request)), id: call.requestId }
+    if (needs === 'embeddings') {
+      const answer = { ...(await embed(call, request)), id: call.requestId }
+      return { ...answer, ...(await creditsAfter(call)) }
+    }
     return answerChat(call, { ...request, stream })
   })
   const { hints } = incoming

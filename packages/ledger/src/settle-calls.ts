@@ -1,0 +1,80 @@
+import type { Database } from '@millrace/database/connect'
+import { newId } from '@millrace/database/ids'
+import { tellLowBalances, usualWarning } from './balance-warning.ts'
+import { chargeBudgets } from './charge-budgets.ts'
+
+/**
+ * Charges calls that have ended and gives back what was held for them, many in one statement. What a call cost may be more
+ * than was held, and takes the balance below zero if it must. Safe to repeat: a call is charged once, and its hold is given
+ * back once. Answers what each account of them has now, in millionths of a credit.
+ */
+export async function settleCalls(
+  { pool }: Database,
+  settles: readonly CallSettle[],
+  balanceWarning = usualWarning,
+): Promise<AccountBalance[]> {
+  const { rows } = await pool.query<AccountBalance>({
+    name: 'settle-calls',
+    text: statement,
+    values: [
+      settles.map(({ id }) => id),
+      settles.map(({ accountId }) => accountId),
+      settles.map(({ keyId }) => keyId ?? null),
+      settles.map(({ model }) => model),
+      settles.map(({ charge }) => charge),
+      settles.map(() => newId()),
+      balanceWarning,
+    ],
+  })
+  return rows
+}
+
+const statement = `
+  with incoming as materialized (
+    select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::uuid[])
+      as i(id, account_id, key_id, model, charge, entry_id)
+  ), accounts as materialized (
+    select account_id, balance from balances where account_id = any($2::uuid[]) order by account_id for update
+  ), charged as (
+    insert into ledger_entries (id, account_id, kind, debit, credit, amount, call_id, key_id, model)
+    select i.entry_id, i.account_id, 'charge', 'account', 'revenue', i.charge, i.id, i.key_id, i.model
+    from incoming i join accounts using (account_id) where i.charge > 0
+    on conflict do nothing
+    returning call_id, account_id, amount
+  ), released as (
+    delete from call_holds h using incoming i join accounts using (account_id) where h.id = i.id
+    returning h.id, h.account_id, h.amount, h.budgets
+  ), moves as (
+    select account_id, sum(charge) as charge, sum(hold) as hold from (
+      select account_id, amount as charge, 0 as hold from charged
+      union all select account_id, 0, amount from released
+    ) m group by account_id
+  ), moved as (
+    update balances b set balance = b.balance - m.charge, held = b.held - m.hold
+    from moves m where b.account_id = m.account_id
+    returning b.account_id, b.balance, b.balance + m.charge as before
+  ), told as (${tellLowBalances('moved', '$7')}
+  ), ended as materialized (
+    select r.budgets, r.amount as hold, coalesce(c.amount, 0) as charge
+    from released r left join charged c on c.call_id = r.id where r.budgets is not null
+  ), ${chargeBudgets('ended')}
+  select a.account_id as "accountId", coalesce(m.balance, a.balance) as balance
+  from accounts a left join moved m using (account_id)`
+
+/** How one call ended. */
+export interface CallSettle {
+  /** The call's: of its row in the activity log. */
+  id: string
+  accountId: string
+  keyId?: string | undefined
+  /** The model as it was asked for. */
+  model: string
+  /** Millionths of a credit; 0 gives back what was held, and no more. */
+  charge: number
+}
+
+/** What an account has, what is held of that included: millionths of a credit. */
+export interface AccountBalance {
+  accountId: string
+  balance: number
+}

@@ -1,0 +1,194 @@
+import { newId } from '@millrace/database/ids'
+import { type CallHold, holdCalls } from '@millrace/ledger/hold-calls'
+import { releaseLostCalls } from '@millrace/ledger/release-lost-calls'
+import { settleCalls } from '@millrace/ledger/settle-calls'
+import { openTill, type Till } from '@millrace/ledger/till'
+import { createLog } from '@millrace/process/log'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { givenMoney, moneyOf } from './given-money.ts'
+import { type FreshDatabase, freshDatabase } from './harness/database.ts'
+import { until } from './harness/wait.ts'
+
+let database: FreshDatabase
+beforeAll(async () => {
+  database = await freshDatabase()
+})
+afterAll(() => database.drop())
+
+const always = { since: Number.NEGATIVE_INFINITY }
+
+const holdOf = (accountId: string, amount: number): CallHold => ({ id: newId(), accountId, amount })
+const settleOf = ({ id, accountId }: CallHold, charge: number) => ({ id, accountId, model: 'm', charge })
+
+async function givenAccount(balance: number): Promise<string> {
+  const { rows } = await database.db.pool.query<{ id: string }>(
+    `insert into accounts (id, name) values ($1, $2) returning id`,
+    [newId(), `account ${newId()}`],
+  )
+  const accountId = rows[0]?.id ?? ''
+  await givenMoney(database.db, accountId, balance)
+  return accountId
+}
+
+function givenTill(db = database.db): Till {
+  const till = openTill({ db, log: createLog({ name: 'test', level: 'silent' }) })
+  onTestFinished(() => till.close())
+  return till
+}
+
+test('of two hundred calls at once in three processes as many are held for as there is money for', async () => {
+  const account = await givenAccount(37 * 10 + 9)
+  const tills = [givenTill(), givenTill(), givenTill()]
+
+  const answers = await Promise.all(
+    Array.from({ length: 200 }, (_, at) => tills[at % 3]?.hold(holdOf(account, 10), 'm')),
+  )
+
+  expect(answers.filter((answer) => answer?.held)).toHaveLength(37)
+  expect(await moneyOf(database.db, account)).toMatchObject({ balance: 379, held: 370, holds: 370 })
+})
+
+test('who asks for too much is no hindrance for those after him', async () => {
+  const [one, other] = [await givenAccount(100), await givenAccount(5)]
+  const holds = [
+    holdOf(one, 60),
+    holdOf(one, 60),
+    holdOf(other, 6),
+    holdOf(one, 40),
+    holdOf(other, 5),
+    holdOf(newId(), 1),
+  ]
+
+  const answers = await holdCalls(database.db, holds)
+
+  expect(answers.map(({ held }) => held)).toEqual([true, false, false, true, true, false])
+  expect(answers.map(({ balance }) => balance)).toEqual([100, 100, 5, 100, 5, 0])
+})
+
+test('a hold that is asked for again is held once', async () => {
+  const account = await givenAccount(100)
+  const holds = [holdOf(account, 60), holdOf(account, 30)]
+  await holdCalls(database.db, holds)
+
+  const again = await Promise.all([holdCalls(database.db, holds), holdCalls(database.db, holds)])
+
+  expect(again.flat().map(({ held }) => held)).toEqual([true, true, true, true])
+  expect(await moneyOf(database.db, account)).toMatchObject({ balance: 100, held: 90, holds: 90 })
+})
+
+test('a call is charged once, whoever says it again, and may cost more than was held', async () => {
+  const account = await givenAccount(100)
+  const [within, beyond, free] = [holdOf(account, 30), holdOf(account, 40), holdOf(account, 30)]
+  await holdCalls(database.db, [within, beyond, free])
+  const settles = [settleOf(within, 20), settleOf(beyond, 100), settleOf(free, 0)]
+
+  const told = await settleCalls(database.db, settles)
+  const again = await Promise.all([settleCalls(database.db, settles), settleCalls(database.db, settles)])
+
+  expect([told, ...again]).toEqual(Array(3).fill([{ accountId: account, balance: -20 }]))
+  expect(await moneyOf(database.db, account)).toEqual({
+    balance: -20,
+    held: 0,
+    holds: 0,
+    entries: -20,
+    charges: 2,
+  })
+})
+
+test('a charge whose answer was lost is booked once', async () => {
+  const account = await givenAccount(100)
+  const cut = { left: 2 }
+  const pool = Object.create(database.db.pool, { query: { value: queryCut } })
+  async function queryCut(statement: { name?: string }) {
+    const result = await database.db.pool.query(statement as never)
+    if (statement.name === 'settle-calls' && cut.left-- > 0) {
+      throw Object.assign(new Error('Connection terminated unexpectedly'), { code: 'ECONNRESET' })
+    }
+    return result
+  }
+  const till = givenTill({ ...database.db, pool })
+  const hold = holdOf(account, 50)
+  await till.hold(hold, 'm')
+
+  till.settle(settleOf(hold, 20))
+
+  await until(() => cut.left < 0, { what: 'the charge to be tried again' })
+  await till.close()
+  expect(await moneyOf(database.db, account)).toEqual({
+    balance: 80,
+    held: 0,
+    holds: 0,
+    entries: 80,
+    charges: 1,
+  })
+})
+
+test('charges wait for a database that is away, and what is left is told all the same', async () => {
+  const account = await givenAccount(100)
+  const away = { is: false }
+  const pool = Object.create(database.db.pool, { query: { value: queryUnlessAway } })
+  async function queryUnlessAway(statement: never) {
+    if (away.is) throw Object.assign(new Error('gone'), { code: 'ECONNREFUSED' })
+    return database.db.pool.query(statement)
+  }
+  const till = givenTill({ ...database.db, pool })
+  const hold = holdOf(account, 50)
+  await till.hold(hold, 'm')
+  away.is = true
+  till.settle(settleOf(hold, 20))
+
+  expect(await till.freshBalanceOf(account)).toBe(80)
+  expect(await moneyOf(database.db, account)).toMatchObject({ balance: 100, held: 50 })
+
+  away.is = false
+  await until(async () => (await moneyOf(database.db, account)).held === 0, {
+    what: 'the charge to be booked',
+  })
+  expect(await till.freshBalanceOf(account)).toBe(80)
+})
+
+test('what is held for calls whose process went away is given back, and not what is alive', async () => {
+  const account = await givenAccount(100)
+  const [lost, alive] = [holdOf(account, 30), holdOf(account, 40)]
+  await holdCalls(database.db, [lost, alive])
+  const age = (ids: string[]) =>
+    database.db.pool.query(
+      `update call_holds set alive_at = alive_at - interval '61 seconds' where id = any($1)`,
+      [ids],
+    )
+  await age([lost.id])
+  const recently = { since: Date.now() / 1000 - 30 }
+
+  expect(await releaseLostCalls(database.db, recently)).toBe(0)
+  expect(await releaseLostCalls(database.db, always)).toBe(1)
+  expect(await releaseLostCalls(database.db, always)).toBe(0)
+  expect(await moneyOf(database.db, account)).toMatchObject({ balance: 100, held: 40, holds: 40 })
+
+  // Its process is back.
+  await settleCalls(database.db, [settleOf(lost, 25)])
+  expect(await moneyOf(database.db, account)).toMatchObject({ balance: 75, held: 40, entries: 75 })
+})
+
+test('calls that are held, charged, repeated and lost in any order leave the books in order', async () => {
+  const accounts = await Promise.all([1_000, 500, 50].map(givenAccount))
+  const till = givenTill()
+  await Promise.all(
+    Array.from({ length: 300 }, async (_, at) => {
+      const hold = holdOf(accounts[at % 3] ?? '', 1 + (at % 17))
+      const { held } = await till.hold(hold, 'm')
+      if (!held) return
+      const charge = (at * 7) % 23
+      if (at % 11 === 0)
+        await database.db.pool.query(`update call_holds set alive_at = '2000-01-01' where id = $1`, [hold.id])
+      if (at % 13 === 0) await releaseLostCalls(database.db, always)
+      till.settle(settleOf(hold, charge))
+      if (at % 5 === 0) await settleCalls(database.db, [settleOf(hold, charge)])
+    }),
+  )
+  await till.close()
+
+  for (const account of accounts) {
+    const { balance, entries, held, holds } = await moneyOf(database.db, account)
+    expect([balance, held, holds]).toEqual([entries, 0, 0])
+  }
+})
