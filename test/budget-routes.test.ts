@@ -8,7 +8,7 @@ let service: Service
 let call: ApiCaller
 beforeAll(async () => {
   service = await startService({ queue: 'redis', workers: 0, dispatchers: 0 })
-  call = callerOf(service.url, service.apiKey)
+  call = callerOf(service.url, service.adminKey)
 })
 afterAll(() => service.stop())
 
