@@ -23,6 +23,14 @@ beforeAll(async () => {
        run: ({ broken }) => { if (broken) throw new Error('broken'); return 'done' },
      }`,
   )
+  await writeFile(
+    join(models, 'talker.mjs'),
+    `export default {
+       namespace: 'talker', type: 'text', apis: ['chat'], input_schema: { type: 'object' },
+       pricing: { amount: 1, unit: 'request' },
+       async *run() { yield 'hello' },
+     }`,
+  )
   receiver = await startReceiver()
   service = await startService({ queue: 'redis', apis: 2, env: { MODELS_DIR: models } })
   admin = callerOf(service.url, service.adminKey)
@@ -108,7 +116,21 @@ test('a failed prediction leaves its budget as it was', async () => {
   expect(await shown(id)).toMatchObject({ spent: 0, held: 0, remaining: 1 })
 })
 
-test('a chat is refused beyond a budget in the shape of inference, and a free model is not', async () => {
+test('a chat counts, and is refused beyond its budget in the shape of inference', async () => {
+  const { id } = (await admin('POST /v1/budgets', { body: { hard_cap: 1 } })).body
+  const body = { model: 'talker', messages: [{ role: 'user', content: 'x' }] }
+  expect((await admin('POST /v1/chat/completions', { body })).status).toBe(200)
+  await until(async () => (await shown(id)).spent === 1, { what: 'the call to be charged' })
+
+  const refused = await admin('POST /v1/chat/completions', { body })
+  expect(refused).toMatchObject({
+    status: 402,
+    body: { error: { type: 'insufficient_balance', error_id: 'BUDGET_EXCEEDED' } },
+  })
+  expect(refused.text).toContain(id)
+})
+
+test('a free model is not refused by any budget', async () => {
   await admin('POST /v1/budgets', { body: { hard_cap: 0 } })
   const free = { model: 'echo', input: { text: 'x' } }
   expect((await admin('POST /v1/predictions', { body: free })).status).toBe(201)
