@@ -37,7 +37,7 @@ export async function startMillrace(stores: Stores, options: MillraceOptions): P
     PORT: `${port}`,
     STORAGE_URL: pathToFileURL(join(folder, 'files')).href,
     MODELS_DIR: fileURLToPath(new URL('models', import.meta.url)),
-    MODELS: 'noop,patient',
+    MODELS: 'noop,patient,paid',
     CONCURRENCY: `${concurrency}`,
     OUTBOUND_LOOPBACK: 'true',
     LOG_LEVEL: 'warn',

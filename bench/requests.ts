@@ -2,18 +2,22 @@ import type { CreateRequest } from './contender.ts'
 import type { Millrace } from './millrace.ts'
 
 /** The create of every measurement: a model that does nothing, and two webhooks where a URL is given. */
-export function createRequest({ url, apiKey }: Service, webhookUrl?: string): CreateRequest {
+export function createRequest(
+  { url, apiKey }: Service,
+  webhookUrl?: string,
+  model?: 'noop' | 'paid',
+): CreateRequest {
   return {
     url: `${url}/v1/predictions`,
     headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
-    body: JSON.stringify(createBody(webhookUrl)),
+    body: JSON.stringify(createBody(webhookUrl, model)),
   }
 }
 
 /** Its body. */
-export function createBody(webhookUrl?: string): Record<string, unknown> {
+export function createBody(webhookUrl?: string, model: 'noop' | 'paid' = 'noop'): Record<string, unknown> {
   return {
-    model: 'noop',
+    model,
     input: { prompt: 'nothing much' },
     ...(webhookUrl && { webhook: { url: webhookUrl, events: ['started', 'completed'] } }),
   }

@@ -79,5 +79,6 @@ create trigger ledger_entries_only_append before update or delete on ledger_entr
 
 -- Who was there before there was money goes on as before: with ample credits, a million each.
 insert into ledger_entries (id, account_id, kind, debit, credit, amount, reason)
-  select gen_random_uuid(), id, 'topup', 'funding', 'account', 1000000000000, 'Accounts from before there were credits' from accounts;
+  select (substr(moment, 1, 8) || '-' || substr(moment, 9) || '-7' || substr(gen_random_uuid()::text, 16))::uuid, id, 'topup', 'funding', 'account', 1000000000000, 'Accounts from before there were credits'
+  from accounts, lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint), 12, '0') as moment;
 insert into balances (account_id, balance) select id, 1000000000000 from accounts;

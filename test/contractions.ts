@@ -36,7 +36,11 @@ const contractions: [RegExp, string][] = [
     /^alter table .*\badd (?:constraint \w+ )?(?:check|unique|primary key|foreign key|exclude)\b/,
     'the previous version may write what it forbids',
   ],
-  [/^alter table .*\badd (?:column )?.*\breferences\b/, 'the previous version may write what it forbids'],
+  // It leaves a new column at its default.
+  [
+    /^alter table (?!.*\bdefault\b).*\badd (?:column )?.*\breferences\b/,
+    'the previous version may write what it forbids',
+  ],
   [/^create unique index\b/, 'the previous version may write what it forbids'],
   [/^create (?:or replace )?(?:constraint )?trigger\b/, 'it changes what the previous version writes'],
   [/^(?:truncate|delete)\b/, 'the previous version may need the rows'],

@@ -3,6 +3,7 @@ import { figuresOf } from './faults/figures.ts'
 import type { Entry } from './faults/history.ts'
 import { judge, promises } from './faults/judge.ts'
 import {
+  books,
   cancelled,
   created,
   delivery,
@@ -284,6 +285,22 @@ const breaches: Record<string, Record<string, Entry[]>> = {
     'another prediction than the delivery has': history({
       seen: [webhook('msg_2', { prediction: 'pred_2' })],
     }),
+  },
+  'what succeeds is paid once, and nothing else is paid': {
+    'an output that nobody paid for': history({ row: { charged: 0, charges: [] } }),
+    'a failure that was paid for': history({
+      ...failed('MODEL_ERROR'),
+      row: { ...failed('MODEL_ERROR').row, charged: 10_000, charges: [10_000] },
+    }),
+    'an output that was paid for twice': history({ row: { charges: [10_000, 10_000] } }),
+    'a charge that is in no ledger': history({ row: { charges: [] } }),
+    'a row for which too little was set aside': history({ row: { held: 9_999 } }),
+    'a charge of another amount': history({ row: { charged: 9_999, charges: [9_999] } }),
+  },
+  'the books add up': {
+    'a balance that its entries do not explain': history({ seen: [books({ balance: 980_000 })] }),
+    'money that is set aside for nothing': history({ seen: [books({ held: 10_000 })] }),
+    'a run without what was set aside for it': history({ seen: [books({ holds: 10_000 })] }),
   },
   'a walk through the list shows each row once': {
     'a row that is missing': history({ seen: [walk([])] }),

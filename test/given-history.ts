@@ -14,6 +14,7 @@ export function history({ seen = [], stored = [], row = {}, without = () => fals
     ...ended({ webhook: ['started', 'completed'], ...row }),
     delivery('msg_1', 'prediction.started'),
     delivery('msg_2', 'prediction.succeeded'),
+    books(),
   ]
   return [...whole.filter((entry) => !without(entry)), ...seen, ...stored]
 }
@@ -34,6 +35,9 @@ export function ended(change: Partial<PredictionRow> = {}): Entry[] {
     started: 11,
     completed: 12,
     outcomes: 1,
+    model: 'paid-echo',
+    held: 10_000,
+    ...charged(change.status),
     ...change,
   }
   return [
@@ -43,6 +47,17 @@ export function ended(change: Partial<PredictionRow> = {}): Entry[] {
     statusEvent(3, 'processing', 1, row.id),
     statusEvent(4, 'succeeded', 1, row.id),
   ]
+}
+
+/** What is paid by how it ends. */
+export function charged(status: Status = 'succeeded'): Pick<PredictionRow, 'charged' | 'charges'> {
+  return status === 'succeeded' ? { charged: 10_000, charges: [10_000] } : { charged: 0, charges: [] }
+}
+
+/** The books as they are after that. */
+export function books(change: Partial<Extract<Happening, { is: 'books' }>> = {}): Entry {
+  const sums = { balance: 990_000, entries: 990_000, held: 0, holds: 0 }
+  return happened({ is: 'books', account: 'acct_1', ...sums, ...change })
 }
 
 /** A create that was sent and, unless told otherwise, never answered. */

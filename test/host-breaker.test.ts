@@ -104,7 +104,10 @@ test('a host that fails three runs in a row is asked by one at a time, and all a
   const ids = await Promise.all(Array.from({ length: 6 }, () => service.create('back')))
   // By the second time all workers know.
   await leftAlone(host, 4)
-  const hurry = setInterval(() => void openIn(host, '0 seconds').catch(() => {}), 500)
+  const hurry = setInterval(
+    () => void Promise.all([openIn(host, '0 seconds'), nextTries('back')]).catch(() => {}),
+    500,
+  )
   onTestFinished(() => clearInterval(hurry))
   let inside = 0
   let most = 0
@@ -198,11 +201,19 @@ async function failuresOf({ url }: Receiver): Promise<number | undefined> {
   return hosts.find(({ name }) => name.includes(new URL(url).host))?.failures
 }
 
-/** Sets the time until which the host is left alone, which doubles each time. */
+/** Sets the time until which the host is left alone, which doubles each time; not in the middle of a look at it. */
 async function openIn({ url }: Receiver, interval: string): Promise<void> {
   await service.db.pool.query(
-    `update hosts set open_until = clock_timestamp() + $2::interval where strpos(name, $1) > 0`,
+    `update hosts set open_until = clock_timestamp() + $2::interval where strpos(name, $1) > 0 and coalesce(probed_until < clock_timestamp(), true)`,
     [new URL(url).host, interval],
+  )
+}
+
+/** The runs of a model need not wait any longer for their next tries. */
+async function nextTries(model: string): Promise<void> {
+  await service.db.pool.query(
+    'update runs set run_at = clock_timestamp() where model = $1 and worker is null and run_at > clock_timestamp()',
+    [model],
   )
 }
 

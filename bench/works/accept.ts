@@ -1,6 +1,6 @@
 import type { Contender } from '../contender.ts'
 import { bareExpress } from '../contenders/bare-express.ts'
-import { millraceEmbedded, millraceOnRedis } from '../contenders/millrace.ts'
+import { millraceEmbedded, millraceMetered, millraceOnRedis } from '../contenders/millrace.ts'
 import { plain } from '../contenders/plain.ts'
 import { using, type Work } from '../work.ts'
 import { wrk } from '../wrk.ts'
@@ -11,7 +11,7 @@ export const acceptWhileRunning: Work = {
   name: 'accept',
   title: 'Accepted a second, 32 connections, workers running',
   columns,
-  rows: [millraceOnRedis, millraceEmbedded, plain].map((contender) => row(contender, false)),
+  rows: [millraceOnRedis, millraceMetered, millraceEmbedded, plain].map((contender) => row(contender, false)),
 }
 
 export const acceptWhilePaused: Work = {

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type Contender, type Running, warmUp } from '../contender.ts'
 import { bullmqOnPostgres, bullmqOnRedis } from '../contenders/bullmq.ts'
 import { graphileWorker, pgBoss } from '../contenders/job-queues.ts'
-import { millraceEmbedded, millraceOnRedis } from '../contenders/millrace.ts'
+import { millraceEmbedded, millraceMetered, millraceOnRedis } from '../contenders/millrace.ts'
 import { movesAlone } from '../contenders/moves-alone.ts'
 import { plain } from '../contenders/plain.ts'
 import { startReceiver } from '../receiver.ts'
@@ -17,6 +17,7 @@ export const life: Work = {
   columns,
   rows: [
     millraceOnRedis,
+    millraceMetered,
     millraceEmbedded,
     plain,
     bullmqOnRedis,
@@ -39,7 +40,7 @@ export const lifeWithWebhooks: Work = {
   name: 'life-webhooks',
   title: 'Created, succeeded and told in two signed webhooks a second',
   columns,
-  rows: [millraceOnRedis, millraceEmbedded, plain].map((contender) => ({
+  rows: [millraceOnRedis, millraceMetered, millraceEmbedded, plain].map((contender) => ({
     name: contender.name,
     measure: async (stores, { count }) => {
       const receiver = await startReceiver()

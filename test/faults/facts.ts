@@ -35,6 +35,7 @@ export function gather(entries: Entry[]): Facts {
       ...of('fault').filter(({ what }) => what.startsWith('SIGSTOP worker')),
     ].map(({ at }) => at),
     ownerless: of('ownerless'),
+    books: of('books'),
     leftovers: of('leftover').map(({ what }) => what),
     leaks: of('leak').map(({ where, secret }) => `${secret} in ${where}`),
   }
@@ -82,6 +83,7 @@ export interface Facts {
   /** When a worker ended or was stopped. */
   workerLosses: number[]
   ownerless: Kind<'ownerless'>[]
+  books: Kind<'books'>[]
   leftovers: string[]
   leaks: string[]
 }

@@ -96,6 +96,11 @@ export type Happening =
   | { is: 'other-events'; id: string; told: [seq: number, attempt: number, kind: string][] }
   | { is: 'delivery'; row: DeliveryRow }
   | { is: 'leftover'; what: string }
+  /**
+   * What an account has, what its entries add up to, what is set aside of it, and what its runs add up to: in millionths
+   * of a credit.
+   */
+  | { is: 'books'; account: string; balance: number; entries: number; held: number; holds: number }
   | { is: 'leak'; where: string; secret: string }
 
 /**
@@ -125,6 +130,11 @@ export interface PredictionRow {
   started: number | null
   completed: number | null
   outcomes: number
+  model: string
+  /** What was set aside for it, and what it was charged, in millionths of a credit; the second once more as the ledger has it. */
+  held: number
+  charged: number
+  charges: number[]
 }
 
 export interface DeliveryRow {

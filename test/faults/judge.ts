@@ -3,6 +3,7 @@ import type { Entry } from './history.ts'
 import { answerPromises } from './promises/answers.ts'
 import { createPromises } from './promises/creates.ts'
 import { endPromises } from './promises/ends.ts'
+import { moneyPromises } from './promises/money.ts'
 import type { Promises } from './promises/promises.ts'
 import { statusPromises } from './promises/statuses.ts'
 import { webhookPromises } from './promises/webhooks.ts'
@@ -24,5 +25,6 @@ export const promises: Promises = {
   ...statusPromises,
   ...endPromises,
   ...webhookPromises,
+  ...moneyPromises,
   ...answerPromises,
 }

@@ -160,7 +160,7 @@ export async function remove(client: Client, id: string): Promise<number> {
  */
 export async function walk(client: Client, what: Walk = {}): Promise<string[] | undefined> {
   const { pages = Number.POSITIVE_INFINITY, tag } = what
-  const filter = tag === undefined ? '' : `model=echo&tag.team=${tag}`
+  const filter = tag === undefined ? '' : `model=paid-echo&tag.team=${tag}`
   const asked = Math.floor(now())
   const ids: string[] = []
   let next: string | null = ''

@@ -16,7 +16,9 @@ async function recordFrom(client: Connection, history: History): Promise<void> {
             case json_typeof(p.output) when 'object' then p.output ->> 'word' end as "outputWord", p.status, p.attempt, p.error_id, p.webhook::json -> 'events' as webhook, p.deleted_at is not null as deleted,
             extract(epoch from p.created_at)::float8 as created, extract(epoch from p.started_at)::float8 as started,
             extract(epoch from p.completed_at)::float8 as completed,
-            (select count(*) from outcomes o where o.prediction_id = p.id)::integer as outcomes
+            (select count(*) from outcomes o where o.prediction_id = p.id)::integer as outcomes,
+            p.model, p.held, p.charged,
+            (select coalesce(json_agg(l.amount), '[]') from ledger_entries l where l.prediction_id = p.id and l.kind = 'charge') as charges
      from predictions p left join idempotency_keys k on k.prediction_id = p.id`,
   )
   for (const { error_id: errorId, ...row } of predictions.rows) {
@@ -45,6 +47,15 @@ async function recordFrom(client: Connection, history: History): Promise<void> {
     const endpoint = row.endpoint && toTypeId('whe', row.endpoint)
     history.record({ is: 'delivery', row: { ...row, id: toTypeId('msg', row.id), prediction, endpoint } })
   }
+  const books = await client.query(
+    `select b.account_id as account, b.balance, b.held,
+            (select coalesce(sum(case credit when 'account' then amount else -amount end), 0)::bigint
+             from ledger_entries l where l.account_id = b.account_id) as entries,
+            (select coalesce(sum(hold), 0)::bigint from runs r where r.account_id = b.account_id) as holds
+     from balances b`,
+  )
+  for (const { account, ...sums } of books.rows)
+    history.record({ is: 'books', ...sums, account: toTypeId('acct', account) })
   const { rows: left } = await client.query('select prediction_id as id, worker, attempt from runs')
   for (const { id, worker, attempt } of left) {
     const what = `${toTypeId('pred', id)} still has a run at attempt ${attempt}, of ${worker ?? 'nobody'}`

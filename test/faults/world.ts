@@ -178,7 +178,14 @@ async function prepareDatabase(postgres: FaultyPostgres): Promise<Prepared> {
 
 /** A world may be judged several times; of the rows only what was looked at since the last of these begins counts. */
 function latestRows(entries: Entry[], since: number): Entry[] {
-  const looked: Entry['is'][] = ['prediction', 'status-event', 'other-events', 'delivery', 'leftover']
+  const looked: Entry['is'][] = [
+    'prediction',
+    'status-event',
+    'other-events',
+    'delivery',
+    'books',
+    'leftover',
+  ]
   return entries.filter((entry, nth) => nth >= since || !looked.includes(entry.is))
 }
 
@@ -199,7 +206,7 @@ export function ordinary(world: World, input: Record<string, unknown> = {}) {
   const events = world.random.pick(subscriptions)
   const writes = world.random.below(8) === 0 && { chunks: 3, log: 'on its way' }
   return {
-    model: 'echo',
+    model: 'paid-echo',
     input: { text: privateWords, word: randomUUID(), ...writes, ...input },
     ...(events !== null && { webhook: { url: world.receiver.url, events } }),
   }

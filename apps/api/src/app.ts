@@ -23,6 +23,7 @@ import { refuseFloods } from './refuse-floods.ts'
 import { logRequests, requestId } from './request-log.ts'
 import type { Route } from './route.ts'
 import { cancelBatch, createBatch, getBatch, listBatches } from './routes/batches.ts'
+import * as billing from './routes/billing.ts'
 import * as budgets from './routes/budgets.ts'
 import { cancelPrediction } from './routes/cancel-prediction.ts'
 import { createPrediction } from './routes/create-prediction.ts'
@@ -77,6 +78,10 @@ export const routes: readonly Route[] = [
   takeCallback,
   ...Object.values(webhooks),
   ...Object.values(budgets),
+  billing.getBalance,
+  billing.listLedger,
+  billing.moveCredits,
+  billing.refundCharge,
   createImage,
   createSpeech,
   createTranscription,

@@ -1,6 +1,8 @@
 import { type Connection, type Database, transaction } from '@millrace/database/connect'
 import { newId } from '@millrace/database/ids'
 import { newApiKey } from '@millrace/keys/api-key'
+import { microsPerCredit } from '@millrace/ledger/micro'
+import { enter, topup } from '@millrace/ledger/move-credits'
 import { digestsOf, type KeyRing, storeKey } from './api-keys.ts'
 import { storeSecret } from './signing-secrets.ts'
 
@@ -29,7 +31,7 @@ export async function setRetention(
 
 /**
  * Makes the first account with its admin key and its ordinary key where there is no account yet; safe to run twice at
- * once. Keys that were given (or kept from an earlier start) are stored; missing ones are made. Answers the keys it
+ * once. It has ample credits. Keys that were given (or kept from an earlier start) are stored; missing ones are made. Answers the keys it
  * stored, or undefined when there was an account already.
  */
 export async function ensureFirstAccount(
@@ -42,6 +44,13 @@ export async function ensureFirstAccount(
     const { rows } = await client.query('select 1 from accounts limit 1')
     if (rows.length > 0) return undefined
     const accountId = await insertAccount(client, ring, 'default')
+    await enter(client, {
+      ...topup,
+      id: newId(),
+      account_id: accountId,
+      amount: firstCredits * microsPerCredit,
+      reason: 'For a first hour',
+    })
     await storeKey(client, ring, { accountId, name: 'admin', key: adminKey, admin: true })
     await storeKey(client, ring, { accountId, name: 'default', key: apiKey })
     return { adminKey, apiKey }
@@ -81,6 +90,9 @@ async function insertAccount(connection: Connection, ring: KeyRing, name: string
   await storeSecret(connection, ring, { accountId: id, endpointId: null })
   return id
 }
+
+/** On one's own machine nobody should meet a 402 before there are prices. */
+const firstCredits = 1_000_000
 
 export interface AccountRow {
   id: string

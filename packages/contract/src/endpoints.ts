@@ -1,5 +1,6 @@
 import type { EndpointDefinition } from './endpoint.ts'
 import { batchEndpoints } from './endpoints/batches.ts'
+import { billingEndpoints } from './endpoints/billing.ts'
 import { budgetEndpoints } from './endpoints/budgets.ts'
 import { fileEndpoints } from './endpoints/files.ts'
 import { inferenceEndpoints } from './endpoints/inference.ts'
@@ -23,5 +24,6 @@ export const endpoints = {
   ...fileEndpoints,
   ...webhookEndpoints,
   ...budgetEndpoints,
+  ...billingEndpoints,
   ...serviceEndpoints,
 } as const satisfies Record<string, EndpointDefinition>
