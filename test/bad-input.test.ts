@@ -187,6 +187,7 @@ async function idOf(kind: OwnedKind | undefined): Promise<string> {
   if (kind === 'whe') {
     return (await call('POST /v1/webhooks', { body: { url: 'http://127.0.0.1:9/', events: ['*'] } })).body.id
   }
+  if (kind === 'budget') return (await call('POST /v1/budgets', { body: {} })).body.id
   return ''
 }
 

@@ -52,7 +52,7 @@ function bodyOf(name: string, { requestBody }: DescribedOperation): DocumentedOp
   return { headers: { 'content-type': 'application/octet-stream' }, body: 'bytes' }
 }
 
-const owned = ['video', 'pred', 'file', 'whe', 'batch', 'resp', 'chatcmpl'] as const
+const owned = ['video', 'pred', 'file', 'whe', 'batch', 'resp', 'chatcmpl', 'budget'] as const
 
 /** How the description of an id begins that is of this kind. */
 const idsOf: Readonly<Record<OwnedKind, string>> = {
@@ -63,6 +63,7 @@ const idsOf: Readonly<Record<OwnedKind, string>> = {
   batch: 'batch_',
   resp: 'resp_',
   chatcmpl: 'chatcmpl-',
+  budget: 'budget_',
 }
 
 const shared: Readonly<Record<string, string>> = { slug: 'echo', name: 'a.txt', token: 'nobodys' }

@@ -11,6 +11,7 @@ import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import { settle } from '@millrace/lifecycle/settle'
 import { createGuard } from '@millrace/outbound/guard'
 import { createLog } from '@millrace/process/log'
+import type { SubscribedEndpoint } from '@millrace/webhooks/write-deliveries'
 
 export const masterKey = 'a master key for tests of the dispatcher'
 
@@ -73,6 +74,7 @@ export async function givenEndpoint(
   accountId: string,
   url: string,
   headers = {},
+  { events = ['*'], format = 'envelope' }: Partial<Pick<SubscribedEndpoint, 'events' | 'format'>> = {},
 ): Promise<string> {
   const id = newId()
   await db.kysely
@@ -81,8 +83,8 @@ export async function givenEndpoint(
       id,
       account_id: accountId,
       url,
-      events: ['*'],
-      format: 'envelope',
+      events,
+      format,
       headers: JSON.stringify(headers),
     })
     .execute()

@@ -148,7 +148,7 @@ test('an input cannot name a file of another account', async () => {
   expect(answers[0]?.text).toBe(answers[1]?.text)
 })
 
-const kinds: readonly OwnedKind[] = ['pred', 'video', 'file', 'whe', 'batch', 'resp', 'chatcmpl']
+const kinds: readonly OwnedKind[] = ['pred', 'video', 'file', 'whe', 'batch', 'resp', 'chatcmpl', 'budget']
 
 /** One more thing that the first account owns, by its id; '' where none is asked for. */
 async function given(kind: OwnedKind | undefined): Promise<string> {
@@ -179,6 +179,8 @@ async function given(kind: OwnedKind | undefined): Promise<string> {
       const body = { model: 'parrot', messages: [{ role: 'user', content: 'x' }], store: true }
       return (await owner('POST /v1/chat/completions', { body })).body.id
     }
+    case 'budget':
+      return (await owner('POST /v1/budgets', { body: { hard_cap: 100 } })).body.id
     case undefined:
       return ''
   }
@@ -248,6 +250,7 @@ async function everything(): Promise<unknown> {
     'deliveries',
     'batches',
     'stored_answers',
+    'budgets',
   ]
   const all = tables.map((table) => `(select json_agg(t order by t::text) from ${table} t) as ${table}`)
   return (await service.db.pool.query(`select ${all.join(', ')}`)).rows[0]

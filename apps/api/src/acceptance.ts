@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { createBatcher } from '@millrace/database/batch'
 import { databaseNow } from '@millrace/database/clock'
 import { faultOf, isUnreachable } from '@millrace/database/faults'
+import { toTypeId } from '@millrace/database/ids'
 import { asCredits } from '@millrace/ledger/micro'
 import { accept, type Draft, type Refusal, type Verdict } from '@millrace/lifecycle/accept'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
@@ -81,8 +82,14 @@ function acceptedOrThrow({ hold = 0 }: Draft, verdict: Verdict): boolean {
 }
 
 /** What a request is refused with that its account cannot pay for. */
-export function unpaid({ errorId, available }: Refusal, hold: number): ApiError {
+export function unpaid(refusal: Refusal, hold: number): ApiError {
+  const { errorId, available } = refusal
   const estimate = `The estimate is ${asCredits(hold)} credits`
+  if (errorId === 'BUDGET_EXCEEDED') {
+    const budget = toTypeId('budget', refusal.budgetId)
+    const left = asCredits(Math.max(0, available))
+    return new ApiError(errorId, `${estimate}, and the budget ${budget} has ${left} left.`)
+  }
   return errorId === 'PAYMENT_REQUIRED'
     ? new ApiError(
         errorId,
@@ -133,8 +140,8 @@ const outcomeUnknown =
 
 export interface Acceptance {
   /**
-   * Answers true when stored, false when its idempotency key was taken. Throws INSUFFICIENT_CREDITS or PAYMENT_REQUIRED
-   * where its account cannot pay for it, and 55P03 when its key is being decided on elsewhere.
+   * Answers true when stored, false when its idempotency key was taken. Throws INSUFFICIENT_CREDITS, PAYMENT_REQUIRED or
+   * BUDGET_EXCEEDED where its account cannot pay for it, and 55P03 when its key is being decided on elsewhere.
    */
   add(draft: Draft): Promise<boolean>
   /** As many wait as can. */

@@ -24,6 +24,7 @@ import { logRequests, requestId } from './request-log.ts'
 import type { Route } from './route.ts'
 import { cancelBatch, createBatch, getBatch, listBatches } from './routes/batches.ts'
 import * as billing from './routes/billing.ts'
+import * as budgets from './routes/budgets.ts'
 import { cancelPrediction } from './routes/cancel-prediction.ts'
 import { createPrediction } from './routes/create-prediction.ts'
 import { deletePrediction } from './routes/delete-prediction.ts'
@@ -76,6 +77,7 @@ export const routes: readonly Route[] = [
   downloadFile,
   takeCallback,
   ...Object.values(webhooks),
+  ...Object.values(budgets),
   billing.getBalance,
   billing.listLedger,
   billing.moveCredits,

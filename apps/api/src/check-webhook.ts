@@ -1,5 +1,5 @@
 import type { CreatePrediction } from '@millrace/contract/create-prediction'
-import { defaultEvents, eventOf } from '@millrace/contract/webhook-events'
+import { accountEventOf, accountEvents, defaultEvents, eventOf } from '@millrace/contract/webhook-events'
 import type { Guard } from '@millrace/outbound/guard'
 import { ApiError } from './api-error.ts'
 
@@ -29,10 +29,13 @@ export async function checkWebhookUrl(guard: Guard, url: string, path: string): 
   }
 }
 
-/** Throws INVALID_PARAMETER for a name that is no event; `*` only where `all` allows it. */
+/** Throws INVALID_PARAMETER for a name that is no event; `*` and the events of an account only where `all` allows them. */
 export function checkEvents(events: string[], path: string, { all = false } = {}): void {
-  const unknown = events.find((name) => eventOf(name) === undefined && !(all && name === '*'))
+  const isKnown = (name: string) =>
+    eventOf(name) !== undefined || (all && (name === '*' || accountEventOf(name) !== undefined))
+  const unknown = events.find((name) => !isKnown(name))
   if (unknown === undefined) return
-  const message = `"${unknown.slice(0, 100)}" is not an event; the events are created, starting, started, succeeded, failed and cancelled, each after "prediction."`
+  const others = all ? `, and ${accountEvents.join(', ')}` : ''
+  const message = `"${unknown.slice(0, 100)}" is not an event; the events are created, starting, started, succeeded, failed and cancelled, each after "prediction."${others}`
   throw new ApiError('INVALID_PARAMETER', message, { fields: [{ path, message }] })
 }

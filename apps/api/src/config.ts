@@ -102,7 +102,7 @@ const schema = z.object({
   SAFETY_MODEL: z.string().optional(),
   BATCH_CONCURRENCY: z.coerce.number().int().min(1).max(1000).default(16),
   BATCH_SLOTS: z.coerce.number().int().min(0).max(100).default(4),
-  BALANCE_WARNING_CREDITS: z.coerce.number().min(0).default(10),
+  BALANCE_WARNING_CREDITS: z.coerce.number().min(0).max(1_000_000_000).default(10),
   CREDITS_PER_USD: z.coerce.number().positive().max(1_000_000).default(1),
   AWAIT_SECONDS: z.coerce.number().min(0).max(300).default(50),
   // OpenAI's clients give up after 600: they should hear of us before.

@@ -7,6 +7,7 @@ import { createModeration } from '@millrace/inference/moderation'
 import { createRouter, type Router } from '@millrace/inference/route'
 import { passAll, type SafetyFilter } from '@millrace/inference/safety'
 import { deriveKeys } from '@millrace/keys/derive'
+import { asMicros } from '@millrace/ledger/micro'
 import { openTill, type Till } from '@millrace/ledger/till'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import type { Links } from '@millrace/lifecycle/present'
@@ -58,10 +59,16 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
   const fileUrls = createFileUrls({ publicUrl: config.PUBLIC_URL, key, previousKeys })
   const links = linksFor(config, fileUrls, replyUrlSeconds)
   const webhookLinks = linksFor(config, fileUrls, webhookUrlSeconds)
-  const lifecycle = { db, links: webhookLinks, partitions: config.PARTITIONS }
+  const balanceWarning = asMicros(config.BALANCE_WARNING_CREDITS)
+  const lifecycle = {
+    db,
+    links: webhookLinks,
+    partitions: config.PARTITIONS,
+    balanceWarning,
+  }
   const changes = watchChanges(db, queue, log)
   const requests = openRequestLog({ db, log, partitions: config.PARTITIONS })
-  const till = openTill({ db, log })
+  const till = openTill({ db, log, balanceWarning })
   const modules = keepModules()
   const keyRing = createKeyRing(config.MASTER_KEY, config.MASTER_KEY_PREVIOUS)
   const callers = keepCallers(db, keyRing)

@@ -31,6 +31,7 @@ export function readConfig(environment: Environment = process.env): Config {
     leaseSeconds: settings.LEASE_SECONDS,
     cancelGraceSeconds: settings.CANCEL_GRACE_SECONDS,
     partitions: settings.PARTITIONS,
+    balanceWarningCredits: settings.BALANCE_WARNING_CREDITS,
     retention: {
       fileDays: settings.RETENTION_FILES_DAYS,
       valueDays: settings.RETENTION_VALUES_DAYS,
@@ -85,6 +86,7 @@ const schema = z
     LEASE_SECONDS: seconds(15),
     CANCEL_GRACE_SECONDS: seconds(10),
     PARTITIONS: z.enum(['month', 'day'], 'must be month or day').default('month'),
+    BALANCE_WARNING_CREDITS: z.coerce.number().min(0).max(1_000_000_000).default(10),
     RETENTION_FILES_DAYS: days(7),
     RETENTION_VALUES_DAYS: days(30),
     RETENTION_ROWS_DAYS: days(90),
@@ -114,6 +116,8 @@ export type Config = {
   leaseSeconds: number
   cancelGraceSeconds: number
   partitions: 'month' | 'day'
+  /** Below which `balance.low` is sent. */
+  balanceWarningCredits: number
   retention: Retention
   host: string
   metricsPort: number | undefined

@@ -5,6 +5,7 @@ import { connect, plannedOnce } from '@millrace/database/connect'
 import { assertMigrated } from '@millrace/database/migrations'
 import { ensurePartitions } from '@millrace/database/partitions'
 import { deriveKeys } from '@millrace/keys/derive'
+import { asMicros } from '@millrace/ledger/micro'
 import { releaseLostCalls } from '@millrace/ledger/release-lost-calls'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import { createGuard } from '@millrace/outbound/guard'
@@ -19,6 +20,7 @@ import { claimSettings } from './claim-due.ts'
 import { type Config, readConfig } from './config.ts'
 import { type Dispatch, startDispatch } from './dispatch.ts'
 import { endLate } from './sweep/end-overdue.ts'
+import { postNotedEvents } from './sweep/post-account-events.ts'
 import { createProlonging } from './sweep/prolong-starts.ts'
 import { createPurge } from './sweep/purge.ts'
 import { releaseDead } from './sweep/release-expired.ts'
@@ -108,6 +110,7 @@ function sweepsOf(settings: Config, store: FileStore, bells: Queue, dispatcher: 
       fileDays: retention.fileDays,
       file: ({ id, name }) => urls.sign(id, name, webhookFileSeconds),
     },
+    balanceWarning: asMicros(settings.balanceWarningCredits),
   }
   const changed = (ids: string[]) => {
     bells.signal('changed', ids)
@@ -128,6 +131,11 @@ function sweepsOf(settings: Config, store: FileStore, bells: Queue, dispatcher: 
       everySeconds: sweepSeconds,
       run: (presence) =>
         endLate(lifecycle, { graceSeconds: cancelGraceSeconds, leaseSeconds, changed }, presence),
+    },
+    {
+      name: 'account-events',
+      everySeconds: sweepSeconds,
+      run: () => postNotedEvents(db, dispatcher.wake),
     },
     { name: 'purge', everySeconds: sweepSeconds, run: createPurge({ db, store, retention }) },
     // A thousand parts: all of them in less than a day.

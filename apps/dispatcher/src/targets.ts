@@ -1,5 +1,7 @@
 import type { Connection } from '@millrace/database/connect'
+import { toTypeId } from '@millrace/database/ids'
 import { rangeOf } from '@millrace/lifecycle/id-range'
+import { postAccountEvents } from '@millrace/webhooks/account-events'
 import type { Recorded } from './record.ts'
 
 /** An endpoint that fails everything for this long is disabled. */
@@ -7,7 +9,8 @@ const failingDays = 5
 
 /**
  * What results mean for account endpoints: one that answers 410 is disabled at once, one that fails everything for
- * days as well, and any success starts that count anew. Rows are only written when something changes.
+ * days as well, and any success starts that count anew. Rows are only written when something changes. Of an endpoint
+ * that is disabled its account is told at the others.
  */
 export async function noteEndpoints(connection: Connection, results: Recorded[]): Promise<void> {
   const notes = results.flatMap(({ delivery, answer, verdict }) =>
@@ -23,11 +26,20 @@ export async function noteEndpoints(connection: Connection, results: Recorded[])
         ],
   )
   if (notes.length === 0) return
-  await connection.query({
+  const { rows } = await connection.query<NotedRow>({
     name: 'note-endpoints',
     text: noteStatement,
     values: [JSON.stringify(notes), failingDays],
   })
+  const disabled = rows.filter(({ active }) => !active)
+  await postAccountEvents(
+    connection,
+    disabled.map(({ id, account_id, url, disabled_reason, updated_at }) => ({
+      accountId: account_id,
+      name: 'webhook.disabled',
+      data: { id: toTypeId('whe', id), url, disabled_reason, disabled_at: updated_at.toISOString() },
+    })),
+  )
 }
 
 /** A prediction's own webhook that answered 410 gets nothing more of that prediction. */
@@ -64,7 +76,8 @@ const noteStatement = `
                              when held.failing then 'Every delivery failed for ' || $2::integer || ' days'
                              else w.disabled_reason end,
       updated_at = case when held.gone or held.failing then clock_timestamp() else w.updated_at end
-  from held where w.id = held.id`
+  from held where w.id = held.id
+  returning w.id, w.account_id, w.url, w.active, w.disabled_reason, w.updated_at`
 
 const endStatement = `
   with ended as (
@@ -74,3 +87,12 @@ const endStatement = `
   from ended e
   where d.prediction_id = e.prediction_id and d.url = e.url and d.id >= $2
     and d.endpoint_id is null and d.state = 'due'`
+
+interface NotedRow {
+  id: string
+  account_id: string
+  url: string
+  active: boolean
+  disabled_reason: string | null
+  updated_at: Date
+}

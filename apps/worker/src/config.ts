@@ -35,6 +35,7 @@ export function readConfig(environment: Environment = process.env): Config {
     },
     maxFileBytes: settings.MAX_FILE_BYTES,
     fileDays: settings.RETENTION_FILES_DAYS,
+    balanceWarningCredits: settings.BALANCE_WARNING_CREDITS,
     safety: { url: settings.SAFETY_URL, apiKey: settings.SAFETY_API_KEY, model: settings.SAFETY_MODEL },
     host: settings.HOST,
     metricsPort: settings.METRICS_PORT,
@@ -126,6 +127,7 @@ const schema = z.object({
   SAFETY_URL: z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }).optional(),
   SAFETY_API_KEY: z.string().optional(),
   SAFETY_MODEL: z.string().optional(),
+  BALANCE_WARNING_CREDITS: z.coerce.number().min(0).max(1_000_000_000).default(10),
   RETENTION_FILES_DAYS: count.max(365_000, 'must be at most 365000 days').default(7),
   HOST: z.string().default('127.0.0.1'),
   METRICS_PORT: z.coerce.number('must be a port number').int().min(0).max(65_535).optional(),
@@ -177,6 +179,8 @@ export interface Config {
   maxFileBytes: number
   /** How long the files of an output are kept. */
   fileDays: number
+  /** Below which `balance.low` is sent. */
+  balanceWarningCredits: number
   /** A moderation host, where there is one. */
   safety: { url: string | undefined; apiKey: string | undefined; model: string | undefined }
   host: string

@@ -6,6 +6,7 @@ import { connect, type Database, plannedOnce } from '@millrace/database/connect'
 import { assertMigrated } from '@millrace/database/migrations'
 import { watchHosts } from '@millrace/hosts/host-watch'
 import { deriveKey, deriveKeys } from '@millrace/keys/derive'
+import { asMicros } from '@millrace/ledger/micro'
 import { begin } from '@millrace/lifecycle/begin'
 import { appendEvents } from '@millrace/lifecycle/events'
 import { keepJobs } from '@millrace/lifecycle/keep-jobs'
@@ -124,6 +125,7 @@ async function openWorker(config: Config, log: Log): Promise<Worker> {
       fileDays: config.fileDays,
       file: ({ id, name }) => fileUrls.sign(id, name, webhookUrlSeconds),
     },
+    balanceWarning: asMicros(config.balanceWarningCredits),
   }
   const guard = createGuard(config.outbound)
   const models = await serveModels(config, guard, log)

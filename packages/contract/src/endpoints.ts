@@ -1,6 +1,7 @@
 import type { EndpointDefinition } from './endpoint.ts'
 import { batchEndpoints } from './endpoints/batches.ts'
 import { billingEndpoints } from './endpoints/billing.ts'
+import { budgetEndpoints } from './endpoints/budgets.ts'
 import { fileEndpoints } from './endpoints/files.ts'
 import { inferenceEndpoints } from './endpoints/inference.ts'
 import { mediaEndpoints } from './endpoints/media.ts'
@@ -22,6 +23,7 @@ export const endpoints = {
   ...batchEndpoints,
   ...fileEndpoints,
   ...webhookEndpoints,
+  ...budgetEndpoints,
   ...billingEndpoints,
   ...serviceEndpoints,
 } as const satisfies Record<string, EndpointDefinition>

@@ -1,5 +1,5 @@
 import type { Prediction } from './prediction.ts'
-import type { PredictionEventName } from './webhook-events.ts'
+import type { AccountEventName, PredictionEventName } from './webhook-events.ts'
 
 /** How a webhook body may be laid out. `prediction` is for per-request webhooks, `envelope` the default of endpoints. */
 export const bodyFormats = ['envelope', 'prediction', 'thin'] as const
@@ -20,6 +20,18 @@ export function webhookBody(
   return JSON.stringify({ ...layouts.thin(event, at.toISOString(), prediction), truncated: true })
 }
 
+/** The text of the body of an event of an account. `data.id` names what it is about; thin bodies have nothing else. */
+export function accountEventBody(
+  format: BodyFormat,
+  event: AccountEventName,
+  at: Date,
+  data: EventData,
+): string {
+  const timestamp = at.toISOString()
+  if (format === 'prediction') return JSON.stringify({ type: event, created_at: timestamp, data })
+  return JSON.stringify({ type: event, timestamp, data: format === 'thin' ? { id: data.id } : data })
+}
+
 const layouts = {
   envelope: (type, timestamp, data) => ({ type, timestamp, data }),
   // Readers of two conventions meet here: one routes by the top-level `status`, one reads {type, created_at, data}.
@@ -28,3 +40,6 @@ const layouts = {
 } as const satisfies Record<BodyFormat, (type: string, timestamp: string, data: Prediction) => object>
 
 export type BodyFormat = (typeof bodyFormats)[number]
+
+/** What an event of an account tells, as its receivers read it. */
+export type EventData = Readonly<Record<string, unknown>> & { id: string }

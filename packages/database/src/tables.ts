@@ -1,7 +1,9 @@
 import type { BatchStatus } from '@millrace/contract/batch'
+import type { BudgetPeriod, BudgetScope, BudgetThreshold } from '@millrace/contract/budget'
 import type { Limits, ModelRules, PlanSettings } from '@millrace/contract/plan'
 import type { Priority } from '@millrace/contract/priorities'
 import type { Status } from '@millrace/contract/statuses'
+import type { AccountEventName } from '@millrace/contract/webhook-events'
 import type { ColumnType, Generated, JSONColumnType } from 'kysely'
 
 /**
@@ -40,11 +42,20 @@ export interface Tables {
   }
   balances: BalanceTable
   ledger_entries: LedgerEntryTable
+  budgets: BudgetTable
+  account_events: {
+    id: string
+    account_id: string
+    name: AccountEventName
+    data: Json<unknown>
+    created_at: Generated<Date>
+  }
   call_holds: {
     id: string
     account_id: string
     key_id: string | null
     amount: number
+    budgets: Json<CountedIn[] | null>
     alive_at: Generated<Date>
   }
   predictions: PredictionTable
@@ -148,6 +159,33 @@ export interface LedgerEntryTable {
   created_at: Generated<Date>
 }
 
+/** What an account lets itself spend in a time. Money in millionths of a credit. */
+export interface BudgetTable {
+  id: string
+  account_id: string
+  name: Generated<string>
+  scope: BudgetScope
+  key_ids: string[] | null
+  tag_name: string | null
+  tag_value: string | null
+  period: BudgetPeriod
+  hard_cap: number | null
+  thresholds: JSONColumnType<BudgetThreshold[], string | undefined, string>
+  credit_limit: Generated<boolean>
+  /** The counts are those of the period that began then. */
+  period_start: Date
+  held: Generated<number>
+  spent: Generated<number>
+  created_at: Generated<Date>
+  updated_at: Generated<Date>
+}
+
+/** A budget that a hold counts in, by the period in which it was asked for. */
+export interface CountedIn {
+  id: string
+  since: string
+}
+
 export type Book = 'account' | 'revenue' | 'funding'
 
 export interface PredictionTable {
@@ -217,6 +255,7 @@ export interface RunTable {
   asked: string | null
   key_id: string | null
   hold: Generated<number>
+  budgets: Json<CountedIn[] | null>
   price: Json<Record<string, unknown> | null>
 }
 
@@ -365,6 +404,7 @@ export interface EndpointTable {
 export interface DeliveryTable {
   id: string
   account_id: string
+  /** What it is in the order of: a prediction; of an event of an account, the event itself. */
   prediction_id: string
   endpoint_id: string | null
   url: string

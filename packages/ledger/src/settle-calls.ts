@@ -1,5 +1,7 @@
 import type { Database } from '@millrace/database/connect'
 import { newId } from '@millrace/database/ids'
+import { tellLowBalances, usualWarning } from './balance-warning.ts'
+import { chargeBudgets } from './charge-budgets.ts'
 
 /**
  * Charges calls that have ended and gives back what was held for them, many in one statement. What a call cost may be more
@@ -9,6 +11,7 @@ import { newId } from '@millrace/database/ids'
 export async function settleCalls(
   { pool }: Database,
   settles: readonly CallSettle[],
+  balanceWarning = usualWarning,
 ): Promise<AccountBalance[]> {
   const { rows } = await pool.query<AccountBalance>({
     name: 'settle-calls',
@@ -20,6 +23,7 @@ export async function settleCalls(
       settles.map(({ model }) => model),
       settles.map(({ charge }) => charge),
       settles.map(() => newId()),
+      balanceWarning,
     ],
   })
   return rows
@@ -36,10 +40,10 @@ const statement = `
     select i.entry_id, i.account_id, 'charge', 'account', 'revenue', i.charge, i.id, i.key_id, i.model
     from incoming i join accounts using (account_id) where i.charge > 0
     on conflict do nothing
-    returning account_id, amount
+    returning call_id, account_id, amount
   ), released as (
     delete from call_holds h using incoming i join accounts using (account_id) where h.id = i.id
-    returning h.account_id, h.amount
+    returning h.id, h.account_id, h.amount, h.budgets
   ), moves as (
     select account_id, sum(charge) as charge, sum(hold) as hold from (
       select account_id, amount as charge, 0 as hold from charged
@@ -48,8 +52,12 @@ const statement = `
   ), moved as (
     update balances b set balance = b.balance - m.charge, held = b.held - m.hold
     from moves m where b.account_id = m.account_id
-    returning b.account_id, b.balance
-  )
+    returning b.account_id, b.balance, b.balance + m.charge as before
+  ), told as (${tellLowBalances('moved', '$7')}
+  ), ended as materialized (
+    select r.budgets, r.amount as hold, coalesce(c.amount, 0) as charge
+    from released r left join charged c on c.call_id = r.id where r.budgets is not null
+  ), ${chargeBudgets('ended')}
   select a.account_id as "accountId", coalesce(m.balance, a.balance) as balance
   from accounts a left join moved m using (account_id)`
 

@@ -16,7 +16,7 @@ import { type CallSettle, settleCalls } from './settle-calls.ts'
  * A charge is no longer on its caller's way: it is tried until the database has taken it. While that is away charges wait
  * in memory; there are no more of them than calls that were under way, since no other is held for.
  */
-export function openTill({ db, log }: TillOptions): Till {
+export function openTill({ db, log, balanceWarning }: TillOptions): Till {
   const inTurn = createLane()
   const balances = keepBalances(db, inTurn)
   /** What is held, or may be. */
@@ -38,7 +38,7 @@ export function openTill({ db, log }: TillOptions): Till {
   const settling = createBatcher<CallSettle, void>({
     flush: (settles) =>
       inTurn(async () => {
-        const known = await settleCalls(db, settles)
+        const known = await settleCalls(db, settles, balanceWarning)
         for (const { accountId, balance } of known) balances.learn(accountId, balance)
         for (const { accountId, charge } of settles) balances.owe(accountId, -charge)
         return settles.map(() => undefined)
@@ -150,5 +150,7 @@ export type Lane = <T>(work: () => Promise<T>) => Promise<T>
 
 interface TillOptions {
   db: Database
+  /** Below how many micros a balance is called low; as usual unless told otherwise. */
+  balanceWarning?: number
   log: Log
 }

@@ -1,9 +1,11 @@
+import { budgetRooms, countedIn, countHolds, overdrafts } from '@millrace/ledger/budget-holds'
+
 // A draft is paid for while the holds of its account up to it, in the order of ids, fit into what the account has left.
 // The row of the balance is locked until the statement has committed, so two processes never spend the same credits; and
 // each row is what it is once the lock is there, not what it was when the statement began. Of two drafts with one key the
 // second holds nothing.
 const funding = `, priced as materialized (
-    select id, account_id, hold, key, row_number() over (partition by account_id, key order by id) as nth
+    select id, account_id, hold, key is null or row_number() over (partition by account_id, key order by id) = 1 as counts
     from incoming where hold > 0
   ), locked as materialized (
     select account_id, balance, held from balances
@@ -11,7 +13,7 @@ const funding = `, priced as materialized (
   ), unfunded as materialized (
     select id, account_id, coalesce(balance - held, 0) as available, coalesce(balance, 0) < 0 as in_debt
     from (
-      select id, account_id, sum(case when key is null or nth = 1 then hold else 0 end) over (partition by account_id order by id) as upto
+      select id, account_id, sum(case when counts then hold else 0 end) over (partition by account_id order by id) as upto
       from priced
     ) summed left join locked using (account_id)
     where upto > coalesce(balance - held, 0)
@@ -27,9 +29,9 @@ const holding = `, spent as materialized (
 
 const refused = `
   union all
-  select id, (available - coalesce(hold, 0))::bigint, in_debt from unfunded left join spent using (account_id)`
+  select id, (available - coalesce(hold, 0))::bigint, in_debt, null from unfunded left join spent using (account_id)`
 
-const statement = ({ funding, funded, holding, refused }: Parts): string => `
+const statement = ({ funding, funded, budgets, holding, refused }: Parts): string => `
   with incoming as materialized (
     select * from json_to_recordset($1) as i(
       id uuid, account_id uuid, key_id uuid, model text, model_type text, namespace text, version text, pool text, stream boolean, source text, input text,
@@ -60,9 +62,9 @@ const statement = ({ funding, funded, holding, refused }: Parts): string => `
     select a.* from accepted a join stored using (id)
   ), started as (
     -- what may not begin yet is parked; its time counts from when it may
-    insert into runs (prediction_id, account_id, key_id, model, pool, priority, turn, run_at, parked_until, start_by, expires_at, auto_fallback, hold, price)
+    insert into runs (prediction_id, account_id, key_id, model, pool, priority, turn, run_at, parked_until, start_by, expires_at, auto_fallback, hold, price, budgets)
     select id, account_id, key_id, namespace, pool, lane, t.moment, t.moment, case when t.moment = run_at then t.moment end,
-           t.moment + make_interval(secs => least(start_seconds, expires_in)), t.moment + make_interval(secs => expires_in), auto_fallback, hold, price::json
+           t.moment + make_interval(secs => least(start_seconds, expires_in)), t.moment + make_interval(secs => expires_in), auto_fallback, hold, price::json, ${budgets}
     from fresh, lateral (select greatest(clock_timestamp(), run_at) as moment) t
   ), expiring as (
     insert into expiries (prediction_id, due_at)
@@ -84,20 +86,39 @@ const statement = ({ funding, funded, holding, refused }: Parts): string => `
                                     event text, seq integer, body_id uuid, created_at timestamptz)
     join fresh on fresh.id = d.prediction_id
   )${holding}
-  select id, null::bigint as available, false as in_debt from accepted${refused}`
+  select id, null::bigint as available, false as in_debt, null::uuid as budget_id from accepted${refused}`
 
 /** Accepts drafts none of which holds credits: no balance is read. */
 export const acceptFree = {
   name: 'accept',
-  text: statement({ funding: '', funded: 'true', holding: '', refused: '' }),
+  text: statement({ funding: '', funded: 'true', budgets: 'null', holding: '', refused: '' }),
 }
 
 /** Accepts drafts some of which hold credits. */
-export const acceptPaid = { name: 'accept-paid', text: statement({ funding, funded, holding, refused }) }
+export const acceptPaid = {
+  name: 'accept-paid',
+  text: statement({ funding, funded, budgets: 'null', holding, refused }),
+}
+
+/** Accepts drafts some of which count in budgets. */
+export const acceptBudgeted = {
+  name: 'accept-budgeted',
+  text: statement({
+    funding: `${funding}, ${budgetRooms('$4', 'locked')}`,
+    funded: `${funded} and id not in (select id from overdrawn)`,
+    budgets: countedIn('fresh.id'),
+    holding: `${holding}, ${countHolds}`,
+    refused: `${refused}
+  union all
+  select id, room, false, budget_id from (${overdrafts}) o where id not in (select id from unfunded)`,
+  }),
+}
 
 interface Parts {
   funding: string
   funded: string
+  /** Of the run: what its hold counts in. */
+  budgets: string
   holding: string
   refused: string
 }

@@ -1,10 +1,12 @@
 import { type Priority, priorities } from '@millrace/contract/priorities'
 import type { Status } from '@millrace/contract/statuses'
+import type { Query } from '@millrace/database/connect'
 import { faultOf } from '@millrace/database/faults'
 import { ensurePartitions } from '@millrace/database/partitions'
 import type { PredictionFile, Retention } from '@millrace/database/tables'
+import { type Match, matchBudgets } from '@millrace/ledger/match-budgets'
 import type { Price } from '@millrace/ledger/price'
-import { acceptFree, acceptPaid } from './accept-statement.ts'
+import { acceptBudgeted, acceptFree, acceptPaid } from './accept-statement.ts'
 import { rangeOf } from './id-range.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { type OutboxRows, outboxRows, type SubscribedEndpoint } from './outbox.ts'
@@ -13,7 +15,7 @@ import type { PredictionRow } from './present.ts'
 /**
  * Accepts many predictions in one statement: the credits held for it, the row, its run, its tags, its idempotency key and
  * the deliveries of `prediction.created`. Answers for each whether it was accepted: true, false where its key is taken, or
- * why its account cannot pay for it; of what is not accepted nothing is stored. Safe to repeat with the same ids when the
+ * why its account or a budget of it cannot pay for it; of what is not accepted nothing is stored. Safe to repeat with the same ids when the
  * outcome of the first try is unknown: nothing is held twice, and what was accepted is not refused.
  *
  * Throws what the database says: 55P03 when a key is still being accepted elsewhere.
@@ -37,7 +39,10 @@ export async function accept(lifecycle: Lifecycle, drafts: Draft[]): Promise<Ver
 async function acceptOnce(lifecycle: Lifecycle, drafts: Draft[]): Promise<Map<string, Verdict>> {
   const { db, links } = lifecycle
   const rows = drafts.map(rowOf)
-  const endpoints = await createdEndpoints(lifecycle, drafts)
+  const [endpoints, matches] = await Promise.all([
+    createdEndpoints(lifecycle, drafts),
+    matchBudgets(db.pool, drafts.filter(isPaid)),
+  ])
   const outbox = outboxRows(
     links,
     rows.map((row) => ({
@@ -48,8 +53,7 @@ async function acceptOnce(lifecycle: Lifecycle, drafts: Draft[]): Promise<Map<st
     })),
   )
   const parameters = [JSON.stringify(drafts.map(parameterOf)), ...outboxParameters(outbox)]
-  const statement = drafts.some(({ hold = 0 }) => hold > 0) ? acceptPaid : acceptFree
-  const insert = () => db.pool.query<AnsweredRow>({ ...statement, values: parameters })
+  const insert = () => db.pool.query<AnsweredRow>(statementFor(drafts, matches, parameters))
   const result = await insert().catch(async (error: unknown) => {
     if (faultOf(error) !== 'no-partition') throw error
     await ensurePartitions(db.pool, lifecycle.partitions ?? 'month')
@@ -61,8 +65,16 @@ async function acceptOnce(lifecycle: Lifecycle, drafts: Draft[]): Promise<Map<st
   return verdicts
 }
 
-function verdictOf({ available, in_debt: inDebt }: AnsweredRow): Verdict {
+function statementFor(drafts: Draft[], matches: Match[], parameters: string[]): Query {
+  if (matches.length > 0) return { ...acceptBudgeted, values: [...parameters, JSON.stringify(matches)] }
+  return { ...(drafts.some(isPaid) ? acceptPaid : acceptFree), values: parameters }
+}
+
+const isPaid = ({ hold = 0 }: Draft): boolean => hold > 0
+
+function verdictOf({ available, in_debt: inDebt, budget_id: budgetId }: AnsweredRow): Verdict {
   if (available === null) return true
+  if (budgetId !== null) return { errorId: 'BUDGET_EXCEEDED', available, budgetId }
   return { errorId: inDebt ? 'PAYMENT_REQUIRED' : 'INSUFFICIENT_CREDITS', available }
 }
 
@@ -212,15 +224,17 @@ export interface Draft {
 /** Accepted; its idempotency key is taken; or refused, with what its account has left, in micros. */
 export type Verdict = boolean | Refusal
 
-/** An account cannot pay for what it asks for. */
-export interface Refusal {
-  errorId: 'INSUFFICIENT_CREDITS' | 'PAYMENT_REQUIRED'
-  available: number
-}
+/** An account cannot pay for what it asks for, or does not let itself: `available` is what it or its budget has left. */
+export type Refusal = { available: number } & (
+  | { errorId: 'INSUFFICIENT_CREDITS' | 'PAYMENT_REQUIRED' }
+  | { errorId: 'BUDGET_EXCEEDED'; budgetId: string }
+)
 
 interface AnsweredRow {
   id: string
   /** Null where it was accepted. */
   available: number | null
   in_debt: boolean
+  /** The budget that it does not fit into. */
+  budget_id: string | null
 }

@@ -1,5 +1,8 @@
 import type { Query } from '@millrace/database/connect'
 import { newIdAt } from '@millrace/database/ids'
+import type { CountedIn } from '@millrace/database/tables'
+import { tellLowBalances, usualWarning } from '@millrace/ledger/balance-warning'
+import { chargeBudgetsQueries } from '@millrace/ledger/charge-budgets'
 import { endingCharge, type Price, type Usage } from '@millrace/ledger/price'
 import { rangeOf } from './id-range.ts'
 import type { MovedRow } from './outbox.ts'
@@ -20,18 +23,21 @@ export function billOf(row: Billed, usage: Usage | undefined): Bill | undefined 
     entry_id: newIdAt(row.updated_at),
     hold: row.hold,
     charge,
+    budgets: row.budgets,
     key_id: row.key_id,
     model: row.model,
   }
 }
 
 /**
- * Takes the charges from the balances and releases the holds, in the transaction that ends the predictions: the last of
+ * Take the charges from the balances and release the holds, in the transaction that ends the predictions: the last of
  * its statements, since a busy account has one balance for all.
  */
-export function chargeQuery(bills: Bill[]): Query {
+export function chargeQueries(bills: Bill[], balanceWarning = usualWarning): Query[] {
+  if (bills.length === 0) return []
   const range = rangeOf(bills.map(({ prediction_id }) => prediction_id))
-  return { name: 'charge', text: statement, values: [JSON.stringify(bills), ...range] }
+  const values = [JSON.stringify(bills), ...range, balanceWarning]
+  return [{ name: 'charge', text: statement, values }, ...chargeBudgetsQueries(bills)]
 }
 
 const statement = `
@@ -51,12 +57,15 @@ const statement = `
   ), spent as materialized (
     select account_id, sum(charge)::bigint as charge, sum(hold)::bigint as hold
     from incoming join locked using (account_id) group by account_id
+  ), moved as (
+    update balances b set balance = b.balance - spent.charge, held = b.held - spent.hold
+    from spent where b.account_id = spent.account_id
+    returning b.account_id, b.balance, b.balance + spent.charge as before
   )
-  update balances b set balance = b.balance - spent.charge, held = b.held - spent.hold
-  from spent where b.account_id = spent.account_id`
+  ${tellLowBalances('moved', '$4')}`
 
 /** An ended prediction with what its run held. */
-type Billed = MovedRow & { hold: number; price: Price | null }
+type Billed = MovedRow & { hold: number; price: Price | null; budgets: CountedIn[] | null }
 
 /** What becomes of the credits that were held for a prediction, in micros. */
 export interface Bill {
@@ -65,6 +74,8 @@ export interface Bill {
   entry_id: string
   hold: number
   charge: number
+  /** Where they were held as well. */
+  budgets: CountedIn[] | null
   key_id: string | null
   model: string
 }

@@ -8,6 +8,8 @@ export interface Lifecycle {
   links: Links
   /** How wide partitions are, for making one that is missing; months unless told otherwise. */
   partitions?: PartitionWidth
+  /** Below how many micros a balance is called low; as usual unless told otherwise. */
+  balanceWarning?: number
 }
 
 /** Workers that may die under a prediction before it fails with WORKER_LOST. */

@@ -2,6 +2,11 @@ import { type BodyFormat, bodyFormats, maxBodyBytes, webhookBody } from '@millra
 import { type PredictionEventName, subscribes } from '@millrace/contract/webhook-events'
 import type { Connection } from '@millrace/database/connect'
 import { newIdAt } from '@millrace/database/ids'
+import {
+  type OutboxRows,
+  type SubscribedEndpoint,
+  writeDeliveries,
+} from '@millrace/webhooks/write-deliveries'
 import { type Links, type PredictionRow, present } from './present.ts'
 
 /**
@@ -11,21 +16,9 @@ import { type Links, type PredictionRow, present } from './present.ts'
  */
 export async function postEvents(connection: Connection, links: Links, moves: Moved[]): Promise<Set<string>> {
   const { bodies, deliveries } = outboxRows(links, moves)
-  if (deliveries.length > 0) {
-    const values = [JSON.stringify(bodies), JSON.stringify(deliveries)]
-    await connection.query({ name: 'post-events', text: statement, values })
-  }
+  await writeDeliveries(connection, { bodies, deliveries })
   return new Set(deliveries.map((delivery) => delivery.prediction_id))
 }
-
-const statement = `
-  with bodies as (
-    insert into webhook_bodies (id, body) select id, body from json_to_recordset($1) as b(id uuid, body text)
-  )
-  insert into deliveries (id, account_id, prediction_id, endpoint_id, url, host, event, seq, body_id, due_at, created_at)
-  select id, account_id, prediction_id, endpoint_id, url, host, event, seq, body_id, clock_timestamp(), created_at
-  from json_to_recordset($2) as d(id uuid, account_id uuid, prediction_id uuid, endpoint_id uuid, url text, host text,
-                                  event text, seq integer, body_id uuid, created_at timestamptz)`
 
 /** The same rows as data, for a statement that carries them itself (accept). */
 export function outboxRows(links: Links, moves: Moved[]): OutboxRows {
@@ -144,31 +137,10 @@ export type MovedRow = Omit<PredictionRow, 'sealed_input'> & {
   owes?: boolean
 }
 
-export interface SubscribedEndpoint {
-  id: string
-  url: string
-  events: string[]
-  format: BodyFormat
-}
-
 interface Target {
   endpointId: string | null
   url: string
   format: BodyFormat
 }
 
-export interface OutboxRows {
-  bodies: { id: string; body: string }[]
-  deliveries: {
-    id: string
-    account_id: string
-    prediction_id: string
-    endpoint_id: string | null
-    url: string
-    host: string
-    event: string
-    seq: number
-    body_id: string
-    created_at: string
-  }[]
-}
+export type { OutboxRows, SubscribedEndpoint }

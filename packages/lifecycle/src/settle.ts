@@ -1,8 +1,8 @@
 import { transaction } from '@millrace/database/connect'
 import { retryConflicts } from '@millrace/database/faults'
-import type { PredictionFile } from '@millrace/database/tables'
+import type { CountedIn, PredictionFile } from '@millrace/database/tables'
 import type { Price, Usage } from '@millrace/ledger/price'
-import { billOf, chargeQuery } from './charge.ts'
+import { billOf, chargeQueries } from './charge.ts'
 import type { Fence } from './claim.ts'
 import { holdRuns } from './hold-runs.ts'
 import { rangeOf } from './id-range.ts'
@@ -28,7 +28,7 @@ export async function settle(lifecycle: Lifecycle, endings: Ending[]): Promise<(
         endings.map((ending) => [ending.id, ending.verb === 'succeed' ? ending.usage : undefined]),
       )
       const bills = rows.flatMap((row) => billOf(row, usages.get(row.id)) ?? [])
-      if (bills.length > 0) last(chargeQuery(bills))
+      for (const query of chargeQueries(bills, lifecycle.balanceWarning)) last(query)
       const moves = rows.map((row) => ({
         row,
         event: row.event,
@@ -64,7 +64,7 @@ const statement = `
     select * from json_to_recordset($1) as i(id uuid, attempt integer, sources text[], status text, event text, output text,
                                              error text, error_id text, files text)
   ), held as materialized (
-    select r.prediction_id, r.event_seq, r.hold, r.price from runs r join incoming i on r.prediction_id = i.id and r.attempt = i.attempt
+    select r.prediction_id, r.event_seq, r.hold, r.price, r.budgets from runs r join incoming i on r.prediction_id = i.id and r.attempt = i.attempt
   ), moved as (
     update predictions p
     set status = i.status, output = i.output::json, error = i.error, error_id = i.error_id,
@@ -75,7 +75,7 @@ const statement = `
     from incoming i join held on held.prediction_id = i.id
     where p.id = i.id and p.id between $2 and $3 and p.attempt = i.attempt
       and p.status = any(i.sources)
-    returning p.*, i.event, held.event_seq + 1 as event_seq, held.hold, held.price
+    returning p.*, i.event, held.event_seq + 1 as event_seq, held.hold, held.price, held.budgets
   ), ended as (
     delete from runs r using moved where r.prediction_id = moved.id
   ), told as (
@@ -85,7 +85,7 @@ const statement = `
     insert into outcomes (account_id, prediction_id, status, model)
     select account_id, id, status, model from moved where deleted_at is null
   )
-  select ${movedColumns('moved')}, moved.event, moved.event_seq, moved.hold, moved.price, ${endpointsOf('moved')} from moved`
+  select ${movedColumns('moved')}, moved.event, moved.event_seq, moved.hold, moved.price, moved.budgets, ${endpointsOf('moved')} from moved`
 
 /** One ending. `attempt` is the fence: the attempt under which the caller saw or held the run. */
 export type Ending = Fence &
@@ -106,5 +106,6 @@ type SettledRow = MovedRow & {
   event_seq: number
   hold: number
   price: Price | null
+  budgets: CountedIn[] | null
   endpoints: SubscribedEndpoint[] | null
 }

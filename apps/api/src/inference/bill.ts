@@ -3,6 +3,7 @@ import type { EmbeddingsRequest } from '@millrace/inference/embeddings'
 import { FormulaFault } from '@millrace/ledger/formula'
 import { asCredits } from '@millrace/ledger/micro'
 import { costOf, type Price, priceOf, type Usage } from '@millrace/ledger/price'
+import { unpaid } from '../acceptance.ts'
 import { ApiError } from '../api-error.ts'
 import type { Context } from '../context.ts'
 import { type CreditFields, creditFields } from '../credits.ts'
@@ -10,7 +11,7 @@ import type { QuietCall } from './infer.ts'
 
 /**
  * Sets aside what a call may cost, before its host is asked; a call that is free asks nobody. Once for a call, however
- * often it is tried. Throws INSUFFICIENT_CREDITS and PAYMENT_REQUIRED.
+ * often it is tried. Throws INSUFFICIENT_CREDITS, PAYMENT_REQUIRED and BUDGET_EXCEEDED.
  */
 export async function holdFor(
   { context, model, slug, bill }: QuietCall,
@@ -29,9 +30,11 @@ export async function holdFor(
   })
   // A price is never nothing: who has nothing gets nothing.
   const amount = Math.max(1, cost)
-  const { held, balance } = await context.till.hold({ id, accountId, keyId, amount }, slug)
+  const { held, balance, budget } = await context.till.hold({ id, accountId, keyId, amount }, slug)
   bill.isHeld = held
   if (held) return
+  if (budget)
+    throw unpaid({ errorId: 'BUDGET_EXCEEDED', available: budget.room, budgetId: budget.id }, amount)
   if (balance < 0) throw new ApiError('PAYMENT_REQUIRED')
   throw new ApiError(
     'INSUFFICIENT_CREDITS',

@@ -8,6 +8,7 @@ import type { Retention } from '../config.ts'
 import { createPartitionDrop } from './drop-partitions.ts'
 import { expireFiles, expireValues, filesAtOnce, floorOfAge, startOfWalk } from './expire.ts'
 import { expiredAtOnce, expireEarly } from './expire-early.ts'
+import { accountEventsAtOnce, purgeAccountEvents } from './purge-account-events.ts'
 import { purgePredictions } from './purge-predictions.ts'
 import type { SweepReport } from './sweep.ts'
 
@@ -23,6 +24,7 @@ export function createPurge(context: PurgeContext): () => Promise<SweepReport | 
     values: valueWalk(context),
     deleted: batches(atOnce, () => purgePredictions(context, deletedStatement, [])),
     aged: batches(atOnce, () => purgePredictions(context, agedStatement, [retention.rowDays])),
+    events: batches(accountEventsAtOnce, () => purgeAccountEvents(context)),
     batches: batches(batchesAtOnce, () => removeOldBatches(db, retention.rowDays, batchesAtOnce)),
     requests: batches(requestsAtOnce, () => removeOldRequests(db, retention.rowDays, requestsAtOnce)),
     answers: batches(atOnce, () => removeStaleAnswers(db, atOnce)),
