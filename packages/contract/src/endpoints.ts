@@ -1,7 +1,9 @@
 import type { EndpointDefinition } from './endpoint.ts'
+import { adminEndpoints } from './endpoints/admin.ts'
 import { batchEndpoints } from './endpoints/batches.ts'
 import { fileEndpoints } from './endpoints/files.ts'
 import { inferenceEndpoints } from './endpoints/inference.ts'
+import { keyEndpoints } from './endpoints/keys.ts'
 import { mediaEndpoints } from './endpoints/media.ts'
 import { messagesEndpoints } from './endpoints/messages.ts'
 import { modelEndpoints } from './endpoints/models.ts'
@@ -21,5 +23,7 @@ export const endpoints = {
   ...batchEndpoints,
   ...fileEndpoints,
   ...webhookEndpoints,
+  ...keyEndpoints,
+  ...adminEndpoints,
   ...serviceEndpoints,
 } as const satisfies Record<string, EndpointDefinition>

@@ -17,6 +17,7 @@ import { answerWhole } from '../inference/chat.ts'
 import { embed } from '../inference/embeddings.ts'
 import { asInferenceError, inferFor, type QuietCall } from '../inference/infer.ts'
 import { inferenceError } from '../inference-error.ts'
+import type { Rules } from '../permitted-models.ts'
 
 /**
  * Has inference answer a line, as if it had come over HTTP, with its row in the activity log. Undefined when the signal
@@ -24,12 +25,14 @@ import { inferenceError } from '../inference-error.ts'
  */
 export async function answerLine(
   context: Context,
-  { accountId, id, signal }: LineOwner,
+  { accountId, rules, key, id, signal }: LineOwner,
   { url, body }: BatchRequest,
 ): Promise<Omit<LineEnd, 'line'> | undefined> {
   const requestId = toTypeId('req', id)
   const origin = {
     accountId,
+    rules,
+    ...(key ? { key } : {}),
     requestId,
     signals: { gone: signal, signal, done: () => {} },
     whenGone: 'Its batch was stopped, or went to another api.',
@@ -86,7 +89,13 @@ async function patiently<T>(call: QuietCall, work: (call: QuietCall) => Promise<
 const longestPauseMs = 30_000
 const patienceMs = 10 * 60_000
 
-interface LineOwner {
+/** What is known of the account and the key that a batch is of. */
+export interface Asker {
+  rules: Rules
+  key: { id: string; name: string } | undefined
+}
+
+interface LineOwner extends Asker {
   accountId: string
   /** The line's. */
   id: string

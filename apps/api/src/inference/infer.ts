@@ -11,6 +11,7 @@ import { asApiError } from '../answer-error.ts'
 import { ApiError } from '../api-error.ts'
 import type { Context } from '../context.ts'
 import { findModel } from '../draft-prediction.ts'
+import { mayUse, type Rules, refuseForbidden } from '../permitted-models.ts'
 import type { Incoming } from '../route.ts'
 import { type CallSignals, callSignals } from './call-signals.ts'
 
@@ -25,6 +26,7 @@ export function infer<T>(
 ): Promise<T> {
   const origin = {
     accountId: caller.accountId,
+    rules: caller,
     key: { id: caller.keyId, name: caller.keyName },
     requestId: String(response.getHeader('x-request-id')),
     signals: callSignals(response, context.cutting.signal),
@@ -36,7 +38,7 @@ export function infer<T>(
 /** The same for whoever asks without a connection, such as a batch. */
 export async function inferFor<T>(
   context: Context,
-  { accountId, key, requestId, signals, whenGone }: Origin,
+  { accountId, rules, key, requestId, signals, whenGone }: Origin,
   { surface, slug, stream, needs = surface === 'embeddings' ? 'embeddings' : 'chat' }: Asked,
   work: (call: QuietCall) => Promise<T>,
 ): Promise<T> {
@@ -44,7 +46,7 @@ export async function inferFor<T>(
   const logged = context.requests.start({ accountId, requestId, key, surface, model: slug, stream })
   const note: Note = {}
   const report = newRouteReport()
-  const call = { context, slug, requestId, ...signals, report, note, firstByte }
+  const call = { context, slug, requestId, ...signals, report, note, firstByte, allows }
   // Nobody waits for that: where no host counted the tokens, counting them takes a moment.
   const close = async () => {
     signals.done()
@@ -53,11 +55,14 @@ export async function inferFor<T>(
     const tokens = note.tokens ?? (await note.count?.().catch(() => undefined))
     logged.end({ ...end, durationMs, tokens })
   }
+  function allows(model: ModelDescription): boolean {
+    return mayUse(rules, model)
+  }
   function firstByte(): void {
     note.firstByteMs ??= Math.round(performance.now() - begun)
   }
   try {
-    const answer = await work({ ...call, model: servedBy(context, slug, needs) })
+    const answer = await work({ ...call, model: servedBy(context, rules, slug, needs) })
     // What a stream has sent it has told itself.
     if (!note.opened) firstByte()
     void close()
@@ -96,11 +101,16 @@ function isForeseen(error: unknown): boolean {
   return error instanceof InferenceFault || error instanceof ApiError
 }
 
-/** The model of a slug. Throws MODEL_NOT_FOUND, and MODEL_NOT_SUPPORTED where another surface serves it. */
-export function servedBy(context: Context, slug: string, needed: Needed): ModelDescription {
+/**
+ * The model of a slug. Throws MODEL_NOT_FOUND, MODEL_NOT_SUPPORTED where another surface serves it, and MODEL_FORBIDDEN.
+ */
+export function servedBy(context: Context, rules: Rules, slug: string, needed: Needed): ModelDescription {
   const model = findModel(context, slug)
   const serves = model.apis.includes(needed) || (needed === 'chat' && model.apis.includes('responses'))
-  if (serves) return model
+  if (serves) {
+    refuseForbidden(rules, model)
+    return model
+  }
   const paths = model.apis.map((api) => `POST ${apiPaths[api]}`).join(' or ')
   throw new ApiError('MODEL_NOT_SUPPORTED', `The model "${model.namespace}" is served by ${paths}.`, {
     fields: [{ path: 'model', message: `is served by ${paths}` }],
@@ -159,6 +169,8 @@ type Needed = 'chat' | 'embeddings'
 /** Who asks. */
 interface Origin {
   accountId: string
+  /** Which models may serve it. */
+  rules: Rules
   key?: { id: string; name: string }
   requestId: string
   signals: CallSignals
@@ -181,6 +193,8 @@ export interface QuietCall extends Pick<CallSignals, 'gone' | 'signal'> {
   requestId: string
   report: RouteReport
   note: Note
+  /** Whether a model may stand in for it. */
+  allows(model: ModelDescription): boolean
   /** Says that the answer begins. */
   firstByte(): void
 }
