@@ -1,4 +1,4 @@
-import { revokeKey } from '@millrace/accounts/api-keys'
+import { revokeKey } from '@millrace/accounts/manage-keys'
 import { newId, toTypeId } from '@millrace/database/ids'
 import { newApiKey } from '@millrace/keys/api-key'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -31,7 +31,7 @@ beforeAll(async () => {
   })
   keys = { own: service.apiKey, other: (await givenAccount(service)).apiKey }
   const revoked = await givenKey(service, service.accountId)
-  await revokeKey(service.db, revoked.id)
+  await revokeKey(service.db, { kind: 'cli' }, { id: revoked.id })
   const expired = await givenKey(service, service.accountId, new Date(Date.now() - 1_000))
   badKeys = { unknown: newApiKey(), revoked: revoked.key, expired: expired.key, malformed: 'sk-mr-nonsense' }
 })

@@ -2,7 +2,11 @@ import type { Actor } from '@millrace/accounts/audit'
 import type { Incoming } from './route.ts'
 
 /** Who does it, as the audit log tells it. */
-export function actorOf({ caller, request, response }: Pick<Incoming<never>, 'caller' | 'request' | 'response'>): Actor {
+export function actorOf({
+  caller,
+  request,
+  response,
+}: Pick<Incoming<never>, 'caller' | 'request' | 'response'>): Actor {
   return {
     kind: 'key',
     keyId: caller.keyId,

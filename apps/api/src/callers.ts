@@ -43,8 +43,7 @@ export function keepCallers(db: Database, keyRing: KeyRing): Callers {
   /** Of all keys in use. Where that fails, those who ask when the second is over look for themselves. */
   async function refresh(): Promise<void> {
     const now = performance.now()
-    for (const map of [known, others])
-      for (const [name, { until }] of map) if (until < now) map.delete(name)
+    for (const map of [known, others]) for (const [name, { until }] of map) if (until < now) map.delete(name)
     const used = [...known]
       .filter(([, { usedAt }]) => now - usedAt < inUseMs)
       .sort(([, a], [, b]) => b.usedAt - a.usedAt)

@@ -24,8 +24,12 @@ export function wishesOf(body: Omit<PatchKey, 'name'>): Omit<KeyWishes, 'name'> 
 }
 
 /** When a key is to end: undefined where nothing was said, null for never. Throws INVALID_PARAMETER. */
-function endOf({ expires_at: at, expires_in: seconds }: Pick<PatchKey, 'expires_at' | 'expires_in'>): Date | null | undefined {
-  if (at !== undefined && seconds !== undefined) throw badParameter('expires_in', 'cannot be sent with expires_at')
+function endOf({
+  expires_at: at,
+  expires_in: seconds,
+}: Pick<PatchKey, 'expires_at' | 'expires_in'>): Date | null | undefined {
+  if (at !== undefined && seconds !== undefined)
+    throw badParameter('expires_in', 'cannot be sent with expires_at')
   if (seconds !== undefined) return new Date(databaseNow() + seconds * 1000)
   if (at === undefined || at === null) return at
   const end = new Date(at)

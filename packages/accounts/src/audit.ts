@@ -91,7 +91,14 @@ export function presentAct(row: AuditRow): AuditEntry {
 
 /** Who does it: a key, by a request, the command line, or the start of the service. */
 export type Actor =
-  | { kind: 'key'; keyId: string; keyName: string; accountId: string; ip: string | null; requestId: string | null }
+  | {
+      kind: 'key'
+      keyId: string
+      keyName: string
+      accountId: string
+      ip: string | null
+      requestId: string | null
+    }
   | { kind: 'cli' }
   | { kind: 'setup' }
 

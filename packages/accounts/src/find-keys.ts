@@ -32,7 +32,11 @@ export async function listKeys({ pool }: Database, accountId: string): Promise<K
 }
 
 /** An account's key; another's is none. */
-export async function findKey({ pool }: Database, accountId: string, id: string): Promise<KeyRow | undefined> {
+export async function findKey(
+  { pool }: Database,
+  accountId: string,
+  id: string,
+): Promise<KeyRow | undefined> {
   const text = `select ${keyColumns} from api_keys where id = $1 and account_id = $2`
   return (await pool.query<KeyRow>(text, [id, accountId])).rows[0]
 }

@@ -1,5 +1,5 @@
-import type { Limits, ModelRules } from '@millrace/contract/plan'
 import { coversRules } from '@millrace/contract/model-rules'
+import type { Limits, ModelRules } from '@millrace/contract/plan'
 import { type Scope, usualScopes } from '@millrace/contract/scopes'
 import { coversRange } from './ip-ranges.ts'
 
@@ -27,11 +27,17 @@ export function refuseBeyond(asking: KeySettings, settings: KeySettings): void {
     throw new KeyFault('ip_allow', 'A key cannot be used from more addresses than the key that asks for it.')
   const { expires_at: end } = asking
   if (end && !(settings.expires_at && settings.expires_at <= end))
-    throw new KeyFault('expires_at', `A key cannot last longer than the one that asks for it: ${end.toISOString()}.`)
+    throw new KeyFault(
+      'expires_at',
+      `A key cannot last longer than the one that asks for it: ${end.toISOString()}.`,
+    )
 }
 
 /** Throws KeyFault where a key may do what the one that asks may not. */
-export function refuseScopes(asking: Pick<KeySettings, 'scopes'>, { scopes }: Pick<KeySettings, 'scopes'>): void {
+export function refuseScopes(
+  asking: Pick<KeySettings, 'scopes'>,
+  { scopes }: Pick<KeySettings, 'scopes'>,
+): void {
   const missing = scopes.find((scope) => !asking.scopes.includes(scope))
   if (missing !== undefined)
     throw new KeyFault('scopes', `The key that asks needs the scope \`${missing}\` itself.`)

@@ -7,13 +7,23 @@ import type { KeyRing } from './api-keys.ts'
 import { type Actor, changesOf, noteAct } from './audit.ts'
 
 /** Makes an account as the operator wants it. Throws AccountFault for a name that is taken and for a plan that is not there. */
-export function makeAccount(db: Database, ring: KeyRing, actor: Actor, wanted: CreateAccount): Promise<AccountRow> {
+export function makeAccount(
+  db: Database,
+  ring: KeyRing,
+  actor: Actor,
+  wanted: CreateAccount,
+): Promise<AccountRow> {
   const { name, plan = 'free', ...rest } = wanted
   return named(
     transaction(db, async (client) => {
       const id = await insertAccount(client, ring, { name, plan })
       const row = existing(await update(client, id, asColumns(rest)))
-      await noteAct(client, actor, { act: 'account.create', target: toTypeId('acct', id), accountId: id, after: shown(row) })
+      await noteAct(client, actor, {
+        act: 'account.create',
+        target: toTypeId('acct', id),
+        accountId: id,
+        after: shown(row),
+      })
       return row
     }),
   )
@@ -57,7 +67,8 @@ export function pageAccounts({ pool }: Database, page: Page): Promise<Found<Acco
       return rows
     },
     async () => {
-      const counted = 'select count(*)::int as accounts from (select from accounts order by id limit $1) counted'
+      const counted =
+        'select count(*)::int as accounts from (select from accounts order by id limit $1) counted'
       const { rows } = await pool.query<{ accounts: number }>(counted, [countCap + 1])
       return rows[0]?.accounts ?? 0
     },
@@ -123,7 +134,8 @@ const setOf: Readonly<Record<string, (value: string) => string>> = {
   plan: (value) => `plan = ${value}`,
   weight: (value) => `weight = ${value}`,
   over_limit: (value) => `over_limit = ${value}`,
-  suspended_at: (value) => `suspended_at = case when ${value}::boolean then coalesce(suspended_at, clock_timestamp()) end`,
+  suspended_at: (value) =>
+    `suspended_at = case when ${value}::boolean then coalesce(suspended_at, clock_timestamp()) end`,
   retention_files_days: (value) => `retention_files_days = ${value}`,
   retention_data_days: (value) => `retention_data_days = ${value}`,
 }

@@ -4,14 +4,26 @@ import { newApiKey } from '@millrace/keys/api-key'
 import type { PoolClient } from 'pg'
 import { type KeyRing, storeKey } from './api-keys.ts'
 import { type Actor, changesOf, noteAct } from './audit.ts'
-import { type KeyRow, keyColumns as columns } from './find-keys.ts'
-import { KeyFault, type KeySettings, type KeyWishes, refuseBeyond, refuseScopes, settingsOf } from './key-bounds.ts'
+import { keyColumns as columns, type KeyRow } from './find-keys.ts'
+import {
+  KeyFault,
+  type KeySettings,
+  type KeyWishes,
+  refuseBeyond,
+  refuseScopes,
+  settingsOf,
+} from './key-bounds.ts'
 
 /**
  * Makes a key for an account. `asking` is the key that wants it, which may give only what it has; without one the
  * operator wants it. Throws KeyFault, and 23503 for an account that does not exist.
  */
-export function makeKey(db: Database, ring: KeyRing, actor: Actor, { accountId, asking, ...wishes }: MakeKey): Promise<MadeKey> {
+export function makeKey(
+  db: Database,
+  ring: KeyRing,
+  actor: Actor,
+  { accountId, asking, ...wishes }: MakeKey,
+): Promise<MadeKey> {
   return transaction(db, async (client) => {
     const maker = asking === undefined ? undefined : await askingKey(client, asking)
     const settings = settingsOf(wishes, maker)
@@ -39,7 +51,12 @@ export function changeKey(
     )
     const changes = changesOf(settingsIn(was), wanted)
     if (Object.keys(changes.after).length > 0)
-      await noteAct(client, actor, { act: 'key.change', target: toTypeId('key', id), accountId, ...changes })
+      await noteAct(client, actor, {
+        act: 'key.change',
+        target: toTypeId('key', id),
+        accountId: was.account_id,
+        ...changes,
+      })
     return rows[0]
   })
 }
@@ -64,7 +81,12 @@ export function rotateKey(
       `update api_keys set expires_at = least(expires_at, clock_timestamp() + make_interval(secs => $2)) where id = $1 returning ${columns}`,
       [id, overlapSeconds],
     )
-    const made = await insertKey(client, ring, actor, { accountId, settings, rotatedFrom: id, act: 'key.rotate' })
+    const made = await insertKey(client, ring, actor, {
+      accountId: was.account_id,
+      settings,
+      rotatedFrom: id,
+      act: 'key.rotate',
+    })
     return { ...made, old: rows[0] }
   })
 }
@@ -76,7 +98,7 @@ export function rotateKey(
 export function revokeKey(
   db: Database,
   actor: Actor,
-  { accountId, id, asking }: Pick<ChangeKey, 'id' | 'asking'> & { accountId?: string },
+  { accountId, id, asking }: Pick<ChangeKey, 'accountId' | 'id' | 'asking'>,
 ): Promise<KeyRow | undefined> {
   return transaction(db, async (client) => {
     const was = await lockKey(client, accountId, id)
@@ -86,7 +108,11 @@ export function revokeKey(
       `update api_keys set revoked_at = clock_timestamp() where id = $1 returning ${columns}`,
       [id],
     )
-    await noteAct(client, actor, { act: 'key.revoke', target: toTypeId('key', id), accountId: was.account_id })
+    await noteAct(client, actor, {
+      act: 'key.revoke',
+      target: toTypeId('key', id),
+      accountId: was.account_id,
+    })
     return rows[0]
   })
 }
@@ -129,7 +155,11 @@ async function askingKey(client: Connection, id: string): Promise<KeySettings> {
   return settingsIn(row)
 }
 
-async function lockKey(client: Connection, accountId: string | undefined, id: string): Promise<KeyRow | undefined> {
+async function lockKey(
+  client: Connection,
+  accountId: string | undefined,
+  id: string,
+): Promise<KeyRow | undefined> {
   const { rows } = await client.query<KeyRow>(
     `select ${columns} from api_keys where id = $1 and ($2::uuid is null or account_id = $2) for no key update`,
     [id, accountId ?? null],
@@ -173,7 +203,8 @@ interface MakeKey extends KeyWishes {
 }
 
 interface ChangeKey {
-  accountId: string
+  /** Whose it must be; anybody's where it is the operator who asks. */
+  accountId?: string | undefined
   id: string
   /** The id of the key that asks. */
   asking?: string | undefined

@@ -1,10 +1,7 @@
 import type { ModelRules } from './plan.ts'
 
 /** Whether a model may be used where all of these rules hold; null and undefined are none. */
-export function allowsModel(
-  rules: readonly (ModelRules | null | undefined)[],
-  model: NamedModel,
-): boolean {
+export function allowsModel(rules: readonly (ModelRules | null | undefined)[], model: NamedModel): boolean {
   return rules.every((one) => {
     if (!one) return true
     if (one.deny?.some((pattern) => means(pattern, model))) return false
@@ -27,7 +24,8 @@ export function matchesGlob(pattern: string, text: string): boolean {
   const [first = '', ...rest] = pattern.split('*')
   const last = rest.pop()
   if (last === undefined) return pattern === text
-  if (text.length < first.length + last.length || !text.startsWith(first) || !text.endsWith(last)) return false
+  if (text.length < first.length + last.length || !text.startsWith(first) || !text.endsWith(last))
+    return false
   let at = first.length
   for (const part of rest) {
     const found = text.indexOf(part, at)
@@ -46,7 +44,10 @@ function means(pattern: string, { namespace, aliases, service }: NamedModel): bo
 function isAmong(patterns: readonly string[] | undefined, pattern: string): boolean {
   const isWord = pattern.startsWith(serviceWord)
   return (patterns ?? []).some(
-    (one) => one === '*' || one === pattern || (!isWord && !one.startsWith(serviceWord) && matchesGlob(one, pattern)),
+    (one) =>
+      one === '*' ||
+      one === pattern ||
+      (!isWord && !one.startsWith(serviceWord) && matchesGlob(one, pattern)),
   )
 }
 

@@ -23,7 +23,9 @@ export const limits = z
       .optional()
       .describe('Rates of groups of routes, on top of those of all'),
     models: z
-      .record(z.string().min(1).max(256), z
+      .record(
+        z.string().min(1).max(256),
+        z
           .object({ ...rates, running: count.optional().describe('Of its predictions that run at a time') })
           .describe('Rates of these models'),
       )
@@ -42,8 +44,14 @@ export const modelRules = z
       .array(z.string().min(1).max(256))
       .max(1000)
       .optional()
-      .describe('Only these, by slugs or globs, or `service:native` for all that run on this installation; without it, all'),
-    deny: z.array(z.string().min(1).max(256)).max(1000).optional().describe('None of these; `service:partner` stands for all whose input leaves this installation'),
+      .describe(
+        'Only these, by slugs or globs, or `service:native` for all that run on this installation; without it, all',
+      ),
+    deny: z
+      .array(z.string().min(1).max(256))
+      .max(1000)
+      .optional()
+      .describe('None of these; `service:partner` stands for all whose input leaves this installation'),
   })
   .meta({ id: 'ModelRules', description: 'Which models may be used' })
 

@@ -28,7 +28,11 @@ export function openLineRunner(context: Context, batch: HeldBatch): LineRunner {
     }
   }
 
-  async function run({ line, prediction_id: id }: NewLine, request: BatchRequest, asker: Asker): Promise<void> {
+  async function run(
+    { line, prediction_id: id }: NewLine,
+    request: BatchRequest,
+    asker: Asker,
+  ): Promise<void> {
     const { signal } = stopping
     const end = signal.aborted
       ? undefined

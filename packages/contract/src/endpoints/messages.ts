@@ -34,7 +34,13 @@ export const messagesEndpoints = {
     envelope: 'anthropic',
     body: countTokens,
     example: { model: 'parrot', messages: [{ role: 'user', content: 'Hello, mill.' }] },
-    errors: ['INVALID_REQUEST', 'INVALID_PARAMETER', 'MODEL_NOT_FOUND', 'MODEL_NOT_SUPPORTED', 'MODEL_FORBIDDEN'],
+    errors: [
+      'INVALID_REQUEST',
+      'INVALID_PARAMETER',
+      'MODEL_NOT_FOUND',
+      'MODEL_NOT_SUPPORTED',
+      'MODEL_FORBIDDEN',
+    ],
     replies: { 200: { description: 'How many there are', schema: messageTokens } },
   },
 } as const satisfies Record<string, EndpointDefinition>
