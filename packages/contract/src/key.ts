@@ -4,11 +4,6 @@ import { limits, modelRules } from './plan.ts'
 import { time } from './prediction.ts'
 import { scopes } from './scopes.ts'
 
-/** An address, or a range of them in CIDR notation. */
-const addressRange = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], {
-  error: 'must be an address or a range such as 10.1.0.0/16 or 2001:db8::/32',
-})
-
 const name = z.string().trim().min(1).max(100).describe('What you call it')
 const scopeList = z
   .array(z.enum(scopes))
@@ -16,11 +11,16 @@ const scopeList = z
   .max(scopes.length)
   .describe('What it may do; what a key asks for must be among its own')
 const ipAllow = z
-  .array(addressRange)
+  .array(z.string().min(1).max(64))
   .min(1)
   .max(100)
-  .describe('From where it may be used: addresses and ranges in CIDR notation')
-const expiresAt = z.iso.datetime({ offset: true }).describe('When it ends by itself')
+const expiresAt = z.iso.datetime({ offset: true })
+const mayBeNull = {
+  models: modelRules.nullish().describe('Which of the models of the plan it may use; null for all of them'),
+  ip_allow: ipAllow.nullish().describe('From where it may be used: addresses and ranges; null for anywhere'),
+  limits: limits.nullish().describe('Its own limits, on top of those of the account; null for none'),
+  expires_at: expiresAt.nullish().describe('When it ends by itself; null for never'),
+}
 const expiresIn = z.int().min(1).max(315_360_000).describe('Seconds until it ends by itself')
 
 /** The body of `POST /v1/keys`. */
@@ -30,10 +30,7 @@ export const createKey = z
     scopes: scopeList
       .optional()
       .describe('What it may do: unless told, all that the key asking may but `keys:write` and `admin`'),
-    models: modelRules.nullish(),
-    ip_allow: ipAllow.nullish(),
-    limits: limits.nullish(),
-    expires_at: expiresAt.nullish(),
+    ...mayBeNull,
     expires_in: expiresIn.optional(),
   })
   .meta({ id: 'CreateKey', description: 'A key to be' })
@@ -43,10 +40,7 @@ export const patchKey = z
   .object({
     name: name.optional(),
     scopes: scopeList.optional(),
-    models: modelRules.nullish(),
-    ip_allow: ipAllow.nullish(),
-    limits: limits.nullish(),
-    expires_at: expiresAt.nullish(),
+    ...mayBeNull,
     expires_in: expiresIn.optional(),
   })
   .meta({ id: 'PatchKey', description: 'What is to change of a key; what is left out stays' })
