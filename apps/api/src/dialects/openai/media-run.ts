@@ -10,6 +10,7 @@ import { type Create, create, goneSignal, refuseOtherApi } from '../../create.ts
 import { tellCharge } from '../../credits.ts'
 import { findModel } from '../../draft-prediction.ts'
 import { failureOf } from '../../failure-of.ts'
+import { refuseForbidden } from '../../permitted-models.ts'
 import type { Upload } from '../../read-form.ts'
 import { waitFor } from '../../wait-for.ts'
 import { inWordsOfRequest, mediaInput, withFile } from './media-input.ts'
@@ -25,6 +26,7 @@ export async function beginMedia(media: MediaRequest): Promise<MediaRun> {
     const { model: slug, tags, webhook } = incoming.body
     const model = findModel(incoming.context, slug)
     refuseOtherApi(model, api)
+    refuseForbidden(incoming.caller, model)
     media.check?.(model)
     const file = fileOf(media)
     const plain = mediaInput(api, model, asked)
