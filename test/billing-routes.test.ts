@@ -240,6 +240,11 @@ test('the operator gives and takes credits, once for each key', async () => {
     balance: { balance: -2.5 },
   })
   expect((await call('GET /v1/balance')).body.balance).toBe(-2.5)
+  const acts = (await admin(`GET /v1/admin/audit?account=${id}`)).body.data
+  expect(acts.map(({ act, after }: { act: string; after: object }) => ({ act, ...after }))).toEqual([
+    { act: 'credits.debit', amount: 7.5, reason: 'Invoice 7' },
+    { act: 'credits.topup', amount: 5, reason: 'Invoice 7' },
+  ])
   expect(refusalOf(await moving(0.0000001))).toMatchObject({ status: 400, fields: ['amount'] })
   const nobody = toTypeId('acct', randomUUID())
   expect(

@@ -10,7 +10,7 @@ import type { Selectable } from 'kysely'
  * Throws 23503 where there is no such account.
  */
 export async function moveCredits(db: Database, move: Move): Promise<Moved | undefined> {
-  const { accountId, amount, reason, idempotencyKey = null } = move
+  const { accountId, amount, reason, idempotencyKey = null, note } = move
   const wanted: NewEntry = {
     ...(amount < 0 ? takenAway : topup),
     id: newId(),
@@ -22,7 +22,9 @@ export async function moveCredits(db: Database, move: Move): Promise<Moved | und
   return onBalance(db, accountId, async (client) => {
     const earlier = await entryOfKey(client, accountId, idempotencyKey)
     if (earlier) return replayOf(earlier, wanted)
-    return { entry: await enter(client, wanted), replayed: false }
+    const entry = await enter(client, wanted)
+    await note?.(client, entry)
+    return { entry, replayed: false }
   })
 }
 
@@ -113,7 +115,12 @@ export interface Move {
   amount: number
   reason: string
   idempotencyKey?: string | undefined
+  /** Notes who did it, in the same transaction. */
+  note?: NoteEntry | undefined
 }
+
+/** Writes down what belongs to an entry. */
+export type NoteEntry = (connection: Connection, entry: LedgerEntry) => Promise<void>
 
 /** An entry, and whether an earlier request had made it. */
 export interface Moved {

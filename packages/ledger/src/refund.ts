@@ -6,6 +6,7 @@ import {
   entryOfKey,
   type LedgerEntry,
   type Moved,
+  type NoteEntry,
   onBalance,
   replayOf,
 } from './move-credits.ts'
@@ -16,7 +17,7 @@ import {
  * there is no such charge, and what is `left` of it where that is less than what is asked for. All amounts are micros.
  */
 export async function refund(db: Database, request: Refund): Promise<Refunded> {
-  const { accountId, of, amount, reason, idempotencyKey = null } = request
+  const { accountId, of, amount, reason, idempotencyKey = null, note } = request
   return onBalance(db, accountId, async (client) => {
     const charge = await findCharge(client, accountId, of)
     const earlier = await entryOfKey(client, accountId, idempotencyKey)
@@ -38,6 +39,7 @@ export async function refund(db: Database, request: Refund): Promise<Refunded> {
       reason,
       idempotency_key: idempotencyKey,
     })
+    await note?.(client, entry)
     return { entry, replayed: false }
   })
 }
@@ -77,6 +79,8 @@ export interface Refund {
   amount?: number | undefined
   reason: string
   idempotencyKey?: string | undefined
+  /** Notes who did it, in the same transaction. */
+  note?: NoteEntry | undefined
 }
 
 export type Refunded = Moved | 'missing' | 'reused' | { left: number }

@@ -1,7 +1,8 @@
 import { type Balance, readBalance } from '@millrace/ledger/balance'
 import { asCredits, asMicros } from '@millrace/ledger/micro'
 import { moveCredits } from '@millrace/ledger/move-credits'
-import { accountIdOf, type Command } from './command.ts'
+import { noteCredits } from '../note-credits.ts'
+import { accountIdOf, actor, type Command } from './command.ts'
 
 /** `credits …` */
 export const creditCommands: Readonly<Record<string, Command>> = {
@@ -17,7 +18,8 @@ async function move({ db, flags, words: [text] }: Parameters<Command>[0], sign: 
     throw new Error('Name how many credits, 0.000001 to 1000000000.')
   if (!flags.reason) throw new Error('Say why, for the ledger: --reason TEXT')
   const accountId = await accountIdOf(db, flags.account)
-  await moveCredits(db, { accountId, amount: sign * asMicros(credits), reason: flags.reason })
+  const amount = sign * asMicros(credits)
+  await moveCredits(db, { accountId, amount, reason: flags.reason, note: noteCredits(actor) })
   return described(await readBalance(db, accountId))
 }
 

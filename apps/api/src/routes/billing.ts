@@ -7,12 +7,14 @@ import { asCredits, asMicros } from '@millrace/ledger/micro'
 import { type LedgerEntry, moveCredits as move } from '@millrace/ledger/move-credits'
 import { refund } from '@millrace/ledger/refund'
 import type { Request, Response } from 'express'
+import { actorOf } from '../actor-of.ts'
 import { ApiError } from '../api-error.ts'
 import { badParameter } from '../bad-parameter.ts'
 import type { Context } from '../context.ts'
 import { timeRange } from '../date-range.ts'
 import { idempotencyOf } from '../idempotency-key.ts'
 import { sendLedger } from '../ledger-csv.ts'
+import { noteCredits } from '../note-credits.ts'
 import { pageOf, paginationOf } from '../paging.ts'
 import { answered, route } from '../route.ts'
 
@@ -43,12 +45,19 @@ export const listLedger = route(
 
 export const moveCredits = route(
   endpoints.moveCredits,
-  async ({ context, params, body, request, raw, response }) => {
+  async ({ context, caller, params, body, request, raw, response }) => {
     const accountId = await existingAccount(context, params.id)
+    const note = noteCredits(actorOf({ caller, request, response }))
     const amount = asMicros(body.amount)
     if (amount === 0) throw badParameter('amount', 'must be a millionth of a credit or more')
     const idempotencyKey = idempotencyOf(request, raw)?.key
-    const moved = await move(context.db, { accountId, amount, reason: body.reason, idempotencyKey })
+    const moved = await move(context.db, {
+      accountId,
+      amount,
+      reason: body.reason,
+      idempotencyKey,
+      note,
+    })
     if (!moved) throw new ApiError('IDEMPOTENCY_KEY_REUSED')
     return movedOf(context, accountId, moved, response)
   },
@@ -56,7 +65,7 @@ export const moveCredits = route(
 
 export const refundCharge = route(
   endpoints.refundCharge,
-  async ({ context, params, body, request, raw, response }) => {
+  async ({ context, caller, params, body, request, raw, response }) => {
     const { prediction_id, call_id, entry_id, amount, reason } = body
     if ([prediction_id, call_id, entry_id].filter((id) => id !== undefined).length !== 1) {
       throw badParameter('prediction_id', 'or call_id or entry_id must name the charge: one of them')
@@ -72,6 +81,7 @@ export const refundCharge = route(
       amount: amount === undefined ? undefined : atLeastOne(asMicros(amount)),
       reason,
       idempotencyKey: idempotencyOf(request, raw)?.key,
+      note: noteCredits(actorOf({ caller, request, response })),
     })
     if (given === 'reused') throw new ApiError('IDEMPOTENCY_KEY_REUSED')
     if (given === 'missing') {
