@@ -9,6 +9,7 @@ import { passAll, type SafetyFilter } from '@millrace/inference/safety'
 import { deriveKeys } from '@millrace/keys/derive'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import type { Links } from '@millrace/lifecycle/present'
+import { openRates, type Rates } from '@millrace/limits/open-rates'
 import type { ModelDescription } from '@millrace/models/description'
 import { type LiveCatalogue, openCatalogue } from '@millrace/models/live-catalogue'
 import { shippedModelsDir } from '@millrace/models/shipped-models'
@@ -26,6 +27,7 @@ import { type Changes, watchChanges } from './changes.ts'
 import type { Config } from './config.ts'
 import { keepLines, type Lines } from './lines.ts'
 import { type Hosts, keepHosts } from './model-hosts.ts'
+import { type Waiting, watchWaiting } from './waiting.ts'
 
 /** Opens everything the routes need. Throws when the database, the store or the models cannot be opened. */
 export async function openContext(config: Config, log: Log): Promise<Context> {
@@ -63,6 +65,16 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
   const modules = keepModules()
   const keyRing = createKeyRing(config.MASTER_KEY, config.MASTER_KEY_PREVIOUS)
   const callers = keepCallers(db, keyRing)
+  const rates = openRates({
+    db,
+    redisUrl: config.REDIS_URL,
+    prefix: config.QUEUE_PREFIX,
+    onChange: (away, err) =>
+      away
+        ? log.warn({ err }, 'the store of rate limits does not answer: this process counts by itself')
+        : log.info('the store of rate limits answers again'),
+  })
+  await rates.opened()
   catalogue.listen(() => modules.keepOnly(catalogue.models.values()))
   const router = createRouter({
     watch: watchHosts(db, log),
@@ -90,6 +102,8 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
     callers,
     acceptance: createAcceptance(lifecycle, queue),
     changes,
+    rates,
+    waiting: watchWaiting(db),
     lines: keepLines(db),
     requests,
     router,
@@ -101,7 +115,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
       catalogue.close()
       changes.close()
       callers.close()
-      await Promise.all([queue.close(), requests.close(), router.close(), modules.close()])
+      await Promise.all([queue.close(), rates.close(), requests.close(), router.close(), modules.close()])
       await db.close()
     },
   }
@@ -147,6 +161,8 @@ export interface Context {
   callers: Callers
   acceptance: Acceptance
   changes: Changes
+  rates: Rates
+  waiting: Waiting
   lines: Lines
   /** The activity log of inference. */
   requests: RequestLog

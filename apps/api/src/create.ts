@@ -12,7 +12,8 @@ import type { Request, Response } from 'express'
 import { ApiError } from './api-error.ts'
 import type { Context } from './context.ts'
 import { draftPrediction, findModel } from './draft-prediction.ts'
-import { findReplay, idempotencyOf, inProgress } from './idempotency-key.ts'
+import { type Entry, enterLimits } from './enter-limits.ts'
+import { findReplay, type Idempotency, idempotencyOf, inProgress } from './idempotency-key.ts'
 import { waitFor } from './wait-for.ts'
 
 /**
@@ -21,12 +22,25 @@ import { waitFor } from './wait-for.ts'
  * code of the first answer.
  */
 export async function create(incoming: Create): Promise<{ row: PredictionRow; statusCode: number }> {
-  const { context, caller, request, raw, body, waitSeconds } = incoming
+  const { context, caller, request, response, raw, body } = incoming
   context.acceptance.refuseWhenFull()
   const idempotency = idempotencyOf(request, raw)
   const replay = idempotency && (await findReplay(context, caller, idempotency))
   if (replay) return answerReplay(incoming, replay)
 
+  const entry = await enterLimits(context, response, body.model)
+  return createNew(incoming, idempotency, entry).catch((error: unknown) => {
+    entry.leave()
+    throw error
+  })
+}
+
+async function createNew(
+  incoming: Create,
+  idempotency: Idempotency | undefined,
+  entry: Entry,
+): Promise<{ row: PredictionRow; statusCode: number }> {
+  const { context, caller, request, body, waitSeconds } = incoming
   const model = findModel(context, body.model)
   if (incoming.api !== 'any') refuseOtherApi(model, incoming.api ?? 'predictions')
   const draft = await draftPrediction(context, caller, body, {
@@ -42,6 +56,7 @@ export async function create(incoming: Create): Promise<{ row: PredictionRow; st
   if (!accepted && idempotency) {
     const first = await findReplay(context, caller, idempotency)
     if (!first) throw inProgress()
+    await entry.undo()
     return answerReplay(incoming, first)
   }
   const made = rowOf(keyed)

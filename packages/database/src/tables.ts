@@ -42,6 +42,12 @@ export interface Tables {
   ledger_entries: LedgerEntryTable
   predictions: PredictionTable
   runs: RunTable
+  rate_windows: {
+    name: string
+    starts: Generated<number[]>
+    counts: Generated<number[]>
+    until: Generated<Date>
+  }
   prediction_events: {
     prediction_id: string
     seq: number

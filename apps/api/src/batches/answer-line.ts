@@ -17,6 +17,7 @@ import { answerWhole } from '../inference/chat.ts'
 import { embed } from '../inference/embeddings.ts'
 import { asInferenceError, inferFor, type QuietCall } from '../inference/infer.ts'
 import { inferenceError } from '../inference-error.ts'
+import { holderOf, type RatedAccount, takePatiently, takeRequestFor } from '../rates.ts'
 
 /**
  * Has inference answer a line, as if it had come over HTTP, with its row in the activity log. Undefined when the signal
@@ -24,18 +25,21 @@ import { inferenceError } from '../inference-error.ts'
  */
 export async function answerLine(
   context: Context,
-  { accountId, id, signal }: LineOwner,
+  { accountId, plan, id, signal }: LineOwner,
   { url, body }: BatchRequest,
 ): Promise<Omit<LineEnd, 'line'> | undefined> {
   const requestId = toTypeId('req', id)
+  const rated = { holder: holderOf({ accountId, plan }), family: 'inference' as const }
   const origin = {
     accountId,
+    rated,
     requestId,
     signals: { gone: signal, signal, done: () => {} },
     whenGone: 'Its batch was stopped, or went to another api.',
   }
   try {
     const { surface, slug, work } = readLine(url, body)
+    await takePatiently(() => takeRequestFor(context, rated, slug), signal)
     const answer = await inferFor(context, origin, { surface, slug, stream: false }, (call) =>
       patiently(call, work),
     )
@@ -73,7 +77,7 @@ async function patiently<T>(call: QuietCall, work: (call: QuietCall) => Promise<
   const since = performance.now()
   for (let pauseMs = 1_000; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
     try {
-      return await work(call)
+      return await takePatiently(() => work(call), call.signal)
     } catch (error) {
       const { id } = asInferenceError(error)
       const passes = id === 'SERVICE_UNAVAILABLE' || id === 'RATE_LIMITED'
@@ -86,8 +90,7 @@ async function patiently<T>(call: QuietCall, work: (call: QuietCall) => Promise<
 const longestPauseMs = 30_000
 const patienceMs = 10 * 60_000
 
-interface LineOwner {
-  accountId: string
+interface LineOwner extends RatedAccount {
   /** The line's. */
   id: string
   signal: AbortSignal

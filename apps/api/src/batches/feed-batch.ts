@@ -19,6 +19,7 @@ import { checkShape } from '../check-shape.ts'
 import type { Context } from '../context.ts'
 import { draftPrediction } from '../draft-prediction.ts'
 import { checkLine, ignoredOf } from './check-line.ts'
+import { lineGate } from './line-gate.ts'
 import type { LineRunner } from './line-runner.ts'
 import { type FileLine, readLines } from './read-lines.ts'
 
@@ -143,6 +144,7 @@ async function acceptLines(
   lines: (NewLine & { text: string | undefined })[],
 ): Promise<void> {
   const owner = { accountId: batch.account_id, ...(await readStanding(context.db, batch.account_id)) }
+  const mayBegin = lineGate(context, owner, (seconds) => runner.pause(seconds))
   const running: number[] = []
   const ends: LineEnd[] = []
   await Promise.all(
@@ -157,10 +159,11 @@ async function acceptLines(
         return
       }
       if (checked.request.url !== '/v1/predictions') {
-        runner.start(line, checked.request)
+        runner.start(line, checked.request, owner)
         return
       }
       try {
+        if (!(await mayBegin(checked.request.body.model))) return
         await perform(context, { ...owner, id: line.prediction_id }, checked.request)
         running.push(line.line)
       } catch (error) {

@@ -2,6 +2,7 @@ import { type LineEnd, linesEnded, type NewLine } from '@millrace/batches/batch-
 import type { HeldBatch } from '@millrace/batches/hold-batches'
 import type { BatchRequest } from '@millrace/contract/batch'
 import type { Context } from '../context.ts'
+import type { RatedAccount } from '../rates.ts'
 import { answerLine } from './answer-line.ts'
 
 /**
@@ -14,6 +15,7 @@ export function openLineRunner(context: Context, batch: HeldBatch): LineRunner {
   const waiting: (() => Promise<void>)[] = []
   const running = new Set<Promise<void>>()
   let ends: LineEnd[] = []
+  let pausedUntil = 0
   let flushing: Promise<void> | undefined
 
   function pump(): void {
@@ -28,11 +30,9 @@ export function openLineRunner(context: Context, batch: HeldBatch): LineRunner {
     }
   }
 
-  async function run({ line, prediction_id: id }: NewLine, request: BatchRequest): Promise<void> {
+  async function run({ line, prediction_id: id }: NewLine, request: BatchRequest, owner: RatedAccount) {
     const { signal } = stopping
-    const end = signal.aborted
-      ? undefined
-      : await answerLine(context, { accountId: batch.account_id, id, signal }, request)
+    const end = signal.aborted ? undefined : await answerLine(context, { ...owner, id, signal }, request)
     if (!end) {
       held.delete(line)
       return
@@ -64,13 +64,17 @@ export function openLineRunner(context: Context, batch: HeldBatch): LineRunner {
   }
 
   return {
-    start(line, request) {
+    start(line, request, owner) {
       if (held.has(line.line)) return
       held.add(line.line)
-      waiting.push(() => run(line, request))
+      waiting.push(() => run(line, request, owner))
       pump()
     },
     held: () => new Set(held),
+    pause(seconds) {
+      pausedUntil = performance.now() + seconds * 1000
+    },
+    isPaused: () => performance.now() < pausedUntil,
     waiting: () => waiting.length,
     flush,
     async stop() {
@@ -84,9 +88,12 @@ export function openLineRunner(context: Context, batch: HeldBatch): LineRunner {
 /** See `openLineRunner`. */
 export interface LineRunner {
   /** Has a line answered as soon as there is room. One that is held already is not run again. */
-  start(line: NewLine, request: BatchRequest): void
+  start(line: NewLine, request: BatchRequest, owner: RatedAccount): void
   /** The lines that wait, run, or have an answer that is not noted yet, as of now. */
   held(): ReadonlySet<number>
+  /** Has no more lines taken for so long, since a limit of the account refused one. */
+  pause(seconds: number): void
+  isPaused(): boolean
   /** How many wait for room. */
   waiting(): number
   /** Notes the answers that there are. Throws when the database does. */

@@ -11,20 +11,24 @@ import { asApiError } from '../answer-error.ts'
 import { ApiError } from '../api-error.ts'
 import type { Context } from '../context.ts'
 import { findModel } from '../draft-prediction.ts'
+import { holderOf, takeRequest } from '../rates.ts'
 import type { Incoming } from '../route.ts'
 import { type CallSignals, callSignals } from './call-signals.ts'
+import { meterTokens, type Rated, type TokenMeter } from './meter-tokens.ts'
 
 /**
  * One call for inference, from its begin to its row in the activity log, whatever surface it came by. `work` does it and
  * answers what is to be sent; a stream it has sent itself, and what went wrong in the middle of it is in `call.note`.
  */
-export function infer<T>(
+export async function infer<T>(
   { context, caller, response }: Pick<Incoming<never>, 'context' | 'caller' | 'response'>,
   asked: Asked,
   work: (call: Call) => Promise<T>,
 ): Promise<T> {
+  const taken = asked.isCreate ? undefined : await takeRequest(context, response, asked.slug)
   const origin = {
     accountId: caller.accountId,
+    rated: { holder: holderOf(caller), family: response.locals.family, response, taken },
     key: { id: caller.keyId, name: caller.keyName },
     requestId: String(response.getHeader('x-request-id')),
     signals: callSignals(response, context.cutting.signal),
@@ -36,7 +40,7 @@ export function infer<T>(
 /** The same for whoever asks without a connection, such as a batch. */
 export async function inferFor<T>(
   context: Context,
-  { accountId, key, requestId, signals, whenGone }: Origin,
+  { accountId, key, rated, requestId, signals, whenGone }: Origin,
   { surface, slug, stream, needs = surface === 'embeddings' ? 'embeddings' : 'chat' }: Asked,
   work: (call: QuietCall) => Promise<T>,
 ): Promise<T> {
@@ -44,14 +48,16 @@ export async function inferFor<T>(
   const logged = context.requests.start({ accountId, requestId, key, surface, model: slug, stream })
   const note: Note = {}
   const report = newRouteReport()
-  const call = { context, slug, requestId, ...signals, report, note, firstByte }
+  const tokens = meterTokens(context, { slug, ...rated })
+  const call = { context, slug, requestId, ...signals, report, note, firstByte, takeTokens: tokens.take }
   // Nobody waits for that: where no host counted the tokens, counting them takes a moment.
   const close = async () => {
     signals.done()
     const durationMs = Math.round(performance.now() - begun)
     const end = endOf({ note, report, gone: signals.gone, whenGone })
-    const tokens = note.tokens ?? (await note.count?.().catch(() => undefined))
-    logged.end({ ...end, durationMs, tokens })
+    const counted = note.tokens ?? (await note.count?.().catch(() => undefined))
+    logged.end({ ...end, durationMs, tokens: counted })
+    tokens.settle(counted)
   }
   function firstByte(): void {
     note.firstByteMs ??= Math.round(performance.now() - begun)
@@ -152,6 +158,8 @@ interface Asked {
   stream: boolean
   /** What the model must be able to; chat, or on that surface embeddings, unless stated. */
   needs?: Needed
+  /** It is answered by a prediction, whose creation is what counts as a request. */
+  isCreate?: boolean
 }
 
 type Needed = 'chat' | 'embeddings'
@@ -160,6 +168,8 @@ type Needed = 'chat' | 'embeddings'
 interface Origin {
   accountId: string
   key?: { id: string; name: string }
+  /** Whose rates it counts in. */
+  rated: Rated
   requestId: string
   signals: CallSignals
   /** What the activity log says of a call whose answer nobody waits for any more. */
@@ -181,6 +191,8 @@ export interface QuietCall extends Pick<CallSignals, 'gone' | 'signal'> {
   requestId: string
   report: RouteReport
   note: Note
+  /** Counts its tokens against the rates of its caller, before a host is asked: once, however often that is. */
+  takeTokens: TokenMeter['take']
   /** Says that the answer begins. */
   firstByte(): void
 }

@@ -12,6 +12,7 @@ export async function runChat(call: QuietCall, request: ChatRequest): Promise<Ch
   const { context, model, note } = call
   const { stream_options: options, ...rest } = request
   const asked = limitAnswer(model, { ...rest, model: model.namespace })
+  await call.takeTokens(async () => ({ input: await estimatePrompt(asked), output: statedLength(request) }))
   const reply = await context.router.chat(model, asked, call)
   note.whole = reply.kind === 'whole'
   if (reply.kind === 'stream') {
@@ -20,6 +21,11 @@ export async function runChat(call: QuietCall, request: ChatRequest): Promise<Ch
   }
   count(call, asked, reply.completion.usage, saidIn(reply.completion))
   return reply
+}
+
+/** How long the answer may be, where its request says so; at least a token. */
+function statedLength({ max_tokens: most, max_completion_tokens: newer }: ChatRequest): number {
+  return Math.max(1, newer ?? most ?? 1)
 }
 
 async function* observed(

@@ -51,6 +51,7 @@ export const fileEndpoints = {
     method: 'get',
     path: '/v1/files/{id}/content',
     tag: 'Files',
+    counted: 'never',
     summary: "A file's bytes, for its account",
     description: 'With the key instead of a signed URL; `Range` asks for a part.',
     params: fileId,

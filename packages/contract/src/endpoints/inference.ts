@@ -45,6 +45,7 @@ export const inferenceEndpoints = {
     method: 'post',
     path: '/v1/chat/completions',
     tag: 'Inference',
+    counted: 'later',
     summary: 'Answer a conversation (OpenAI’s chat completions)',
     description:
       'One request, one answer, without a prediction. Parameters that are not listed here go to the host of the model as they are. A stream ends with `[DONE]`, or with an error.',
@@ -65,6 +66,7 @@ export const inferenceEndpoints = {
     method: 'post',
     path: '/v1/embeddings',
     tag: 'Inference',
+    counted: 'later',
     summary: 'Embed texts (OpenAI’s embeddings)',
     description:
       'A vector for each text. Texts that are near each other in meaning are near each other there.',
@@ -78,6 +80,7 @@ export const inferenceEndpoints = {
     method: 'post',
     path: '/v1/responses',
     tag: 'Inference',
+    counted: 'later',
     summary: 'Answer a turn of a conversation (OpenAI’s responses)',
     description:
       'A turn goes on from an earlier one by `previous_response_id`. A stream always ends with `response.completed`, `response.incomplete` or `response.failed`. With `background` the response is a prediction of the same id, with its webhooks.',
@@ -105,6 +108,7 @@ export const inferenceEndpoints = {
     method: 'get',
     path: '/v1/responses/{id}',
     tag: 'Inference',
+    counted: 'never',
     summary: 'Get a stored response',
     description:
       'As it is now. With `stream` its events are told again; those of a background response that is under way go on live.',
@@ -141,6 +145,7 @@ export const inferenceEndpoints = {
     method: 'post',
     path: '/v1/responses/{id}/cancel',
     tag: 'Inference',
+    counted: 'never',
     summary: 'Cancel a background response',
     description: 'Stops it, and answers it as it is then. One that has ended stays as it ended.',
     envelope: 'inference',

@@ -49,6 +49,7 @@ export const mediaEndpoints = {
     method: 'post',
     path: '/v1/images/generations',
     tag: 'Inference',
+    counted: 'later',
     summary: 'Make pictures of a prompt',
     description:
       'Runs a model of images as a prediction and holds the connection until its end. As URLs, or with `response_format: b64_json` as bytes; with `stream`, an event for each picture.',
@@ -63,6 +64,7 @@ export const mediaEndpoints = {
     method: 'post',
     path: '/v1/audio/speech',
     tag: 'Inference',
+    counted: 'later',
     summary: 'Read a text aloud',
     description: 'Runs a model of speech as a prediction and answers with the bytes of the sound.',
     envelope: 'inference',
@@ -76,6 +78,7 @@ export const mediaEndpoints = {
     method: 'post',
     path: '/v1/audio/transcriptions',
     tag: 'Inference',
+    counted: 'later',
     summary: 'Write down what is said in a recording',
     description:
       'Takes the recording as multipart/form-data, runs a model of transcription as a prediction and answers with the text.',
@@ -91,6 +94,7 @@ export const mediaEndpoints = {
     method: 'post',
     path: '/v1/videos',
     tag: 'Inference',
+    counted: 'later',
     summary: 'Begin a video',
     description:
       'Creates a prediction of a model of videos and answers at once: poll it, or subscribe to its webhook.',
@@ -117,6 +121,7 @@ export const mediaEndpoints = {
     method: 'get',
     path: '/v1/videos/{id}',
     tag: 'Inference',
+    counted: 'never',
     summary: 'Get a video',
     description: 'Its status, its progress, and what went wrong.',
     envelope: 'inference',
@@ -128,6 +133,7 @@ export const mediaEndpoints = {
     method: 'get',
     path: '/v1/videos/{id}/content',
     tag: 'Inference',
+    counted: 'never',
     summary: 'The bytes of a video',
     description: 'Once it is completed. A model may make a thumbnail or a spritesheet as well.',
     envelope: 'inference',

@@ -29,6 +29,7 @@ export const createErrors: ErrorId[] = [
   'IDEMPOTENCY_IN_PROGRESS',
   'IDEMPOTENCY_KEY_REUSED',
   'PREDICTION_NOT_FOUND',
+  'QUEUE_FULL',
 ]
 
 /** Predictions: made, read, followed, cancelled and deleted. */
@@ -37,6 +38,7 @@ export const predictionEndpoints = {
     method: 'post',
     path: '/v1/predictions',
     tag: 'Predictions',
+    counted: 'later',
     summary: 'Create a prediction',
     description:
       'Checks the request, stores the prediction and answers at once, or after the wait that `await` or `Prefer` ask for. What was answered with 2xx is run and never lost; a run that fails is no HTTP error but has `status: failed`.',
@@ -85,6 +87,7 @@ export const predictionEndpoints = {
     method: 'get',
     path: '/v1/predictions/{id}',
     tag: 'Predictions',
+    counted: 'never',
     summary: 'Get a prediction',
     description:
       'As it stands, or with `wait` once its status has changed. While it is unfinished `Retry-After` says when to ask again.',
@@ -101,6 +104,7 @@ export const predictionEndpoints = {
     method: 'post',
     path: '/v1/predictions/{id}/cancel',
     tag: 'Predictions',
+    counted: 'never',
     summary: 'Cancel a prediction',
     description:
       'At once while it waits. While it runs, its model is asked to stop; the answer waits for that up to a second. One that has ended stays as it is.',
@@ -112,6 +116,7 @@ export const predictionEndpoints = {
     method: 'delete',
     path: '/v1/predictions/{id}',
     tag: 'Predictions',
+    counted: 'never',
     summary: 'Delete a prediction',
     description:
       'Hides it at once and cancels it when it runs. Its last webhook is still sent; then its values, files and events go.',
@@ -124,6 +129,7 @@ export const predictionEndpoints = {
     method: 'get',
     path: '/v1/predictions/{id}/stream',
     tag: 'Predictions',
+    counted: 'never',
     summary: 'Follow a prediction live (server-sent events)',
     description:
       'The events so far, then live: `status`, `output`, `log`, `progress`, and `done` with the whole prediction. `Last-Event-ID` resumes after the event it names.',

@@ -10,6 +10,7 @@ export const runEndpoints = {
     method: 'post',
     path: '/v1/run',
     tag: 'Run',
+    counted: 'later',
     summary: 'Run any model and get its result',
     description:
       'Makes a prediction, waits for its end and answers with its result. What takes longer, is of type video, starts later or is asked for with `async` is answered with 202 and a job to poll.',
@@ -61,6 +62,7 @@ export const runEndpoints = {
     method: 'get',
     path: '/v1/job/{id}',
     tag: 'Run',
+    counted: 'never',
     summary: 'Get a job',
     description: 'A prediction in the words of jobs, with its result once it is completed.',
     params: predictionId,
