@@ -13,7 +13,7 @@ import { ApiError } from './api-error.ts'
 import type { Context } from './context.ts'
 import { draftPrediction, findModel } from './draft-prediction.ts'
 import { type Entry, enterLimits } from './enter-limits.ts'
-import { findReplay, type Idempotency, idempotencyOf, inProgress } from './idempotency-key.ts'
+import { findReplay, type Idempotency, idempotencyOf, inProgress, type Replay } from './idempotency-key.ts'
 import { waitFor } from './wait-for.ts'
 
 /**
@@ -22,17 +22,33 @@ import { waitFor } from './wait-for.ts'
  * code of the first answer.
  */
 export async function create(incoming: Create): Promise<{ row: PredictionRow; statusCode: number }> {
-  const { context, caller, request, response, raw, body } = incoming
-  context.acceptance.refuseWhenFull()
-  const idempotency = idempotencyOf(request, raw)
-  const replay = idempotency && (await findReplay(context, caller, idempotency))
+  const { replay, idempotency, entry } = incoming.begun ?? (await beginCreate(incoming, incoming.body.model))
   if (replay) return answerReplay(incoming, replay)
-
-  const entry = await enterLimits(context, response, body.model)
   return createNew(incoming, idempotency, entry).catch((error: unknown) => {
     entry.leave()
     throw error
   })
+}
+
+/**
+ * What comes before any look at the model: whether it is a repeat of an earlier create, and else whether the limits of
+ * its caller let it in. For those who look at the model themselves, and create later.
+ */
+export async function beginCreate(
+  {
+    context,
+    caller,
+    request,
+    response,
+    raw,
+  }: Pick<Create, 'context' | 'caller' | 'request' | 'response' | 'raw'>,
+  slug: string,
+): Promise<Begun> {
+  context.acceptance.refuseWhenFull()
+  const idempotency = idempotencyOf(request, raw)
+  const replay = idempotency && (await findReplay(context, caller, idempotency))
+  if (replay) return { idempotency, replay, entry: undefined }
+  return { idempotency, replay: undefined, entry: await enterLimits(context, response, slug) }
 }
 
 async function createNew(
@@ -82,7 +98,7 @@ export function waitSecondsOf({ config }: Context, request: Request, wanted: boo
 
 async function answerReplay(
   incoming: Create,
-  replay: { row: PredictionRow; statusCode: number },
+  replay: Replay,
 ): Promise<{ row: PredictionRow; statusCode: number }> {
   const { response, waitSeconds } = incoming
   response.set('idempotency-replayed', 'true')
@@ -144,4 +160,11 @@ export interface Create {
   isInference?: boolean
   /** Of the new prediction, where something is its own before it is there. */
   id?: string | undefined
+  /** What `beginCreate` answered, where it was asked before. */
+  begun?: Begun
 }
+
+type Begun = { idempotency: Idempotency | undefined } & (
+  | { replay: Replay; entry: undefined }
+  | { replay: undefined; entry: Entry }
+)

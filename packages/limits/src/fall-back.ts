@@ -18,6 +18,7 @@ export function withFallBack(shared: RateStore, { patienceMs, onChange }: FallBa
 
   async function countShared(entries: readonly RateEntry[]): Promise<RateCount> {
     const answer = await inTime(shared.count(entries), patienceMs)
+    restsUntil = 0
     if (away) change(false)
     return answer
   }
