@@ -72,12 +72,18 @@ export async function takeTokens(
   return take(context, asked, { tokens_in: input, tokens_out: output })
 }
 
-/** Takes what is asked for as soon as it can be had, however long that takes. Rejects when the signal fires. */
-export async function takePatiently<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-  for (;;) {
+/**
+ * Takes what is asked for as soon as it can be had, however long that takes; `isAgain` says that it was refused before.
+ * Rejects when the signal fires.
+ */
+export async function takePatiently<T>(
+  work: (isAgain: boolean) => Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  for (let isAgain = false; ; isAgain = true) {
     signal.throwIfAborted()
     try {
-      return await work()
+      return await work(isAgain)
     } catch (error) {
       const seconds = pauseOf(error)
       if (seconds === undefined) throw error
@@ -86,11 +92,17 @@ export async function takePatiently<T>(work: () => Promise<T>, signal: AbortSign
   }
 }
 
-/** In how many seconds what a limit refused may be asked for again; undefined for what was refused for anything else. */
+/**
+ * In how many seconds whoever waits asks again for what a limit refused; undefined for what was refused for anything
+ * else. The limit may be another one by then, so it is never long.
+ */
 export function pauseOf(error: unknown): number | undefined {
   if (!(error instanceof ApiError) || !ofLimits.includes(error.id)) return undefined
-  return Number(error.options.headers?.['retry-after'] ?? 1)
+  return Math.min(longestPause, Number(error.options.headers?.['retry-after'] ?? 1))
 }
+
+/** Seconds. */
+const longestPause = 5
 
 const ofLimits: readonly string[] = ['RATE_LIMIT_EXCEEDED', 'RATE_LIMITED', 'QUEUE_FULL']
 

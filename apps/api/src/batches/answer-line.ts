@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { readStanding } from '@millrace/accounts/standing'
 import type { LineEnd } from '@millrace/batches/batch-lines'
 import type { BatchRequest } from '@millrace/contract/batch'
 import {
@@ -30,6 +31,10 @@ export async function answerLine(
 ): Promise<Omit<LineEnd, 'line'> | undefined> {
   const requestId = toTypeId('req', id)
   const rated = { holder: holderOf({ accountId, plan }), family: 'inference' as const }
+  async function takeAsOfNow(slug: string, isAgain: boolean): Promise<void> {
+    if (isAgain) rated.holder = holderOf({ accountId, ...(await readStanding(context.db, accountId)) })
+    await takeRequestFor(context, rated, slug)
+  }
   const origin = {
     accountId,
     rated,
@@ -39,7 +44,7 @@ export async function answerLine(
   }
   try {
     const { surface, slug, work } = readLine(url, body)
-    await takePatiently(() => takeRequestFor(context, rated, slug), signal)
+    await takePatiently((isAgain) => takeAsOfNow(slug, isAgain), signal)
     const answer = await inferFor(context, origin, { surface, slug, stream: false }, (call) =>
       patiently(call, work),
     )

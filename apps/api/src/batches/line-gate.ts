@@ -15,12 +15,14 @@ export function lineGate(
 
   async function pass(slug: unknown): Promise<boolean> {
     if (isShut) return false
+    let leave = () => {}
     try {
-      await context.waiting.enter(owner)
+      leave = await context.waiting.enter(owner)
       const rated = { holder: holderOf(owner), family: 'predictions' as const }
       await takeRequestFor(context, rated, typeof slug === 'string' ? slug : undefined)
       return true
     } catch (error) {
+      leave()
       const seconds = pauseOf(error)
       if (seconds === undefined) throw error
       isShut = true
