@@ -22,7 +22,7 @@ const chat = (custom_id: string) => ({
   url: '/v1/chat/completions',
   body: { model: 'parrot', messages: [{ role: 'user', content: 'one two three' }] },
 })
-const some = (count: number, line: (id: string) => object) =>
+const some = (count: number, line: (id: string) => { custom_id: string }) =>
   Array.from({ length: count }, (_, n) => line(`line-${n}`))
 
 test('the lines of a batch wait for the rates of their account, and none fails for them', async () => {
