@@ -18,6 +18,7 @@ import { createResponse } from './inference/responses.ts'
 import * as storedChats from './inference/stored-chats.ts'
 import * as storedResponses from './inference/stored-responses.ts'
 import { letGo } from './let-go.ts'
+import { meter } from './rates.ts'
 import { isForm } from './receive-form.ts'
 import { refuseFloods } from './refuse-floods.ts'
 import { logRequests, requestId } from './request-log.ts'
@@ -122,7 +123,7 @@ export function createApp(context: Context): Express {
   for (const { endpoint, handle } of routes) {
     for (const { method, path } of spellingsOf(endpoint, config.DIALECTS)) {
       const handlers = [
-        ...(endpoint.open ? [] : [admit(context, endpoint)]),
+        ...(endpoint.open ? [] : [admit(context, endpoint), meter(context, endpoint)]),
         ...(endpoint.body || endpoint.anyBody ? [endpoint.formFile ? readUnlessForm : readBody] : []),
         handle(context),
       ]

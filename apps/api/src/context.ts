@@ -11,6 +11,7 @@ import { asMicros } from '@millrace/ledger/micro'
 import { openTill, type Till } from '@millrace/ledger/till'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import type { Links } from '@millrace/lifecycle/present'
+import { openRates, type Rates } from '@millrace/limits/open-rates'
 import type { ModelDescription } from '@millrace/models/description'
 import { type LiveCatalogue, openCatalogue } from '@millrace/models/live-catalogue'
 import { shippedModelsDir } from '@millrace/models/shipped-models'
@@ -29,6 +30,7 @@ import type { Config } from './config.ts'
 import { type KeyUses, keepUses } from './key-uses.ts'
 import { keepLines, type Lines } from './lines.ts'
 import { type Hosts, keepHosts } from './model-hosts.ts'
+import { type Waiting, watchWaiting } from './waiting.ts'
 
 /** Opens everything the routes need. Throws when the database, the store or the models cannot be opened. */
 export async function openContext(config: Config, log: Log): Promise<Context> {
@@ -75,6 +77,16 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
   const callers = keepCallers(db, keyRing)
   const keyUses = keepUses(db, log)
   queue.listen('keys', callers.forget)
+  const rates = openRates({
+    db,
+    redisUrl: config.REDIS_URL,
+    prefix: config.QUEUE_PREFIX,
+    onChange: (away, err) =>
+      away
+        ? log.warn({ err }, 'the store of rate limits does not answer: this process counts by itself')
+        : log.info('the store of rate limits answers again'),
+  })
+  await rates.opened()
   catalogue.listen(() => modules.keepOnly(catalogue.models.values()))
   const router = createRouter({
     watch: watchHosts(db, log),
@@ -103,6 +115,8 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
     keyUses,
     acceptance: createAcceptance(lifecycle, queue),
     changes,
+    rates,
+    waiting: watchWaiting(db),
     lines: keepLines(db),
     requests,
     till,
@@ -116,7 +130,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
       changes.close()
       callers.close()
       await keyUses.close()
-      await Promise.all([queue.close(), requests.close(), router.close(), modules.close()])
+      await Promise.all([queue.close(), rates.close(), requests.close(), router.close(), modules.close()])
       // What ended until now is charged.
       await till.close()
       await db.close()
@@ -166,6 +180,8 @@ export interface Context {
   keyUses: KeyUses
   acceptance: Acceptance
   changes: Changes
+  rates: Rates
+  waiting: Waiting
   lines: Lines
   /** The activity log of inference. */
   requests: RequestLog

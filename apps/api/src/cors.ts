@@ -33,6 +33,8 @@ const exposed = [
   'idempotency-replayed',
   'retry-after',
   'etag',
+  'ratelimit',
+  'ratelimit-policy',
   'x-credits-used',
   'x-credits-remaining',
 ].join(', ')

@@ -13,7 +13,8 @@ import type { Request, Response } from 'express'
 import { ApiError } from './api-error.ts'
 import type { Context } from './context.ts'
 import { draftPrediction, findModel } from './draft-prediction.ts'
-import { findReplay, idempotencyOf, inProgress } from './idempotency-key.ts'
+import { type Entry, enterLimits } from './enter-limits.ts'
+import { findReplay, type Idempotency, idempotencyOf, inProgress, type Replay } from './idempotency-key.ts'
 import { refuseForbidden } from './permitted-models.ts'
 import { waitFor } from './wait-for.ts'
 
@@ -23,12 +24,41 @@ import { waitFor } from './wait-for.ts'
  * code of the first answer.
  */
 export async function create(incoming: Create): Promise<{ row: PredictionRow; statusCode: number }> {
-  const { context, caller, request, raw, body, waitSeconds } = incoming
+  const { replay, idempotency, entry } = incoming.begun ?? (await beginCreate(incoming, incoming.body.model))
+  if (replay) return answerReplay(incoming, replay)
+  return createNew(incoming, idempotency, entry).catch((error: unknown) => {
+    entry.leave()
+    throw error
+  })
+}
+
+/**
+ * What comes before any look at the model: whether it is a repeat of an earlier create, and else whether the limits of
+ * its caller let it in. For those who look at the model themselves, and create later.
+ */
+export async function beginCreate(
+  {
+    context,
+    caller,
+    request,
+    response,
+    raw,
+  }: Pick<Create, 'context' | 'caller' | 'request' | 'response' | 'raw'>,
+  slug: string,
+): Promise<Begun> {
   context.acceptance.refuseWhenFull()
   const idempotency = idempotencyOf(request, raw)
   const replay = idempotency && (await findReplay(context, caller, idempotency))
-  if (replay) return answerReplay(incoming, replay)
+  if (replay) return { idempotency, replay, entry: undefined }
+  return { idempotency, replay: undefined, entry: await enterLimits(context, response, slug) }
+}
 
+async function createNew(
+  incoming: Create,
+  idempotency: Idempotency | undefined,
+  entry: Entry,
+): Promise<{ row: PredictionRow; statusCode: number }> {
+  const { context, caller, request, body, waitSeconds } = incoming
   const model = findModel(context, body.model)
   if (incoming.api !== 'any') refuseOtherApi(model, incoming.api ?? 'predictions')
   refuseForbidden(caller, model)
@@ -47,6 +77,7 @@ export async function create(incoming: Create): Promise<{ row: PredictionRow; st
   if (accepted !== true && idempotency) {
     const first = await findReplay(context, caller, idempotency)
     if (!first) throw accepted || inProgress()
+    await entry.undo()
     return answerReplay(incoming, first)
   }
   const made = rowOf(keyed)
@@ -72,7 +103,7 @@ export function waitSecondsOf({ config }: Context, request: Request, wanted: boo
 
 async function answerReplay(
   incoming: Create,
-  replay: { row: PredictionRow; statusCode: number },
+  replay: Replay,
 ): Promise<{ row: PredictionRow; statusCode: number }> {
   const { response, waitSeconds } = incoming
   response.set('idempotency-replayed', 'true')
@@ -134,4 +165,11 @@ export interface Create {
   isInference?: boolean
   /** Of the new prediction, where something is its own before it is there. */
   id?: string | undefined
+  /** What `beginCreate` answered, where it was asked before. */
+  begun?: Begun
 }
+
+type Begun = { idempotency: Idempotency | undefined } & (
+  | { replay: Replay; entry: undefined }
+  | { replay: undefined; entry: Entry }
+)

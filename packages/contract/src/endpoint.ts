@@ -15,6 +15,11 @@ export interface EndpointDefinition {
   open?: true
   /** What a key must be allowed to do. */
   scope?: Scope
+  /**
+   * When a request counts in the rates of its caller, where not as soon as it is known who that is: `later`, when its deed
+   * has found that it is no repeat of an earlier one; `never`, since it follows, stops or fetches what was accepted.
+   */
+  counted?: 'later' | 'never'
   upload?: true
   /** The body is taken as it comes. */
   anyBody?: true

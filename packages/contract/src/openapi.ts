@@ -162,9 +162,14 @@ function commonErrors(endpoint: EndpointDefinition): ErrorId[] {
     ...(endpoint.open ? [] : keyErrors),
     ...reading,
     'REQUEST_TIMEOUT',
+    ...(endpoint.open || endpoint.counted === 'never' ? [] : ([rateError(endpoint)] as const)),
     'INTERNAL_ERROR',
     'SERVICE_UNAVAILABLE',
   ]
+}
+
+function rateError({ envelope }: EndpointDefinition): ErrorId {
+  return envelope === undefined ? 'RATE_LIMIT_EXCEEDED' : 'RATE_LIMITED'
 }
 
 function errorsOf(endpoint: EndpointDefinition, schemas: Schemas): object {

@@ -61,6 +61,12 @@ export interface Tables {
   }
   predictions: PredictionTable
   runs: RunTable
+  rate_windows: {
+    name: string
+    starts: Generated<number[]>
+    counts: Generated<number[]>
+    until: Generated<Date>
+  }
   prediction_events: {
     prediction_id: string
     seq: number

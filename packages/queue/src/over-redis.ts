@@ -1,5 +1,6 @@
 import { Queue, Worker } from 'bullmq'
-import { Cluster, Redis } from 'ioredis'
+import type { Cluster, Redis } from 'ioredis'
+import { connectRedis, type RedisSettings } from './connect-redis.ts'
 import { redisChannel } from './redis-channel.ts'
 import { bellsAtOnce, retryMs, type Transport } from './transport.ts'
 
@@ -7,8 +8,8 @@ import { bellsAtOnce, retryMs, type Transport } from './transport.ts'
 export function overRedis(url: string, prefix = 'millrace'): Transport {
   const hashTagged = `{${prefix}}`
   const connections: (Redis | Cluster)[] = []
-  const open = (settings: Settings) => {
-    const connection = connect(url, settings)
+  const open = (settings: RedisSettings) => {
+    const connection = connectRedis(url, settings)
     connections.push(connection)
     return connection
   }
@@ -63,29 +64,12 @@ function createPulse(redis: Redis | Cluster, key: string): () => boolean {
   }
 }
 
-function connect(url: string, settings: Settings): Redis | Cluster {
-  const options = {
-    ...settings,
-    connectTimeout: 5_000,
-    retryStrategy: (tries: number) => Math.min(tries * 200, 2_000),
-  }
-  const nodes = url.split(',')
-  const connection =
-    nodes.length > 1
-      ? new Cluster(nodes, { redisOptions: options })
-      : new Redis(url, { ...options, enableOfflineQueue: settings.maxRetriesPerRequest === null })
-  connection.on('error', () => {})
-  return connection
-}
-
 /** A bell that cannot be sent now is not worth keeping: the sweeper rings again. */
-const sendingSettings: Settings = { maxRetriesPerRequest: 1, commandTimeout: 1_000, socketTimeout: 2_000 }
+const sendingSettings: RedisSettings = {
+  maxRetriesPerRequest: 1,
+  commandTimeout: 1_000,
+  socketTimeout: 2_000,
+}
 
 /** BullMQ waits 5 s for a bell at a time. A connection that is silent for longer is dead, whatever TCP thinks. */
-const waitingSettings: Settings = { maxRetriesPerRequest: null, socketTimeout: 8_000 }
-
-interface Settings {
-  maxRetriesPerRequest: number | null
-  socketTimeout: number
-  commandTimeout?: number
-}
+const waitingSettings: RedisSettings = { maxRetriesPerRequest: null, socketTimeout: 8_000 }

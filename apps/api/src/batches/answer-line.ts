@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { readStanding } from '@millrace/accounts/standing'
 import type { LineEnd } from '@millrace/batches/batch-lines'
 import type { BatchRequest } from '@millrace/contract/batch'
 import {
@@ -8,6 +9,7 @@ import {
   createEmbeddings,
 } from '@millrace/contract/chat'
 import { errors } from '@millrace/contract/errors'
+import type { Limits } from '@millrace/contract/plan'
 import { toTypeId } from '@millrace/database/ids'
 import type { ChatRequest } from '@millrace/inference/chat'
 import { ApiError } from '../api-error.ts'
@@ -18,6 +20,7 @@ import { embed } from '../inference/embeddings.ts'
 import { asInferenceError, inferFor, type QuietCall } from '../inference/infer.ts'
 import { inferenceError } from '../inference-error.ts'
 import type { Rules } from '../permitted-models.ts'
+import { holderOf, takePatiently, takeRequestFor } from '../rates.ts'
 
 /**
  * Has inference answer a line, as if it had come over HTTP, with its row in the activity log. Undefined when the signal
@@ -25,22 +28,31 @@ import type { Rules } from '../permitted-models.ts'
  */
 export async function answerLine(
   context: Context,
-  { accountId, rules, key, id, signal }: LineOwner,
+  { accountId, rules, limits, key, id, signal }: LineOwner,
   { url, body }: BatchRequest,
 ): Promise<Omit<LineEnd, 'line'> | undefined> {
   const requestId = toTypeId('req', id)
+  const ofKey = key ? { keyId: key.id, limits } : {}
+  const rated = { holder: holderOf({ accountId, ...ofKey, plan: rules.plan }), family: 'inference' as const }
+  async function takeAsOfNow(slug: string, isAgain: boolean): Promise<void> {
+    if (isAgain)
+      rated.holder = holderOf({ accountId, ...ofKey, plan: (await readStanding(context.db, accountId)).plan })
+    await takeRequestFor(context, rated, slug)
+  }
   const origin = {
     // A line that is run again after a crash is charged once.
     id,
     accountId,
     rules,
     ...(key ? { key } : {}),
+    rated,
     requestId,
     signals: { gone: signal, signal, done: () => {} },
     whenGone: 'Its batch was stopped, or went to another api.',
   }
   try {
     const { surface, slug, work } = readLine(url, body)
+    await takePatiently((isAgain) => takeAsOfNow(slug, isAgain), signal)
     const answer = await inferFor(context, origin, { surface, slug, stream: false }, (call) =>
       patiently(call, work),
     )
@@ -78,7 +90,7 @@ async function patiently<T>(call: QuietCall, work: (call: QuietCall) => Promise<
   const since = performance.now()
   for (let pauseMs = 1_000; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
     try {
-      return await work(call)
+      return await takePatiently(() => work(call), call.signal)
     } catch (error) {
       const { id } = asInferenceError(error)
       const passes = id === 'SERVICE_UNAVAILABLE' || id === 'RATE_LIMITED'
@@ -94,6 +106,8 @@ const patienceMs = 10 * 60_000
 /** What is known of the account and the key that a batch is of. */
 export interface Asker {
   rules: Rules
+  /** Those of the key. */
+  limits: Limits | null
   key: { id: string; name: string } | undefined
 }
 

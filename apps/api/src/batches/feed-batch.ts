@@ -20,6 +20,7 @@ import type { Context } from '../context.ts'
 import { draftPrediction, findModel } from '../draft-prediction.ts'
 import { type Rules, refuseForbidden } from '../permitted-models.ts'
 import { checkLine, ignoredOf } from './check-line.ts'
+import { lineGate } from './line-gate.ts'
 import type { LineRunner } from './line-runner.ts'
 import { type FileLine, readLines } from './read-lines.ts'
 
@@ -144,11 +145,12 @@ async function acceptLines(
   lines: (NewLine & { text: string | undefined })[],
 ): Promise<void> {
   const { account_id: accountId, key_id: keyId } = batch
-  const [standing, { models, key }] = await Promise.all([
+  const [standing, { models, limits, key }] = await Promise.all([
     readStanding(context.db, accountId),
     readRules(context.db, accountId, keyId),
   ])
-  const owner = { accountId, ...standing, models, ...(key ? { keyId: key.id } : {}) }
+  const owner = { accountId, ...standing, models, limits, ...(key ? { keyId: key.id } : {}) }
+  const mayBegin = lineGate(context, owner, (seconds) => runner.pause(seconds))
   const running: number[] = []
   const ends: LineEnd[] = []
   await Promise.all(
@@ -163,10 +165,11 @@ async function acceptLines(
         return
       }
       if (checked.request.url !== '/v1/predictions') {
-        runner.start(line, checked.request, { rules: owner, key })
+        runner.start(line, checked.request, { rules: owner, limits, key })
         return
       }
       try {
+        if (!(await mayBegin(checked.request.body.model))) return
         await perform(context, { ...owner, id: line.prediction_id }, checked.request)
         running.push(line.line)
       } catch (error) {

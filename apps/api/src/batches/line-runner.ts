@@ -14,6 +14,7 @@ export function openLineRunner(context: Context, batch: HeldBatch): LineRunner {
   const waiting: (() => Promise<void>)[] = []
   const running = new Set<Promise<void>>()
   let ends: LineEnd[] = []
+  let pausedUntil = 0
   let flushing: Promise<void> | undefined
 
   function pump(): void {
@@ -75,6 +76,10 @@ export function openLineRunner(context: Context, batch: HeldBatch): LineRunner {
       pump()
     },
     held: () => new Set(held),
+    pause(seconds) {
+      pausedUntil = performance.now() + seconds * 1000
+    },
+    isPaused: () => performance.now() < pausedUntil,
     waiting: () => waiting.length,
     flush,
     async stop() {
@@ -91,6 +96,9 @@ export interface LineRunner {
   start(line: NewLine, request: BatchRequest, asker: Asker): void
   /** The lines that wait, run, or have an answer that is not noted yet, as of now. */
   held(): ReadonlySet<number>
+  /** Has no more lines taken for so long, since a limit of the account refused one. */
+  pause(seconds: number): void
+  isPaused(): boolean
   /** How many wait for room. */
   waiting(): number
   /** Notes the answers that there are. Throws when the database does. */

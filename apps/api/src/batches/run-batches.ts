@@ -130,7 +130,7 @@ async function step(context: Context, batch: HeldBatch, runner: LineRunner): Pro
   }
   if (batch.status === 'in_progress' && (await stopSuspended(context, batch))) return true
   const lost = left.filter((one) => one.state === 'taken' && one.status === null && !held.has(one.line))
-  const hasRoom = runner.waiting() < feedAtOnce
+  const hasRoom = runner.waiting() < feedAtOnce && !runner.isPaused()
   if (lost.length > 0 && hasRoom) await acceptTaken(context, batch, runner, lost.slice(0, feedAtOnce))
   if (batch.read_lines < batch.total && left.length <= window - feedAtOnce && hasRoom) {
     await feedBatch(context, batch, runner, feedAtOnce)

@@ -1,5 +1,6 @@
 import { responseOf } from '@millrace/activity/background-response'
 import type { endpoints } from '@millrace/contract/endpoints'
+import { estimatePrompt } from '@millrace/inference/count-tokens'
 import { inferenceTag } from '@millrace/inference/inference-run'
 import type { ResponseObject } from '@millrace/inference/responses/response'
 import { badParameter } from '../bad-parameter.ts'
@@ -13,11 +14,16 @@ import { backgroundEvents, sendEvents } from './response-stream.ts'
 export async function beginInBackground(
   incoming: Incoming<typeof endpoints.createResponse>,
   call: Call,
-  { request }: AskedTurn,
+  { request, chat }: AskedTurn,
   stream: boolean,
 ): Promise<ResponseObject | typeof answered> {
   const { context, body, response } = incoming
   if (body.store === false) throw badParameter('store', 'must not be false with background')
+  // What it takes in truth only its worker learns: it stays counted as it was estimated.
+  await call.takeTokens(
+    async () => ({ input: await estimatePrompt(chat), output: Math.max(1, request.max_output_tokens ?? 1) }),
+    { isFinal: true },
+  )
   const { row } = await create({
     ...incoming,
     body: {

@@ -18,6 +18,7 @@ export const createEmbeddings = route(endpoints.createEmbeddings, (incoming) => 
 export async function embed(call: QuietCall, body: CreateEmbeddings): Promise<EmbeddingsAnswer> {
   const { encoding_format: format, dimensions, ...request } = body
   const asked = { ...request, model: call.model.namespace } as EmbeddingsRequest
+  await call.takeTokens(async () => ({ input: (await estimate(asked)).prompt_tokens, output: 0 }))
   await holdFor(call, asked, { input: guess(asked), output: 0 })
   const { vectors, usage: counted } = await call.context.router.embed(call.model, asked, call)
   call.note.whole = true

@@ -13,23 +13,27 @@ import type { Context } from '../context.ts'
 import { tellCredits } from '../credits.ts'
 import { findModel } from '../draft-prediction.ts'
 import { mayUse, type Rules, refuseForbidden } from '../permitted-models.ts'
+import { holderOf, takeRequest } from '../rates.ts'
 import { answered, type Incoming } from '../route.ts'
 import { type Bill, costSoFar, leftAfter, settleBill } from './bill.ts'
 import { type CallSignals, callSignals } from './call-signals.ts'
+import { meterTokens, type Rated, type TokenMeter } from './meter-tokens.ts'
 
 /**
  * One call for inference, from its begin to its row in the activity log, whatever surface it came by. `work` does it and
  * answers what is to be sent; a stream it has sent itself, and what went wrong in the middle of it is in `call.note`.
  */
-export function infer<T>(
+export async function infer<T>(
   { context, caller, response }: Pick<Incoming<never>, 'context' | 'caller' | 'response'>,
   asked: Asked,
   work: (call: Call) => Promise<T>,
 ): Promise<T> {
+  const taken = asked.isCreate ? undefined : await takeRequest(context, response, asked.slug)
   const origin = {
     id: response.locals.requestId as string | undefined,
     accountId: caller.accountId,
     rules: caller,
+    rated: { holder: holderOf(caller), family: response.locals.family, response, taken },
     key: { id: caller.keyId, name: caller.keyName },
     requestId: String(response.getHeader('x-request-id')),
     signals: callSignals(response, context.cutting.signal),
@@ -47,7 +51,7 @@ export function infer<T>(
 /** The same for whoever asks without a connection, such as a batch. */
 export async function inferFor<T>(
   context: Context,
-  { id, accountId, rules, key, requestId, signals, whenGone }: Origin,
+  { id, accountId, rules, key, rated, requestId, signals, whenGone }: Origin,
   { surface, slug, stream, needs = surface === 'embeddings' ? 'embeddings' : 'chat' }: Asked,
   work: (call: QuietCall) => Promise<T>,
 ): Promise<T> {
@@ -57,7 +61,9 @@ export async function inferFor<T>(
   const report = newRouteReport()
   const multiplier = rules.plan.price_multiplier
   const bill: Bill = { id: logged.id, accountId, keyId: key?.id, multiplier, begun, isHeld: false }
-  const call = { context, slug, requestId, ...signals, report, note, bill, firstByte, allows }
+  const tokens = meterTokens(context, { slug, ...rated })
+  const takeTokens = tokens.take
+  const call = { context, slug, requestId, ...signals, report, note, bill, firstByte, allows, takeTokens }
   // Nobody waits for that: where no host counted the tokens, counting them takes a moment.
   const close = async (isAnswered: boolean) => {
     signals.done()
@@ -66,6 +72,7 @@ export async function inferFor<T>(
     note.tokens ??= await note.count?.().catch(() => undefined)
     const credits = settleBill(context, call, stream ? note.opened === true : isAnswered)
     logged.end({ ...end, durationMs, tokens: note.tokens, credits })
+    tokens.settle(note.tokens)
   }
   function allows(model: ModelDescription): boolean {
     return mayUse(rules, model)
@@ -174,6 +181,8 @@ interface Asked {
   stream: boolean
   /** What the model must be able to; chat, or on that surface embeddings, unless stated. */
   needs?: Needed
+  /** It is answered by a prediction, whose creation is what counts as a request. */
+  isCreate?: boolean
 }
 
 type Needed = 'chat' | 'embeddings'
@@ -186,6 +195,8 @@ interface Origin {
   /** Which models may serve it. */
   rules: Rules
   key?: { id: string; name: string }
+  /** Whose rates it counts in. */
+  rated: Rated
   requestId: string
   signals: CallSignals
   /** What the activity log says of a call whose answer nobody waits for any more. */
@@ -210,6 +221,8 @@ export interface QuietCall extends Pick<CallSignals, 'gone' | 'signal'> {
   bill: Bill
   /** Whether a model may stand in for it. */
   allows(model: ModelDescription): boolean
+  /** Counts its tokens against the rates of its caller, before a host is asked: once, however often that is. */
+  takeTokens: TokenMeter['take']
   /** Says that the answer begins. */
   firstByte(): void
 }

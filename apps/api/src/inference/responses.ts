@@ -23,21 +23,25 @@ import { sendStream } from './send-stream.ts'
 export const createResponse = route(endpoints.createResponse, (incoming) => {
   const { body, query } = incoming
   const stream = query.stream ?? body.stream ?? false
-  return infer(incoming, { surface: 'responses', slug: body.model, stream }, async (call) => {
-    const asked = await askedTurn(call, body)
-    const prompt = await checkPrompt(call, asked.chat.messages)
-    if (body.background) return beginInBackground(incoming, call, asked, stream)
-    const turn = { ...asked, prompt, meta: metaOf(call, asked, body.store ?? true) }
-    if (!stream) return wholeResponse(call, turn, await runChat(call, asked.chat))
-    // Once the stream tells of its fault itself, that is not told twice.
-    const told = { end: false }
-    await sendStream(
-      call,
-      runChat(call, { ...asked.chat, stream: true }).then((reply) => framesOf(call, turn, reply, told)),
-      (fault) => (told.end ? ': the end\n\n' : failedFrames(turn.meta, fault)),
-    )
-    return answered
-  })
+  return infer(
+    incoming,
+    { surface: 'responses', slug: body.model, stream, isCreate: body.background === true },
+    async (call) => {
+      const asked = await askedTurn(call, body)
+      const prompt = await checkPrompt(call, asked.chat.messages)
+      if (body.background) return beginInBackground(incoming, call, asked, stream)
+      const turn = { ...asked, prompt, meta: metaOf(call, asked, body.store ?? true) }
+      if (!stream) return wholeResponse(call, turn, await runChat(call, asked.chat))
+      // Once the stream tells of its fault itself, that is not told twice.
+      const told = { end: false }
+      await sendStream(
+        call,
+        runChat(call, { ...asked.chat, stream: true }).then((reply) => framesOf(call, turn, reply, told)),
+        (fault) => (told.end ? ': the end\n\n' : failedFrames(turn.meta, fault)),
+      )
+      return answered
+    },
+  )
 })
 
 function metaOf({ slug }: Call, { request }: AskedTurn, store: boolean): ResponseMeta & { uuid: string } {

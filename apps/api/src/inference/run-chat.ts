@@ -13,6 +13,7 @@ export async function runChat(call: QuietCall, request: ChatRequest): Promise<Ch
   const { context, model, note } = call
   const { stream_options: options, ...rest } = request
   const asked = limitAnswer(model, { ...rest, model: model.namespace })
+  await call.takeTokens(async () => ({ input: await estimatePrompt(asked), output: statedLength(request) }))
   await holdFor(call, asked, { input: guessPrompt(asked), output: mostSaid(asked) })
   const reply = await context.router.chat(model, asked, call)
   note.whole = reply.kind === 'whole'
@@ -35,6 +36,11 @@ function mostSaid({ max_completion_tokens: newer, max_tokens: older, n }: ChatRe
 
 function isCounted(usage: ChatUsage | null | undefined): boolean {
   return (usage?.completion_tokens ?? 0) > 0
+}
+
+/** How long the answer may be, where its request says so; at least a token. */
+function statedLength({ max_tokens: most, max_completion_tokens: newer }: ChatRequest): number {
+  return Math.max(1, newer ?? most ?? 1)
 }
 
 async function* observed(

@@ -4,7 +4,7 @@ import type { SweepReport } from './sweep.ts'
 
 /**
  * Removes what runs left behind that nobody looks at any more: reports of hosts that no worker read, places where
- * nothing is limited now, and failures of hosts that nobody has aimed at for a day.
+ * nothing is limited now, windows of rates that are over, and failures of hosts that nobody has aimed at for a day.
  */
 export async function removeLeftovers({ pool }: Database): Promise<SweepReport | undefined> {
   let removed = 0
@@ -17,5 +17,8 @@ const statements = [
      select c.id from callbacks c
      where not exists (select from runs r where r.prediction_id = c.prediction_id) limit 1000)`,
   `delete from places p where not ${isUnderWay('p')}`,
+  // Whoever counts in one at this moment holds it.
+  `delete from rate_windows where name in (
+     select name from rate_windows where until < clock_timestamp() limit 1000 for update skip locked)`,
   `delete from hosts where failed_at < clock_timestamp() - interval '1 day'`,
 ]

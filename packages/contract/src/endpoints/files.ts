@@ -55,6 +55,7 @@ export const fileEndpoints = {
     path: '/v1/files/{id}/content',
     tag: 'Files',
     scope: 'files:read',
+    counted: 'never',
     summary: "A file's bytes, for its account",
     description: 'With the key instead of a signed URL; `Range` asks for a part.',
     params: fileId,

@@ -49,6 +49,7 @@ export const inferenceEndpoints = {
     path: '/v1/chat/completions',
     tag: 'Inference',
     scope: 'inference:write',
+    counted: 'later',
     summary: 'Answer a conversation (OpenAI’s chat completions)',
     description:
       'One request, one answer, without a prediction. Parameters that are not listed here go to the host of the model as they are. A stream ends with `[DONE]`, or with an error.',
@@ -70,6 +71,7 @@ export const inferenceEndpoints = {
     path: '/v1/embeddings',
     tag: 'Inference',
     scope: 'inference:write',
+    counted: 'later',
     summary: 'Embed texts (OpenAI’s embeddings)',
     description:
       'A vector for each text. Texts that are near each other in meaning are near each other there.',
@@ -84,6 +86,7 @@ export const inferenceEndpoints = {
     path: '/v1/responses',
     tag: 'Inference',
     scope: 'inference:write',
+    counted: 'later',
     summary: 'Answer a turn of a conversation (OpenAI’s responses)',
     description:
       'A turn goes on from an earlier one by `previous_response_id`. A stream always ends with `response.completed`, `response.incomplete` or `response.failed`. With `background` the response is a prediction of the same id, with its webhooks.',
@@ -112,6 +115,7 @@ export const inferenceEndpoints = {
     path: '/v1/responses/{id}',
     tag: 'Inference',
     scope: 'inference:write',
+    counted: 'never',
     summary: 'Get a stored response',
     description:
       'As it is now. With `stream` its events are told again; those of a background response that is under way go on live.',
@@ -151,6 +155,7 @@ export const inferenceEndpoints = {
     path: '/v1/responses/{id}/cancel',
     tag: 'Inference',
     scope: 'inference:write',
+    counted: 'never',
     summary: 'Cancel a background response',
     description: 'Stops it, and answers it as it is then. One that has ended stays as it ended.',
     envelope: 'inference',

@@ -51,6 +51,7 @@ export const mediaEndpoints = {
     path: '/v1/images/generations',
     tag: 'Inference',
     scope: 'predictions:write',
+    counted: 'later',
     summary: 'Make pictures of a prompt',
     description:
       'Runs a model of images as a prediction and holds the connection until its end. As URLs, or with `response_format: b64_json` as bytes; with `stream`, an event for each picture.',
@@ -66,6 +67,7 @@ export const mediaEndpoints = {
     path: '/v1/audio/speech',
     tag: 'Inference',
     scope: 'predictions:write',
+    counted: 'later',
     summary: 'Read a text aloud',
     description: 'Runs a model of speech as a prediction and answers with the bytes of the sound.',
     envelope: 'inference',
@@ -80,6 +82,7 @@ export const mediaEndpoints = {
     path: '/v1/audio/transcriptions',
     tag: 'Inference',
     scope: 'predictions:write',
+    counted: 'later',
     summary: 'Write down what is said in a recording',
     description:
       'Takes the recording as multipart/form-data, runs a model of transcription as a prediction and answers with the text.',
@@ -96,6 +99,7 @@ export const mediaEndpoints = {
     path: '/v1/videos',
     tag: 'Inference',
     scope: 'predictions:write',
+    counted: 'later',
     summary: 'Begin a video',
     description:
       'Creates a prediction of a model of videos and answers at once: poll it, or subscribe to its webhook.',
@@ -124,6 +128,7 @@ export const mediaEndpoints = {
     path: '/v1/videos/{id}',
     tag: 'Inference',
     scope: 'predictions:read',
+    counted: 'never',
     summary: 'Get a video',
     description: 'Its status, its progress, and what went wrong.',
     envelope: 'inference',
@@ -136,6 +141,7 @@ export const mediaEndpoints = {
     path: '/v1/videos/{id}/content',
     tag: 'Inference',
     scope: 'predictions:read',
+    counted: 'never',
     summary: 'The bytes of a video',
     description: 'Once it is completed. A model may make a thumbnail or a spritesheet as well.',
     envelope: 'inference',

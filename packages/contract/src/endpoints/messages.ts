@@ -9,6 +9,7 @@ export const messagesEndpoints = {
     path: '/v1/messages',
     tag: 'Inference',
     scope: 'inference:write',
+    counted: 'later',
     summary: 'Answer a conversation (Anthropic’s messages)',
     description:
       'For clients of Anthropic: give them the address of this service without `/v1`. Blocks of text, images, documents, tools and their results are served; what only Anthropic can do is refused.',

@@ -30,6 +30,7 @@ export const createErrors: ErrorId[] = [
   'IDEMPOTENCY_IN_PROGRESS',
   'IDEMPOTENCY_KEY_REUSED',
   'PREDICTION_NOT_FOUND',
+  'QUEUE_FULL',
 ]
 
 /** Predictions: made, read, followed, cancelled and deleted. */
@@ -39,6 +40,7 @@ export const predictionEndpoints = {
     path: '/v1/predictions',
     tag: 'Predictions',
     scope: 'predictions:write',
+    counted: 'later',
     summary: 'Create a prediction',
     description:
       'Checks the request, stores the prediction and answers at once, or after the wait that `await` or `Prefer` ask for. What was answered with 2xx is run and never lost; a run that fails is no HTTP error but has `status: failed`.',
@@ -90,6 +92,7 @@ export const predictionEndpoints = {
     path: '/v1/predictions/{id}',
     tag: 'Predictions',
     scope: 'predictions:read',
+    counted: 'never',
     summary: 'Get a prediction',
     description:
       'As it stands, or with `wait` once its status has changed. While it is unfinished `Retry-After` says when to ask again.',
@@ -107,6 +110,7 @@ export const predictionEndpoints = {
     path: '/v1/predictions/{id}/cancel',
     tag: 'Predictions',
     scope: 'predictions:write',
+    counted: 'never',
     summary: 'Cancel a prediction',
     description:
       'At once while it waits. While it runs, its model is asked to stop; the answer waits for that up to a second. One that has ended stays as it is.',
@@ -119,6 +123,7 @@ export const predictionEndpoints = {
     path: '/v1/predictions/{id}',
     tag: 'Predictions',
     scope: 'predictions:write',
+    counted: 'never',
     summary: 'Delete a prediction',
     description:
       'Hides it at once and cancels it when it runs. Its last webhook is still sent; then its values, files and events go.',
@@ -132,6 +137,7 @@ export const predictionEndpoints = {
     path: '/v1/predictions/{id}/stream',
     tag: 'Predictions',
     scope: 'predictions:read',
+    counted: 'never',
     summary: 'Follow a prediction live (server-sent events)',
     description:
       'The events so far, then live: `status`, `output`, `log`, `progress`, and `done` with the whole prediction. `Last-Event-ID` resumes after the event it names.',

@@ -11,6 +11,7 @@ export const runEndpoints = {
     path: '/v1/run',
     tag: 'Run',
     scope: 'predictions:write',
+    counted: 'later',
     summary: 'Run any model and get its result',
     description:
       'Makes a prediction, waits for its end and answers with its result. What takes longer, is of type video, starts later or is asked for with `async` is answered with 202 and a job to poll.',
@@ -64,6 +65,7 @@ export const runEndpoints = {
     path: '/v1/job/{id}',
     tag: 'Run',
     scope: 'predictions:read',
+    counted: 'never',
     summary: 'Get a job',
     description: 'A prediction in the words of jobs, with its result once it is completed.',
     params: predictionId,

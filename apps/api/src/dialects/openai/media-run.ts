@@ -6,7 +6,7 @@ import type { ModelDescription } from '@millrace/models/description'
 import type { MediaApi } from '@millrace/models/served-apis'
 import { ApiError } from '../../api-error.ts'
 import { cancelRun } from '../../cancel-run.ts'
-import { type Create, create, goneSignal, refuseOtherApi } from '../../create.ts'
+import { beginCreate, type Create, create, goneSignal, refuseOtherApi } from '../../create.ts'
 import { tellCharge } from '../../credits.ts'
 import { findModel } from '../../draft-prediction.ts'
 import { failureOf } from '../../failure-of.ts'
@@ -22,8 +22,11 @@ import { inWordsOfRequest, mediaInput, withFile } from './media-input.ts'
 export async function beginMedia(media: MediaRequest): Promise<MediaRun> {
   const { incoming, api, asked, own } = media
   const gone = goneSignal(incoming.response)
+  let leave = () => {}
   try {
     const { model: slug, tags, webhook } = incoming.body
+    const begun = await beginCreate(incoming, slug)
+    leave = () => begun.entry?.leave()
     const model = findModel(incoming.context, slug)
     refuseOtherApi(model, api)
     refuseForbidden(incoming.caller, model)
@@ -33,15 +36,21 @@ export async function beginMedia(media: MediaRequest): Promise<MediaRun> {
     const given = file ? withFile(api, model, plain, file) : plain
     const body = { model: slug, input: given.input, tags: { ...tags, ...own }, webhook }
     const { upload } = incoming
-    const { row } = await create({ ...incoming, body, api, id: upload?.predictionId, waitSeconds: 0 }).catch(
-      (error: unknown) => {
-        throw inWordsOfRequest(error, given)
-      },
-    )
+    const { row } = await create({
+      ...incoming,
+      body,
+      api,
+      id: upload?.predictionId,
+      waitSeconds: 0,
+      begun,
+    }).catch((error: unknown) => {
+      throw inWordsOfRequest(error, given)
+    })
     if (row.id !== upload?.predictionId) await upload?.discard()
     incoming.response.set('x-prediction-id', toTypeId('pred', row.id))
     return { row, gone, ended: () => untilEnded(incoming, row, gone) }
   } catch (error) {
+    leave()
     if (isRefusal(error)) await incoming.upload?.discard()
     throw error
   }

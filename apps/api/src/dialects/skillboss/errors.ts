@@ -11,6 +11,8 @@ export function inSkillBossDialect(path: string, error: ApiError): ApiError {
 const words: Partial<Record<ErrorId, [type: string, code: string]>> = {
   UNAUTHORIZED: ['invalid_request_error', 'invalid_api_key'],
   ACCOUNT_SUSPENDED: ['invalid_request_error', 'account_suspended'],
+  RATE_LIMIT_EXCEEDED: ['rate_limit_error', 'rate_limit_exceeded'],
+  QUEUE_FULL: ['rate_limit_error', 'queue_full'],
   INTERNAL_ERROR: ['server_error', 'internal_error'],
   SERVICE_UNAVAILABLE: ['server_error', 'service_error'],
   PROVIDER_UNAVAILABLE: ['server_error', 'provider_unavailable'],

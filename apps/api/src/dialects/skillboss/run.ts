@@ -6,7 +6,7 @@ import { inferenceTag } from '@millrace/inference/inference-run'
 import { type PredictionRow, present } from '@millrace/lifecycle/present'
 import { ApiError } from '../../api-error.ts'
 import type { Context } from '../../context.ts'
-import { create } from '../../create.ts'
+import { beginCreate, create } from '../../create.ts'
 import { type CreditFields, creditFields, tellCharge } from '../../credits.ts'
 import { findModel } from '../../draft-prediction.ts'
 import { failureOf } from '../../failure-of.ts'
@@ -18,8 +18,10 @@ import { checkForLater, inferenceOf, runAtOnce, wantsPrediction } from './run-at
 /** One call runs any model: it creates a prediction, waits, and answers with its result or with a job to poll. */
 export const run = route(endpoints.run, async (incoming) => {
   const { context, request, response, body, caller, hints } = incoming
-  const inference = inferenceOf(findModel(context, body.model))
+  const model = context.catalogue.find(body.model)
+  const inference = model && inferenceOf(model)
   if (inference && !wantsPrediction(incoming)) return runAtOnce(incoming, inference, inputOf(body))
+  const begun = await beginCreate(incoming, body.model)
   if (inference) await checkForLater(incoming, inference, inputOf(body))
   const { inputs: _inputs, input: _input, async: _async, ...wishes } = body
   const later = startsLater(body)
@@ -33,6 +35,7 @@ export const run = route(endpoints.run, async (incoming) => {
     api: 'any',
     isInference: inference !== undefined,
     waitSeconds,
+    begun,
   })
   if (body.stream && !later && !inference) {
     await streamEvents(context, caller, row, request, response)
