@@ -1,8 +1,10 @@
 import type { EndpointDefinition } from '@millrace/contract/endpoint'
 import { endpoints } from '@millrace/contract/endpoints'
+import { scopes } from '@millrace/contract/scopes'
 import OpenAI, { RateLimitError } from 'openai'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ApiCaller, type ApiReply, callerOf } from './api-caller.ts'
+import { givenKeyWith } from './given-accounts.ts'
 import { givenAccountOn, givenLimitedKey } from './given-plans.ts'
 import { type Service, startService } from './harness/service.ts'
 import { until } from './harness/wait.ts'
@@ -214,8 +216,8 @@ describe.each(['redis', 'postgres'] as const)('with the queue in %s', (queue) =>
   })
 
   test('every endpoint that needs a key counts in the rates of its caller, but for those that follow what was accepted', async () => {
-    const { apiKey } = await givenAccountOn(service, { limits: { requests: 0 } })
-    const call = callerOf(service.url, apiKey)
+    const { accountId } = await givenAccountOn(service, { limits: { requests: 0 } })
+    const call = callerOf(service.url, await givenKeyWith(service, { accountId, scopes: [...scopes] }))
     for (const [name, endpoint] of Object.entries<EndpointDefinition>(endpoints)) {
       if (endpoint.open) continue
       const { method, path, example, counted } = endpoint
