@@ -211,6 +211,8 @@ export interface RunTable {
   key_id: string | null
   hold: Generated<number>
   price: Json<Record<string, unknown> | null>
+  /** The key, where only so many of its predictions may run at a time; else the zero uuid. */
+  lane: Generated<string>
 }
 
 /** What a host calls a job of its own, and where that means something. */

@@ -3,6 +3,7 @@ import type { Status } from '@millrace/contract/statuses'
 import { faultOf } from '@millrace/database/faults'
 import { ensurePartitions } from '@millrace/database/partitions'
 import type { PredictionFile, Retention } from '@millrace/database/tables'
+import { laneOf } from './caps.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { type OutboxRows, outboxRows, type SubscribedEndpoint } from './outbox.ts'
 import type { PredictionRow } from './present.ts'
@@ -160,8 +161,8 @@ const statement = `
     select a.* from accepted a join stored using (id)
   ), started as (
     -- what may not begin yet is parked; its time counts from when it may
-    insert into runs (prediction_id, account_id, key_id, model, pool, priority, turn, run_at, parked_until, start_by, expires_at, auto_fallback)
-    select id, account_id, key_id, namespace, pool, lane, t.moment, t.moment, case when t.moment = run_at then t.moment end,
+    insert into runs (prediction_id, account_id, key_id, lane, model, pool, priority, turn, run_at, parked_until, start_by, expires_at, auto_fallback)
+    select id, account_id, key_id, ${laneOf('key_id')}, namespace, pool, lane, t.moment, t.moment, case when t.moment = run_at then t.moment end,
            t.moment + make_interval(secs => least(start_seconds, expires_in)), t.moment + make_interval(secs => expires_in), auto_fallback
     from fresh, lateral (select greatest(clock_timestamp(), run_at) as moment) t
   ), expiring as (

@@ -1,8 +1,12 @@
 import type { Database } from '@millrace/database/connect'
 import { isFree } from './free-runs.ts'
 import { maxAttempts } from './lifecycle.ts'
+import { openLines, seedsOf } from './open-lines.ts'
 
-/** Which of these models have a run that has been free to claim for `seconds`. Reads the front of each line only. */
+/**
+ * Which of these models have a run that has been free to claim for `seconds`, of an account and a key that may have more
+ * under way. Reads the front of each line only.
+ */
 export async function findWaiting(db: Database, models: string[], seconds: number): Promise<string[]> {
   const { rows } = await db.pool.query<{ model: string }>({
     name: 'find-waiting',
@@ -29,8 +33,5 @@ const countStatement = `
   ) counted`
 
 const statement = `
-  select m.model from unnest($1::text[]) as m(model)
-  where exists (
-    select from runs r
-    where r.model = m.model and r.run_at < clock_timestamp() - make_interval(secs => $2) and ${isFree('$3')}
-  )`
+  with recursive ${openLines(seedsOf('select unnest($1::text[]) as model', '$2'), '$3')}
+  select distinct model from open_lines`
