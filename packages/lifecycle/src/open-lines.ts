@@ -56,6 +56,15 @@ export const seedsOf = (models: string, late: string): string => `
   select m.model, p.priority, '${nobody}'::uuid as start, 1 as wanted, ${late}::float8 as late, null::uuid as only
   from (${models}) m, unnest('{0,1,2}'::smallint[]) as p(priority)`
 
+/** SQL: recursive common table expression `models`, of all that have something in line: by leaping from one to the next in the index. */
+export const everyModel = `
+  models as (
+    (select model from runs where parked_until is null order by model limit 1)
+    union all
+    select (select r.model from runs r where r.parked_until is null and r.model > m.model order by r.model limit 1) from models m
+    where m.model is not null
+  )`
+
 function nextLine(round: string, which: string): string {
   return `
     select r.account_id, r.lane, ${round} as round from runs r

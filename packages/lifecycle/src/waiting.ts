@@ -1,7 +1,7 @@
 import type { Database } from '@millrace/database/connect'
 import { isFree } from './free-runs.ts'
 import { maxAttempts } from './lifecycle.ts'
-import { openLines, seedsOf } from './open-lines.ts'
+import { everyModel, justBefore, openLines, seedsOf } from './open-lines.ts'
 
 /**
  * Which of these models have a run that has been free to claim for `seconds`, of an account and a key that may have more
@@ -16,6 +16,22 @@ export async function findWaiting(db: Database, models: string[], seconds: numbe
   return rows.map(({ model }) => model)
 }
 
+/**
+ * The models, with their pools, of which something of these accounts is free to claim, and may be under way. Asked when
+ * one of those has ended that an account, or its key, may only have so many of: what waited for that is rung for.
+ */
+export async function findFreed(
+  db: Database,
+  accounts: string[],
+): Promise<{ pool: string; model: string }[]> {
+  const { rows } = await db.pool.query<{ pool: string; model: string }>({
+    name: 'find-freed',
+    text: freedStatement,
+    values: [accounts, accounts.map(justBefore), maxAttempts],
+  })
+  return rows
+}
+
 /** How many runs of a model are free to claim, counted as far as `most`. */
 export async function countWaiting(
   db: Database,
@@ -26,6 +42,15 @@ export async function countWaiting(
   const waiting = rows[0]?.waiting ?? 0
   return { waiting: Math.min(waiting, most), capped: waiting > most }
 }
+
+const freedStatement = `
+  with recursive ${everyModel}, ${openLines(
+    `select m.model, p.priority, a.before as start, 1 as wanted, 0::float8 as late, a.id as only
+     from models m, unnest('{0,1,2}'::smallint[]) as p(priority), unnest($1::uuid[], $2::uuid[]) as a(id, before)
+     where m.model is not null`,
+    '$3',
+  )}
+  select distinct model, pool from open_lines`
 
 const countStatement = `
   select count(*)::integer as waiting from (

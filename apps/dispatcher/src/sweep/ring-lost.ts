@@ -1,7 +1,7 @@
 import type { Database } from '@millrace/database/connect'
 import { isFree } from '@millrace/lifecycle/free-runs'
 import { maxAttempts } from '@millrace/lifecycle/lifecycle'
-import { openLines, seedsOf } from '@millrace/lifecycle/open-lines'
+import { everyModel, openLines, seedsOf } from '@millrace/lifecycle/open-lines'
 import type { SweepReport } from './sweep.ts'
 import type { UnservedWatch } from './watch-unserved.ts'
 
@@ -26,15 +26,9 @@ export async function ringLost(
   return rung > 0 ? { rung } : undefined
 }
 
-// The models are found by leaping from one to the next in the index, and of each only the front of a line is read:
-// the cost does not grow with the number of runs that wait.
+// Of each model only the front of a line is read: the cost does not grow with the number of runs that wait.
 const statement = `
-  with recursive models as (
-    (select model from runs where parked_until is null order by model limit 1)
-    union all
-    select (select r.model from runs r where r.parked_until is null and r.model > m.model order by r.model limit 1) from models m
-    where m.model is not null
-  ), ${openLines(seedsOf('select model from models where model is not null', '1'), '$1')}
+  with recursive ${everyModel}, ${openLines(seedsOf('select model from models where model is not null', '1'), '$1')}
   select distinct late.pool, l.model
   from open_lines l, lateral (
     select r.pool from runs r
