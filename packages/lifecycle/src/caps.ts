@@ -1,5 +1,5 @@
 import { nobody } from './nobody.ts'
-import { isUnderWay } from './places.ts'
+import { isUnderWay, type Place } from './places.ts'
 
 /**
  * SQL: one row with the `weight` of an account and, as json, the `limits` `{name, limit}` on what may be under way in one
@@ -24,6 +24,13 @@ export const limitsOf = ({ account, lane, model }: Record<'account' | 'lane' | '
     select a.weight, p.settings -> 'limits' as limits from accounts a left join plans p on p.name = a.plan
     where a.id = ${account} limit 1
   ) held`
+
+/** Says which limit it is that a run waits for. */
+export function limitText({ name, limit }: Place): string {
+  const owner = name.startsWith('key ') ? 'key' : 'account'
+  const of = / model /.test(name) ? ' of this model' : ''
+  return `Its ${owner} may run ${limit}${of} at a time.`
+}
 
 /**
  * SQL: the line of its account in which a run stands, by its key: one of the key's own where only so many of it may be
