@@ -26,6 +26,7 @@ import { type Changes, watchChanges } from './changes.ts'
 import type { Config } from './config.ts'
 import { keepLines, type Lines } from './lines.ts'
 import { type Hosts, keepHosts } from './model-hosts.ts'
+import { type OverLimit, refuseOverLimit } from './refuse-over-limit.ts'
 
 /** Opens everything the routes need. Throws when the database, the store or the models cannot be opened. */
 export async function openContext(config: Config, log: Log): Promise<Context> {
@@ -89,6 +90,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
     keyRing,
     callers,
     acceptance: createAcceptance(lifecycle, queue),
+    refuseOverLimit: refuseOverLimit(db),
     changes,
     lines: keepLines(db),
     requests,
@@ -146,6 +148,8 @@ export interface Context {
   keyRing: KeyRing
   callers: Callers
   acceptance: Acceptance
+  /** Refuses what an account would have to wait with that would rather be refused. */
+  refuseOverLimit: OverLimit
   changes: Changes
   lines: Lines
   /** The activity log of inference. */

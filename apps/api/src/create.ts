@@ -3,6 +3,7 @@ import type { CreatePrediction } from '@millrace/contract/create-prediction'
 import { isTerminal } from '@millrace/contract/statuses'
 import { databaseNow } from '@millrace/database/clock'
 import { faultOf } from '@millrace/database/faults'
+import { newId } from '@millrace/database/ids'
 import { rowOf } from '@millrace/lifecycle/accept'
 import type { PredictionRow } from '@millrace/lifecycle/present'
 import type { ModelDescription } from '@millrace/models/description'
@@ -29,9 +30,11 @@ export async function create(incoming: Create): Promise<{ row: PredictionRow; st
 
   const model = findModel(context, body.model)
   if (incoming.api !== 'any') refuseOtherApi(model, incoming.api ?? 'predictions')
+  const id = incoming.id ?? newId()
+  await context.refuseOverLimit({ caller, model, id, response: incoming.response })
   const draft = await draftPrediction(context, caller, body, {
     userAgent: request.get('user-agent'),
-    id: incoming.id,
+    id,
     isInference: incoming.isInference,
   })
   const statusCode = 201

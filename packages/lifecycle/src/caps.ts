@@ -1,3 +1,4 @@
+import type { Database } from '@millrace/database/connect'
 import { nobody } from './nobody.ts'
 import { isUnderWay, type Place } from './places.ts'
 
@@ -32,6 +33,13 @@ export function limitText({ name, limit }: Place): string {
   return `Its ${owner} may run ${limit}${of} at a time.`
 }
 
+/** Of these runs, those that wait for a limit of their account or key, and for which. */
+export async function findLimited(db: Database, ids: string[]): Promise<Map<string, Place>> {
+  if (ids.length === 0) return new Map()
+  const { rows } = await db.pool.query<Place & { id: string }>(limitedStatement, [ids])
+  return new Map(rows.map(({ id, name, limit }) => [id, { name, limit }]))
+}
+
 /**
  * SQL: the line of its account in which a run stands, by its key: one of the key's own where only so many of it may be
  * under way, so that those it must wait with are in nobody's way.
@@ -44,3 +52,11 @@ export const laneOf = (key: string): string => `
 export const isFull = (limits: string): string => `exists (
   select from json_to_recordset(${limits}) as l(name text, "limit" integer)
   where (select count(*) from places p where p.name = l.name and ${isUnderWay('p')}) >= l."limit")`
+
+const limitedStatement = `
+  select r.prediction_id as id, l.name, l."limit"
+  from unnest($1::uuid[]) as asked(id), lateral (
+    select * from runs where prediction_id = asked.id and worker is null limit 1
+  ) r, lateral (${limitsOf({ account: 'r.account_id', lane: 'r.lane', model: 'r.model' })}) stated,
+    json_to_recordset(stated.limits) as l(name text, "limit" integer)
+  where (select count(*) from places p where p.name = l.name and ${isUnderWay('p')}) >= l."limit"`

@@ -29,6 +29,7 @@ export const createErrors: ErrorId[] = [
   'IDEMPOTENCY_IN_PROGRESS',
   'IDEMPOTENCY_KEY_REUSED',
   'PREDICTION_NOT_FOUND',
+  'RATE_LIMIT_EXCEEDED',
 ]
 
 /** Predictions: made, read, followed, cancelled and deleted. */
