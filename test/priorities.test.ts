@@ -113,7 +113,7 @@ test('what an api of the previous version adds is normal, and comes after what w
 
 test('a claim reads the fronts of the lines, however many wait', async () => {
   const model = newId()
-  await givenWaiting(model, { high: 2_000, normal: 2_000, low: 2_000 })
+  await givenWaiting(model, { high: 2_000, normal: 2_000, low: 2_000 }, newId())
   await database.db.pool.query('vacuum analyze runs')
 
   const db = connect({ url: database.url, max: 1, name: 'millrace-test', settings: plannedOnce })
@@ -146,14 +146,17 @@ test('the priority is shown, and one that there is not is refused', async () => 
   await service.stop()
 })
 
-/** So many of each priority, accepted one after the other. Answers their ids in that order. */
+/** So many of each priority, accepted one after the other; of an account each, or all of one. Answers their ids in that order. */
 async function givenWaiting(
   model: string,
   counts: Partial<Record<Priority, number>>,
+  accountId?: string,
 ): Promise<Record<Priority, string[]>> {
   const ids: Record<Priority, string[]> = { high: [], normal: [], low: [] }
   const drafts = Object.entries(counts).flatMap(([priority, count]) =>
-    Array.from({ length: count }, () => draft({ model, priority: priority as Priority })),
+    Array.from({ length: count }, () =>
+      draft({ model, priority: priority as Priority, ...(accountId === undefined ? {} : { accountId }) }),
+    ),
   )
   for (const { id, priority } of drafts) ids[priority].push(id)
   await accept(lifecycleOn(database.db), drafts)

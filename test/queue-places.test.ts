@@ -3,12 +3,14 @@ import type { Priority } from '@millrace/contract/priorities'
 import { connect } from '@millrace/database/connect'
 import { newId } from '@millrace/database/ids'
 import { accept } from '@millrace/lifecycle/accept'
+import { limitText } from '@millrace/lifecycle/caps'
 import { claim } from '@millrace/lifecycle/claim'
 import { findPrediction } from '@millrace/lifecycle/find'
-import { placeIn, readLine, waitingIn } from '@millrace/lifecycle/line'
+import { limitBefore, placeIn, readLine, waitingIn } from '@millrace/lifecycle/line'
 import { saveRunTimes } from '@millrace/lifecycle/run-times'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type ApiCaller, callerOf } from './api-caller.ts'
+import { givenOnPlan } from './given-limits.ts'
 import { draft, lifecycleOn } from './given-predictions.ts'
 import { beginRun } from './given-runs.ts'
 import { startTestWorker } from './given-worker.ts'
@@ -49,6 +51,43 @@ test('what is more urgent goes before, as far as its turns reach', async () => {
   expect(await placesOf(model, normal.slice(-1))).toEqual([26])
 })
 
+test('what waits of other accounts goes before as far as their turns reach, each by its weight', async () => {
+  const model = newId()
+  const heavy = await givenOnPlan(database.db, { weight: 3 })
+  const others = [newId(), newId()]
+  await givenWaiting(model, Array(500).fill('normal'), heavy)
+  for (const other of others) await givenWaiting(model, Array(2).fill('normal'), other)
+  const ids = await givenWaiting(model, Array(4).fill('normal'))
+
+  // Three of the heavy one for each, and one of each other as long as they have any.
+  expect(await placesOf(model, ids)).toEqual([6, 12, 16, 20])
+  expect((await placesOf(model, (await givenWaiting(model, ['normal'], heavy)).slice(-1), heavy))[0]).toBe(
+    509,
+  )
+})
+
+test('who waits for their account to have room is told so, and when that will be', async () => {
+  const model = newId()
+  const limited = await givenOnPlan(database.db, { limits: { running: 2, models: { '*': { running: 5 } } } })
+  await givenWaiting(model, Array(5).fill('normal'), limited)
+  await saveRunTimes(database.db, new Map([[model, [10]]]))
+  const waiting = { priority: 'normal' as const, account: limited, turn: Number.POSITIVE_INFINITY }
+  const before = await readLine(database.db, model)
+  expect(limitBefore(before, waiting)).toBeUndefined()
+
+  await take(model, 5)
+
+  const line = await readLine(database.db, model)
+  expect(limitBefore(line, waiting)).toMatchObject({ name: `account ${limited}`, limit: 2, held: 2 })
+  expect(limitText(limitBefore(line, waiting) ?? { name: '', limit: 0 })).toBe(
+    'Its account may run 2 at a time.',
+  )
+  expect(limitText({ name: 'key a model b', limit: 3 })).toBe('Its key may run 3 of this model at a time.')
+  // Three wait before it, two run at a time, ten seconds each.
+  expect(placeIn(line, waiting, 0)).toMatchObject({ position: 4, estimated_seconds: 20 })
+  expect(limitBefore(line, { ...waiting, account: newId() })).toBeUndefined()
+})
+
 test('behind the first hundred, places are about right, and the last one is known', async () => {
   const model = newId()
   const ids = await givenWaiting(model, Array(350).fill('normal'))
@@ -58,7 +97,7 @@ test('behind the first hundred, places are about right, and the last one is know
   expect(places.slice(0, 101)).toEqual(Array.from({ length: 101 }, (_, n) => n + 1))
   for (const [n, place] of places.entries()) expect(Math.abs(place - (n + 1))).toBeLessThan(100)
   const line = await readLine(database.db, model)
-  const next = placeIn(line, { priority: 'normal', turn: Number.POSITIVE_INFINITY }, 0)
+  const next = placeIn(line, { priority: 'normal', account, turn: Number.POSITIVE_INFINITY }, 0)
   expect(next.position).toBe(351)
 })
 
@@ -68,12 +107,12 @@ test('a line is counted to ten thousand', async () => {
     `insert into runs (prediction_id, account_id, model, pool, run_at, start_by)
      select gen_random_uuid(), $1, $2, 'default', clock_timestamp(), clock_timestamp() + interval '1 day'
      from generate_series(1, 10001)`,
-    [newId(), model],
+    [account, model],
   )
   const line = await readLine(database.db, model)
 
   expect(waitingIn(line)).toEqual({ waiting: 10_000, capped: true })
-  expect(placeIn(line, { priority: 'normal', turn: Number.POSITIVE_INFINITY }, 0)).toMatchObject({
+  expect(placeIn(line, { priority: 'normal', account, turn: Number.POSITIVE_INFINITY }, 0)).toMatchObject({
     position: 10_001,
     position_capped: true,
   })
@@ -81,7 +120,7 @@ test('a line is counted to ten thousand', async () => {
 
 test('the start is estimated from what runs took and how many run at a time', async () => {
   const model = newId()
-  const waiting = { priority: 'normal' as const, turn: Number.POSITIVE_INFINITY }
+  const waiting = { priority: 'normal' as const, account, turn: Number.POSITIVE_INFINITY }
   await givenWaiting(model, Array(6).fill('normal'))
   const estimate = async () => placeIn(await readLine(database.db, model), waiting, 0)
 
@@ -186,8 +225,8 @@ async function reaches(id: string, position: number): Promise<void> {
   })
 }
 
-async function givenWaiting(model: string, urgent: Priority[]): Promise<string[]> {
-  const drafts = urgent.map((priority) => draft({ model, priority, accountId: account }))
+async function givenWaiting(model: string, urgent: Priority[], of = account): Promise<string[]> {
+  const drafts = urgent.map((priority) => draft({ model, priority, accountId: of }))
   await accept(lifecycleOn(database.db), drafts)
   return drafts.map(({ id }) => id)
 }
@@ -196,11 +235,12 @@ async function take(model: string, limit: number): Promise<void> {
   await claim(lifecycleOn(database.db), { model, limit, worker: 'a-worker', leaseSeconds: 60, draw: 0 })
 }
 
-async function placesOf(model: string, ids: string[]): Promise<number[]> {
+async function placesOf(model: string, ids: string[], of = account): Promise<number[]> {
   const line = await readLine(database.db, model)
-  const rows = await Promise.all(ids.map((id) => findPrediction(database.db, account, id)))
+  const rows = await Promise.all(ids.map((id) => findPrediction(database.db, of, id)))
   return rows.map(
-    (row) => placeIn(line, { priority: row?.priority ?? 'normal', turn: row?.turn ?? 0 }, 0).position,
+    (row) =>
+      placeIn(line, { priority: row?.priority ?? 'normal', account: of, turn: row?.turn ?? 0 }, 0).position,
   )
 }
 

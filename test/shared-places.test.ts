@@ -39,7 +39,7 @@ test.each(['ends', 'is handed back', 'loses its worker'])('a run that %s leaves 
   const { claims } = await take('one', 5, places)
   const [held] = claims
   if (!held) throw new Error('nothing was claimed')
-  expect(await take('two', 5, places)).toEqual({ claims: [], full: true })
+  expect(await take('two', 5, places)).toMatchObject({ claims: [], full: true })
 
   if (how === 'ends') await settle(lifecycleOn(db), [endings(held).cancelled ?? { ...held, verb: 'cancel' }])
   if (how === 'is handed back') await handBack(db, 'one', [held], { delaySeconds: 60 })

@@ -30,6 +30,7 @@ import type { Config } from './config.ts'
 import { type KeyUses, keepUses } from './key-uses.ts'
 import { keepLines, type Lines } from './lines.ts'
 import { type Hosts, keepHosts } from './model-hosts.ts'
+import { type OverLimit, refuseOverLimit } from './refuse-over-limit.ts'
 import { type Waiting, watchWaiting } from './waiting.ts'
 
 /** Opens everything the routes need. Throws when the database, the store or the models cannot be opened. */
@@ -114,6 +115,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
     callers,
     keyUses,
     acceptance: createAcceptance(lifecycle, queue),
+    refuseOverLimit: refuseOverLimit(db),
     changes,
     rates,
     waiting: watchWaiting(db),
@@ -179,6 +181,8 @@ export interface Context {
   /** When keys were used last. */
   keyUses: KeyUses
   acceptance: Acceptance
+  /** Refuses what an account would have to wait with that would rather be refused. */
+  refuseOverLimit: OverLimit
   changes: Changes
   rates: Rates
   waiting: Waiting

@@ -4,6 +4,7 @@ import { errors } from '@millrace/contract/errors'
 import { isTerminal } from '@millrace/contract/statuses'
 import { databaseNow } from '@millrace/database/clock'
 import { faultOf } from '@millrace/database/faults'
+import { newId } from '@millrace/database/ids'
 import { rowOf } from '@millrace/lifecycle/accept'
 import type { PredictionRow } from '@millrace/lifecycle/present'
 import type { ModelDescription } from '@millrace/models/description'
@@ -62,9 +63,11 @@ async function createNew(
   const model = findModel(context, body.model)
   if (incoming.api !== 'any') refuseOtherApi(model, incoming.api ?? 'predictions')
   refuseForbidden(caller, model)
+  const id = incoming.id ?? newId()
+  await context.refuseOverLimit({ caller, model, id, response: incoming.response })
   const draft = await draftPrediction(context, caller, body, {
     userAgent: request.get('user-agent'),
-    id: incoming.id,
+    id,
     isInference: incoming.isInference,
   })
   const statusCode = 201

@@ -1,6 +1,7 @@
 import { databaseNow } from '@millrace/database/clock'
 import type { Database } from '@millrace/database/connect'
-import { type ModelLine, placeIn, readLine } from '@millrace/lifecycle/line'
+import { limitText } from '@millrace/lifecycle/caps'
+import { limitBefore, type ModelLine, placeIn, readLine } from '@millrace/lifecycle/line'
 import { type PredictionRow, present } from '@millrace/lifecycle/present'
 import type { Context } from './context.ts'
 import { hindranceOf } from './hindrance.ts'
@@ -55,9 +56,12 @@ async function waitOf(context: Placing, row: PredictionRow): Promise<Wait> {
   try {
     const line = await lines.of(row.line ?? model?.namespace ?? row.model)
     const hosts = model && isElsewhere(model) ? await context.hosts.states() : []
-    const hindrance = hindranceOf(model, { workers: line.workers, hosts })
+    const waiting = { priority: row.priority, account: row.account_id, lane: row.lane, turn }
+    const limit = limitBefore(line, waiting)
+    const hindrance =
+      hindranceOf(model, { workers: line.workers, hosts }) ?? (limit ? limitText(limit) : null)
     return {
-      queue: placeIn(line, { priority: row.priority, turn }, now),
+      queue: placeIn(line, waiting, now),
       ...(hindrance === null ? {} : { waiting_for: hindrance }),
     }
   } catch (error) {

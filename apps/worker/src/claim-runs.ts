@@ -1,6 +1,8 @@
 import type { Aim } from '@millrace/hosts/host-watch'
-import { type Claim, claimWithin } from '@millrace/lifecycle/claim'
+import { type Claim, type Claimed, claimWithin } from '@millrace/lifecycle/claim'
+import { newRotation, type Rotation } from '@millrace/lifecycle/pick'
 import { createModelSlots } from './model-slots.ts'
+import { ringFreed } from './ring-freed.ts'
 import type { ServedModel, Worker } from './worker.ts'
 
 /**
@@ -18,6 +20,9 @@ export function claimRuns(
   const { config, lifecycle, models, queue, log, hosts } = worker
   const slots = createModelSlots(config.concurrency, models)
   const maybeWaiting = new Set<string>()
+  /** Of each model, whose turn it is. */
+  const rotations = new Map<string, Rotation>()
+  const freed = ringFreed(worker)
   /** When the last claim of a model left that has not come back. */
   const claiming = new Map<string, number>()
   const underWay = new Set<Promise<unknown>>()
@@ -69,14 +74,14 @@ export function claimRuns(
     claiming.set(name, now)
     // Should its file change meanwhile, what was claimed still runs on the state that it was claimed for.
     const leave = model.enter()
-    const { claims, full } = await tryClaim(name, model, limit, aim)
+    const { claims, full, more } = await tryClaim(name, model, limit, aim)
     if (claiming.get(name) === now) claiming.delete(name)
     slots.fill(name, reserved, claims.length)
     tellOfRoom()
     claimed += claims.length
     if (full) barred.add(name)
     else barred.delete(name)
-    if (claims.length === limit && aim !== 'probe') maybeWaiting.add(name)
+    if ((claims.length === limit || more) && aim !== 'probe') maybeWaiting.add(name)
     for (const taken of claims) track(run(taken, model, aim))
     leave()
     // A bell of this model was not answered meanwhile, and one of another may have found its slots reserved.
@@ -95,15 +100,10 @@ export function claimRuns(
     waitingForHost.set(name, setTimeout(again, hosts.secondsAway(host) * 1000).unref())
   }
 
-  async function tryClaim(
-    model: string,
-    served: ServedModel,
-    limit: number,
-    aim: Aim,
-  ): Promise<{ claims: Claim[]; full: boolean }> {
+  async function tryClaim(model: string, served: ServedModel, limit: number, aim: Aim): Promise<Claimed> {
     const { name: holder, leaseSeconds } = config
     try {
-      const { claims: found, full } = await track(
+      const { claims: found, ...rest } = await track(
         claimWithin(lifecycle, {
           model,
           limit,
@@ -113,18 +113,25 @@ export function claimRuns(
           warm: aim !== 'away' && isWarm(served),
           once: served.description.rerun === 'never',
           places: served.places,
+          rotation: rotationOf(model),
         }),
       )
       const claims = found.filter(isNew)
       if (claims.length < found.length) maybeWaiting.add(model)
       queue.signal('changed', idsOf(claims))
       queue.signal('due', idsOf(claims.filter(({ owes }) => owes)))
-      return { claims, full }
+      return { claims, ...rest }
     } catch (error) {
       log.warn({ err: error, model }, 'a claim failed')
       setTimeout(() => wake(model), retryMs).unref()
-      return { claims: [], full: false }
+      return { claims: [], full: false, more: false }
     }
+  }
+
+  function rotationOf(model: string): Rotation {
+    const known = rotations.get(model) ?? newRotation()
+    rotations.set(model, known)
+    return known
   }
 
   /**
@@ -145,7 +152,10 @@ export function claimRuns(
     held.delete(keyOf(taken))
     slots.release(model.description.namespace)
     leavePlaces(model)
-    void feed()
+    if (taken.limited) maybeWaiting.add(model.description.namespace)
+    const fed = feed()
+    // Others are told of what this worker has no use for.
+    if (taken.limited) void fed.finally(() => freed(taken.row.account_id))
     tellOfRoom()
   }
 

@@ -281,6 +281,8 @@ export interface RunTable {
   hold: Generated<number>
   budgets: Json<CountedIn[] | null>
   price: Json<Record<string, unknown> | null>
+  /** The key, where only so many of its predictions may run at a time; else the zero uuid. */
+  lane: Generated<string>
 }
 
 /** What a host calls a job of its own, and where that means something. */

@@ -1,4 +1,5 @@
 import { budgetRooms, countedIn, countHolds, overdrafts } from '@millrace/ledger/budget-holds'
+import { laneOf } from './caps.ts'
 
 // A draft is paid for while the holds of its account up to it, in the order of ids, fit into what the account has left.
 // The row of the balance is locked until the statement has committed, so two processes never spend the same credits; and
@@ -62,8 +63,8 @@ const statement = ({ funding, funded, budgets, holding, refused }: Parts): strin
     select a.* from accepted a join stored using (id)
   ), started as (
     -- what may not begin yet is parked; its time counts from when it may
-    insert into runs (prediction_id, account_id, key_id, model, pool, priority, turn, run_at, parked_until, start_by, expires_at, auto_fallback, hold, price, budgets)
-    select id, account_id, key_id, namespace, pool, lane, t.moment, t.moment, case when t.moment = run_at then t.moment end,
+    insert into runs (prediction_id, account_id, key_id, lane, model, pool, priority, turn, run_at, parked_until, start_by, expires_at, auto_fallback, hold, price, budgets)
+    select id, account_id, key_id, ${laneOf('key_id')}, namespace, pool, lane, t.moment, t.moment, case when t.moment = run_at then t.moment end,
            t.moment + make_interval(secs => least(start_seconds, expires_in)), t.moment + make_interval(secs => expires_in), auto_fallback, hold, price::json, ${budgets}
     from fresh, lateral (select greatest(clock_timestamp(), run_at) as moment) t
   ), expiring as (

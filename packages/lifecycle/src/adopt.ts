@@ -4,7 +4,7 @@ import { silentSeconds } from './workers.ts'
 
 /**
  * Moves what waits in line under former names of models into the models' own lines, where each keeps its turn: of each
- * name at most `limit`, those first that are next. So a claim, a count and a place in line know one name only, and cost what
+ * name at most `limit`, the urgent ones first. So a claim, a count and a place in line know one name only, and cost what
  * they cost without this. A name that another worker than `worker` serves as a model's own is left to that one: it has
  * not read the new file yet, or knows another model by it. Answers how many runs of each model were moved; who holds a
  * row is just moving it.
@@ -31,7 +31,7 @@ const statement = `
     from json_to_recordset($1) as n(former text, model text, pool text), lateral (
       select prediction_id from runs
       where runs.model = n.former and parked_until is null and worker is null
-      order by priority, turn, prediction_id limit $2
+      order by priority, account_id, lane, turn, prediction_id limit $2
       for update skip locked
     ) late
     where not exists (

@@ -2,18 +2,17 @@ import { type Database, transaction } from '@millrace/database/connect'
 import { isUnreachable, retryConflicts, untilReachable } from '@millrace/database/faults'
 import type { KeptJob } from '@millrace/database/tables'
 import { columnsOf } from './columns.ts'
-import { isFree } from './free-runs.ts'
 import { rangeOf } from './id-range.ts'
-import { type Lifecycle, maxAttempts } from './lifecycle.ts'
+import type { Lifecycle } from './lifecycle.ts'
 import { endpointsOf, type Moved, postEvents, type SubscribedEndpoint } from './outbox.ts'
+import { newRotation, pickRuns, type Rotation } from './pick.ts'
 import { type Place, roomIn, takePlaces } from './places.ts'
 import type { PredictionRow } from './present.ts'
 import { renew } from './renew.ts'
 import { transitions } from './transitions.ts'
-import { turnsOf } from './turns.ts'
 
 /**
- * Takes up to `limit` free runs of `model` for `worker`, as ./turns.ts says: the attempt rises, the lease runs from the
+ * Takes up to `limit` free runs of `model` for `worker`, as ./pick.ts says: the attempt rises, the lease runs from the
  * database's clock, and what was pending becomes starting. Where the model is `warm` it begins with that: what had not
  * begun is processing, and its time to run counts. A run that somebody holds is not free, so a bell that rings twice
  * claims nothing the second time.
@@ -22,31 +21,38 @@ export async function claim(lifecycle: Lifecycle, request: ClaimRequest): Promis
   return (await claimWithin(lifecycle, request)).claims
 }
 
-/** The same, and whether it stayed short of `limit` because too many runs are under way in all workers together. */
-export async function claimWithin(
-  lifecycle: Lifecycle,
-  request: ClaimRequest,
-): Promise<{ claims: Claim[]; full: boolean }> {
+/**
+ * The same, and whether it stayed short of `limit` because too many runs are under way in all workers together (`full`),
+ * or although there may be `more` to claim.
+ */
+export async function claimWithin(lifecycle: Lifecycle, request: ClaimRequest): Promise<Claimed> {
   const { model, limit, worker, leaseSeconds, warm = false, once = false, places = [], draw } = request
+  const { rotation = newRotation() } = request
   let taken: ClaimedRow[] = []
+  let more = false
   let answeredAt = 0
   let room = limit
   const rows = await retryConflicts(() =>
     transaction(lifecycle.db, async (client) => {
       taken = []
       room = await roomIn(client, places, limit)
+      more = false
       if (room === 0) return []
-      const picked = await client.query<{ prediction_id: string }>({
-        name: 'pick',
-        text: pickStatement,
-        values: [model, room, maxAttempts, ...turnsOf(room, draw)],
-      })
-      const ids = picked.rows.map((row) => row.prediction_id)
+      const picked = await pickRuns(client, { model, wanted: room, rotation, draw })
+      more = picked.more
+      // Should the connection break now, somebody has a turn more than is theirs.
+      rotation.rounds = picked.rounds
+      const ids = [...picked.runs.keys()]
       if (ids.length === 0) return []
       const values = [ids, ...rangeOf(ids), worker, leaseSeconds, warm, once]
       const { rows } = await client.query<ClaimedRow>({ name: 'claim', text: claimStatement, values })
       answeredAt = performance.now()
-      await takePlaces(client, places, rows)
+      for (const row of rows) row.limited = picked.runs.get(row.id)?.limits ?? []
+      const named = rows.map((row) => ({
+        ...row,
+        names: [...places, ...row.limited].map(({ name }) => name),
+      }))
+      await takePlaces(client, named)
       const owing = await postEvents(client, lifecycle.links, rows.flatMap(movesOf))
       for (const row of rows) row.owes = owing.has(row.id)
       taken = rows
@@ -68,8 +74,9 @@ export async function claimWithin(
     begun: row.begun,
     expires: row.expires,
     owes: row.owes ?? false,
+    limited: row.limited.length > 0,
   }))
-  return { claims, full: room < limit && claims.length === room }
+  return { claims, full: room < limit && claims.length === room, more }
 }
 
 /**
@@ -96,25 +103,6 @@ function movesOf(row: ClaimedRow): Moved[] {
     { row: { ...row, status: 'starting', started_at: null }, event, seq: seq - 1, endpoints },
     { row, event: transitions.start.event, seq, endpoints },
   ]
-}
-
-// Picking is a statement of its own for the reason that ./hold-runs.ts gives.
-// Each part of it is a scan from the front of a line; the turns that a line cannot use fall to the last part.
-const pickStatement = `
-  with low as materialized (${frontOf('priority = 2', '$4')}),
-  normal as materialized (${frontOf('priority = 1', '$5')}),
-  others as materialized (${frontOf(
-    `prediction_id <> all(array(select prediction_id from low union all select prediction_id from normal))`,
-    '$2 - (select count(*) from low) - (select count(*) from normal)',
-  )})
-  select prediction_id from low union all select prediction_id from normal union all select prediction_id from others`
-
-function frontOf(which: string, limit: string): string {
-  return `
-    select prediction_id from runs
-    where model = $1 and ${which} and run_at <= clock_timestamp() and ${isFree('$3')}
-    order by priority, turn, prediction_id limit ${limit}
-    for update skip locked`
 }
 
 const claimStatement = `
@@ -160,8 +148,10 @@ export interface ClaimRequest {
   leaseSeconds: number
   /** The model is set up and takes its input as it is, so that a run begins as soon as it is claimed. */
   warm?: boolean
-  /** Which turn this is, from 0 to 1: by chance, unless it is given. */
+  /** Which turn of the priorities this is, from 0 to 1: by chance, unless it is given. */
   draw?: number
+  /** Where the turns of the accounts are, which this moves on; they begin with the first account unless it is given. */
+  rotation?: Rotation
   /** The model has effects outside: what is claimed now is never claimed again, unless it is handed back untouched. */
   once?: boolean
   /** Where only so many runs may be under way at a time. */
@@ -188,6 +178,14 @@ export interface Claim extends Fence {
   begun: boolean
   /** Webhooks wait to be sent. */
   owes: boolean
+  /** Its account, or its key, may only have so many under way: others of theirs may wait for its end. */
+  limited: boolean
+}
+
+export interface Claimed {
+  claims: Claim[]
+  full: boolean
+  more: boolean
 }
 
 export interface Fence {
@@ -209,5 +207,6 @@ type ClaimedRow = PredictionRow & {
   /** It began with this claim, and never before. */
   starts: boolean
   owes?: boolean
+  limited: Place[]
   endpoints: SubscribedEndpoint[] | null
 }

@@ -11,7 +11,7 @@ export async function findPrediction(
 ): Promise<PredictionRow | undefined> {
   const { rows } = await db.pool.query<PredictionRow>({
     name: 'find-prediction',
-    text: `select ${columnsOf('p')}, r.progress, r.model as line,
+    text: `select ${columnsOf('p')}, r.progress, r.model as line, r.lane,
              r.worker is null and r.parked_until is null as waits, extract(epoch from r.turn)::float8 as turn
            from predictions p left join runs r on r.prediction_id = p.id
            where p.id = $2 and p.account_id = $1 and p.deleted_at is null`,

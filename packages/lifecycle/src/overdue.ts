@@ -2,8 +2,10 @@ import type { PredictionErrorId } from '@millrace/contract/errors'
 import { createBatcher } from '@millrace/database/batch'
 import type { Database } from '@millrace/database/connect'
 import { faultOf } from '@millrace/database/faults'
+import { findLimited, limitText } from './caps.ts'
 import { type Lifecycle, maxAttempts, unknownOutcome } from './lifecycle.ts'
 import type { MovedRow } from './outbox.ts'
+import type { Place } from './places.ts'
 import { alwaysThere, isPresent, type Presence } from './presence.ts'
 import { type Ending, settle } from './settle.ts'
 import { findUnserved } from './workers.ts'
@@ -133,14 +135,25 @@ const prolongStatement = `
 async function endingsOf(db: Database, rows: OverdueRow[]): Promise<Ending[]> {
   const waited = rows.flatMap(({ model, why }) => (mayBeUnserved(why) ? [model] : []))
   const unserved = new Set(waited.length > 0 ? await findUnserved(db, waited) : [])
+  const limited = await findLimited(
+    db,
+    rows.flatMap(({ id, why }) => (why === 'start' || why === 'expired' ? [id] : [])),
+  )
   return rows.flatMap(({ id, attempt, why, model, working }): Ending[] => {
     if (why === 'free' || why === 'due') return []
     if (why === 'cancel') return [{ verb: 'cancel', id, attempt }]
     const { errorId, error, unserved: otherwise } = reasons[why]
     const isUnserved = otherwise !== undefined && unserved.has(model)
-    const text = isUnserved ? `No worker that serves "${model}" was there; ${otherwise}` : error
+    const text = isUnserved
+      ? `No worker that serves "${model}" was there; ${otherwise}`
+      : waitText(error, limited.get(id))
     return [{ verb: 'fail', id, attempt, errorId, error: working ? `${text} ${stillWorking}` : text }]
   })
+}
+
+/** Of what could not begin because its account, or its key, had as many under way as it may. */
+function waitText(error: string, limit: Place | undefined): string {
+  return limit ? `${limitText(limit)} ${error}` : error
 }
 
 const stillWorking = 'Its host was not told to stop, and may have done the work.'

@@ -7,8 +7,17 @@ import type { Fence } from './claim.ts'
  */
 export async function roomIn(connection: Connection, places: Place[], wanted: number): Promise<number> {
   if (places.length === 0) return wanted
+  const held = await holdPlaces(
+    connection,
+    places.map(({ name }) => name),
+  )
+  return Math.max(0, Math.min(wanted, ...places.map(({ name, limit }) => limit - (held.get(name) ?? 0))))
+}
+
+/** How many runs are under way at each of these places. Nobody else counts or takes them until the transaction ends. */
+export async function holdPlaces(connection: Connection, unordered: string[]): Promise<Map<string, number>> {
   // In one order, so that two claims never wait for each other.
-  const names = places.map(({ name }) => name).toSorted()
+  const names = unordered.toSorted()
   await connection.query({ name: 'lock-places', text: lockStatement, values: [names] })
   // A statement of its own: it sees what the lock had to wait for.
   const { rows } = await connection.query<{ name: string; held: number }>({
@@ -16,20 +25,14 @@ export async function roomIn(connection: Connection, places: Place[], wanted: nu
     text: countStatement,
     values: [names],
   })
-  const held = new Map(rows.map((row) => [row.name, row.held]))
-  return Math.max(0, Math.min(wanted, ...places.map(({ name, limit }) => limit - (held.get(name) ?? 0))))
+  return new Map(rows.map((row) => [row.name, row.held]))
 }
 
-/** These runs have begun there. */
-export async function takePlaces(connection: Connection, places: Place[], fences: Fence[]): Promise<void> {
-  if (places.length === 0 || fences.length === 0) return
-  const names = places.map(({ name }) => name)
-  const rows = fences.map(({ id, attempt }) => ({ id, attempt }))
-  await connection.query({
-    name: 'take-places',
-    text: takeStatement,
-    values: [names, JSON.stringify(rows)],
-  })
+/** These runs have begun, each at some places. */
+export async function takePlaces(connection: Connection, taken: Taken[]): Promise<void> {
+  const rows = taken.flatMap(({ id, attempt, names }) => names.map((name) => ({ name, id, attempt })))
+  if (rows.length === 0) return
+  await connection.query({ name: 'take-places', text: takeStatement, values: [JSON.stringify(rows)] })
 }
 
 const lockStatement = `select pg_advisory_xact_lock(hashtextextended('millrace place ' || name, 0)) from unnest($1::text[]) as name`
@@ -47,10 +50,13 @@ const countStatement = `
 
 const takeStatement = `
   insert into places (name, prediction_id, attempt)
-  select name, i.id, i.attempt from unnest($1::text[]) as name, json_to_recordset($2) as i(id uuid, attempt integer)
+  select i.name, i.id, i.attempt from json_to_recordset($1) as i(name text, id uuid, attempt integer)
   on conflict (name, prediction_id) do update set attempt = excluded.attempt`
 
-/** Something that only so many runs may be under way at: a model or a host. */
+/** A run that has begun at the places of these names. */
+type Taken = Fence & { names: string[] }
+
+/** Something that only so many runs may be under way at: a model, a host, an account or a key. */
 export interface Place {
   name: string
   limit: number

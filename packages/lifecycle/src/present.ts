@@ -117,6 +117,8 @@ export type PredictionRow = Selectable<PredictionTable> & {
   waits?: boolean | null
   /** The model whose line it is in. */
   line?: string | null
+  /** The key whose limits it waits for besides those of its account; the zero uuid for none. */
+  lane?: string | null
   /** Where in line, in seconds since 1970. */
   turn?: number | null
 }

@@ -1,8 +1,12 @@
 import type { Database } from '@millrace/database/connect'
 import { isFree } from './free-runs.ts'
 import { maxAttempts } from './lifecycle.ts'
+import { everyModel, justBefore, openLines, seedsOf } from './open-lines.ts'
 
-/** Which of these models have a run that has been free to claim for `seconds`. Reads the front of each line only. */
+/**
+ * Which of these models have a run that has been free to claim for `seconds`, of an account and a key that may have more
+ * under way. Reads the front of each line only.
+ */
 export async function findWaiting(db: Database, models: string[], seconds: number): Promise<string[]> {
   const { rows } = await db.pool.query<{ model: string }>({
     name: 'find-waiting',
@@ -10,6 +14,22 @@ export async function findWaiting(db: Database, models: string[], seconds: numbe
     values: [models, seconds, maxAttempts],
   })
   return rows.map(({ model }) => model)
+}
+
+/**
+ * The models, with their pools, of which something of these accounts is free to claim, and may be under way. Asked when
+ * one of those has ended that an account, or its key, may only have so many of: what waited for that is rung for.
+ */
+export async function findFreed(
+  db: Database,
+  accounts: string[],
+): Promise<{ pool: string; model: string }[]> {
+  const { rows } = await db.pool.query<{ pool: string; model: string }>({
+    name: 'find-freed',
+    text: freedStatement,
+    values: [accounts, accounts.map(justBefore), maxAttempts],
+  })
+  return rows
 }
 
 /** How many runs of a model are free to claim, counted as far as `most`. */
@@ -23,14 +43,20 @@ export async function countWaiting(
   return { waiting: Math.min(waiting, most), capped: waiting > most }
 }
 
+const freedStatement = `
+  with recursive ${everyModel}, ${openLines(
+    `select m.model, p.priority, a.before as start, 1 as wanted, 0::float8 as late, a.id as only
+     from models m, unnest('{0,1,2}'::smallint[]) as p(priority), unnest($1::uuid[], $2::uuid[]) as a(id, before)
+     where m.model is not null`,
+    '$3',
+  )}
+  select distinct model, pool from open_lines`
+
 const countStatement = `
   select count(*)::integer as waiting from (
     select from runs where model = $1 and run_at <= clock_timestamp() and ${isFree('$3')} limit $2
   ) counted`
 
 const statement = `
-  select m.model from unnest($1::text[]) as m(model)
-  where exists (
-    select from runs r
-    where r.model = m.model and r.run_at < clock_timestamp() - make_interval(secs => $2) and ${isFree('$3')}
-  )`
+  with recursive ${openLines(seedsOf('select unnest($1::text[]) as model', '$2'), '$3')}
+  select distinct model from open_lines`

@@ -31,8 +31,8 @@ export async function findWorkers(db: Database, model: string): Promise<string[]
 }
 
 /**
- * Which of these models nobody serves: no worker says so, and none holds a run of it at the front of its line, as one of
- * the previous version would, which does not say that it is up.
+ * Which of these models nobody serves: no worker says so, and none holds one of its oldest runs, as one of release 0.1
+ * would, which does not say that it is up.
  */
 export async function findUnserved(db: Database, models: readonly string[]): Promise<string[]> {
   const { rows } = await db.pool.query<{ model: string }>({
@@ -52,7 +52,7 @@ const unservedStatement = `
     select from workers w where w.models && array[m.name, m.alias] and w.seen_at > clock_timestamp() - make_interval(secs => $2)
   ) and not exists (
     select from (
-      select worker from runs r where r.model = m.name and r.parked_until is null order by r.priority, r.turn limit 100
+      select worker from runs r where r.model = m.name order by r.prediction_id limit 100
     ) front where worker is not null
   )`
 

@@ -1,12 +1,13 @@
 import type { Database } from '@millrace/database/connect'
 import { isFree } from '@millrace/lifecycle/free-runs'
 import { maxAttempts } from '@millrace/lifecycle/lifecycle'
+import { everyModel, openLines, seedsOf } from '@millrace/lifecycle/open-lines'
 import type { SweepReport } from './sweep.ts'
 import type { UnservedWatch } from './watch-unserved.ts'
 
 /**
  * Rings again for every model and pool of which a claimable run has waited over a second: its bell was lost, or
- * nobody had a free slot when it rang. Bells ring twice harmlessly, so nothing is noted. Those of models that nobody
+ * nobody had a free slot when it rang. What its account or key has no room for waits for no bell. Bells ring twice harmlessly, so nothing is noted. Those of models that nobody
  * serves are no news: `findUnserved` tells of them.
  */
 export async function ringLost(
@@ -25,20 +26,15 @@ export async function ringLost(
   return rung > 0 ? { rung } : undefined
 }
 
-// The models are found by leaping from one to the next in the index, and of each only the front of the line is read:
-// the cost does not grow with the number of runs that wait.
+// Of each model only the front of a line is read: the cost does not grow with the number of runs that wait.
 const statement = `
-  with recursive models as (
-    (select model from runs where parked_until is null order by model limit 1)
-    union all
-    select (select r.model from runs r where r.parked_until is null and r.model > m.model order by r.model limit 1) from models m
-    where m.model is not null
-  )
-  select distinct late.pool, m.model
-  from models m, lateral (
+  with recursive ${everyModel}, ${openLines(seedsOf('select model from models where model is not null', '1'), '$1')}
+  select distinct late.pool, l.model
+  from open_lines l, lateral (
     select r.pool from runs r
-    where r.model = m.model and r.run_at < clock_timestamp() - interval '1 second' and ${isFree('$1')}
-    order by r.priority, r.turn limit 100
+    where r.model = l.model and r.priority = l.priority and r.account_id = l.account_id and r.lane = l.lane
+      and r.run_at < clock_timestamp() - interval '1 second' and ${isFree('$1')}
+    order by r.turn limit 100
   ) late`
 
 /** The part of the queue that a sweep rings with. */

@@ -31,6 +31,7 @@ export const createErrors: ErrorId[] = [
   'IDEMPOTENCY_KEY_REUSED',
   'PREDICTION_NOT_FOUND',
   'QUEUE_FULL',
+  'RATE_LIMIT_EXCEEDED',
 ]
 
 /** Predictions: made, read, followed, cancelled and deleted. */
