@@ -22,6 +22,7 @@ import { isForm } from './receive-form.ts'
 import { refuseFloods } from './refuse-floods.ts'
 import { logRequests, requestId } from './request-log.ts'
 import type { Route } from './route.ts'
+import { listActivity } from './routes/activity.ts'
 import { cancelBatch, createBatch, getBatch, listBatches } from './routes/batches.ts'
 import { cancelPrediction } from './routes/cancel-prediction.ts'
 import { createPrediction } from './routes/create-prediction.ts'
@@ -35,9 +36,10 @@ import { listDeliveries } from './routes/list-deliveries.ts'
 import { listPredictions } from './routes/list-predictions.ts'
 import { getModel, getModelHealth, listModels } from './routes/models.ts'
 import { getLlmsTxt, getOverview, getSkill } from './routes/overview.ts'
-import { livez, openapi, readyz, root } from './routes/service.ts'
+import { getStatus, livez, openapi, readyz, root } from './routes/service.ts'
 import { streamPrediction } from './routes/stream-prediction.ts'
 import { takeCallback } from './routes/take-callback.ts'
+import { getUsage } from './routes/usage.ts'
 import * as webhooks from './routes/webhooks.ts'
 
 /** Every route of the API. Paths, shapes and errors are in the contract. */
@@ -75,6 +77,9 @@ export const routes: readonly Route[] = [
   downloadFile,
   takeCallback,
   ...Object.values(webhooks),
+  listActivity,
+  getUsage,
+  getStatus,
   createImage,
   createSpeech,
   createTranscription,

@@ -33,6 +33,7 @@ export async function create(incoming: Create): Promise<{ row: PredictionRow; st
     userAgent: request.get('user-agent'),
     id: incoming.id,
     isInference: incoming.isInference,
+    requestId: String(incoming.response.getHeader('x-request-id')),
   })
   const statusCode = 201
   const keyed = { ...draft, idempotency: idempotency ? { ...idempotency, statusCode } : null }

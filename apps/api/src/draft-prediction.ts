@@ -20,7 +20,7 @@ export async function draftPrediction(
   context: Context,
   caller: Pick<Caller, 'accountId' | 'retention'> & { keyId?: string },
   request: Omit<CreatePrediction, 'await'>,
-  { userAgent = '', id = newId(), isInference = false }: DraftOptions = {},
+  { userAgent = '', id = newId(), isInference = false, requestId }: DraftOptions = {},
 ): Promise<Draft> {
   const model = findModel(context, request.model)
   const runAt = startOf(request.run_at)
@@ -45,6 +45,7 @@ export async function draftPrediction(
     id,
     accountId: caller.accountId,
     ...(caller.keyId === undefined ? {} : { keyId: caller.keyId }),
+    ...(requestId === undefined ? {} : { requestId }),
     model: request.model,
     namespace: model.namespace,
     modelType: model.type,
@@ -153,6 +154,8 @@ interface DraftOptions {
   id?: string | undefined
   /** Its input is a request for inference, and none of the model's own schema. */
   isInference?: boolean | undefined
+  /** Of the request that asks for it. */
+  requestId?: string | undefined
 }
 
 const latestStartDays = 14

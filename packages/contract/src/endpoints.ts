@@ -1,4 +1,5 @@
 import type { EndpointDefinition } from './endpoint.ts'
+import { activityEndpoints } from './endpoints/activity.ts'
 import { batchEndpoints } from './endpoints/batches.ts'
 import { fileEndpoints } from './endpoints/files.ts'
 import { inferenceEndpoints } from './endpoints/inference.ts'
@@ -21,5 +22,6 @@ export const endpoints = {
   ...batchEndpoints,
   ...fileEndpoints,
   ...webhookEndpoints,
+  ...activityEndpoints,
   ...serviceEndpoints,
 } as const satisfies Record<string, EndpointDefinition>

@@ -72,4 +72,4 @@ const correctedMs = 1_000
 let newest = 0
 let sequence = 0
 
-export type IdPrefix = 'pred' | 'req' | 'file' | 'whe' | 'msg' | 'acct' | 'key' | 'batch' | 'resp'
+export type IdPrefix = 'pred' | 'req' | 'file' | 'whe' | 'msg' | 'acct' | 'key' | 'batch' | 'resp' | 'call'

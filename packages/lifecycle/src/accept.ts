@@ -75,6 +75,7 @@ export function rowOf(draft: Draft): PredictionRow {
     key_id: draft.keyId ?? null,
     held: 0,
     charged: 0,
+    request_id: draft.requestId ?? null,
   }
 }
 
@@ -97,6 +98,7 @@ function parameterOf(draft: Draft): Record<string, unknown> {
     id: draft.id,
     account_id: draft.accountId,
     key_id: draft.keyId ?? null,
+    request_id: draft.requestId ?? null,
     model: draft.model,
     model_type: draft.modelType,
     namespace: draft.namespace ?? draft.model,
@@ -132,7 +134,7 @@ const outboxParameters = ({ bodies, deliveries }: OutboxRows): string[] => [
 const statement = `
   with incoming as materialized (
     select * from json_to_recordset($1) as i(
-      id uuid, account_id uuid, key_id uuid, model text, model_type text, namespace text, version text, pool text, stream boolean, source text, input text,
+      id uuid, account_id uuid, key_id uuid, request_id text, model text, model_type text, namespace text, version text, pool text, stream boolean, source text, input text,
       sealed_input bytea, webhook text, tags text, files text, timeouts text, retention text, start_seconds integer,
       priority text, lane smallint, run_at timestamptz, expires_in integer, auto_fallback boolean,
       created_at timestamptz, key text, fingerprint bytea, status_code smallint)
@@ -149,9 +151,9 @@ const statement = `
   ), accepted as materialized (
     select * from incoming where key is null or id in (select prediction_id from keys)
   ), stored as (
-    insert into predictions (id, account_id, key_id, model, model_type, version, status, stream, source, input, sealed_input, webhook,
+    insert into predictions (id, account_id, key_id, request_id, model, model_type, version, status, stream, source, input, sealed_input, webhook,
                              tags, files, timeouts, retention, priority, run_at, expires_in, created_at, updated_at)
-    select id, account_id, key_id, model, model_type, version, 'pending', stream, source, input::json, sealed_input, webhook::json,
+    select id, account_id, key_id, request_id, model, model_type, version, 'pending', stream, source, input::json, sealed_input, webhook::json,
            tags::json, files::json, timeouts::json, retention::json, priority, run_at, expires_in, created_at, created_at
     from accepted
     on conflict (id) do nothing
@@ -192,6 +194,8 @@ export interface Draft {
   accountId: string
   /** The key it was asked with; none where a batch of an earlier version asks. */
   keyId?: string
+  /** What the reply says in `x-request-id`. */
+  requestId?: string
   /** The slug, as it was asked for. */
   model: string
   /** Under which its run is claimed, where that is another slug. */

@@ -1,4 +1,5 @@
-import { removeOldRequests, removeStaleAnswers } from '@millrace/activity/remove-old'
+import { removeOldRemoved, removeOldRequests, removeStaleAnswers } from '@millrace/activity/remove-old'
+import { removeOldHours } from '@millrace/activity/roll-usage'
 import { removeOldBatches } from '@millrace/batches/batches'
 import { databaseNow } from '@millrace/database/clock'
 import type { Database } from '@millrace/database/connect'
@@ -25,6 +26,8 @@ export function createPurge(context: PurgeContext): () => Promise<SweepReport | 
     aged: batches(atOnce, () => purgePredictions(context, agedStatement, [retention.rowDays])),
     batches: batches(batchesAtOnce, () => removeOldBatches(db, retention.rowDays, batchesAtOnce)),
     requests: batches(requestsAtOnce, () => removeOldRequests(db, retention.rowDays, requestsAtOnce)),
+    removed: batches(requestsAtOnce, () => removeOldRemoved(db, retention.rowDays, requestsAtOnce)),
+    hours: batches(requestsAtOnce, () => removeOldHours(db, requestsAtOnce)),
     answers: batches(atOnce, () => removeStaleAnswers(db, atOnce)),
     early: batches(expiredAtOnce, () => expireEarly(context)),
     files: batches(filesAtOnce, () => expireFiles(context)),
