@@ -86,7 +86,7 @@ create table usage_state (
 );
 insert into usage_state default values;
 
-create function duration_bucket(ms double precision) returns smallint language sql immutable parallel safe as $$
+create function duration_bucket(ms double precision) returns smallint language sql immutable strict parallel safe as $$
   select least(300, greatest(0, ceil(ln(greatest(ms, 1)) / ln(1.1::double precision))))::smallint
 $$;
 

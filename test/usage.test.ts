@@ -11,7 +11,7 @@ import { hide } from '@millrace/lifecycle/remove'
 import { settle } from '@millrace/lifecycle/settle'
 import { createLog } from '@millrace/process/log'
 import { openStore } from '@millrace/storage/store'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { draft, endings, givenPrediction, lifecycleOn } from './given-predictions.ts'
 import { type FreshDatabase, freshDatabase } from './harness/database.ts'
 
@@ -136,12 +136,12 @@ test('what has ended is counted at once, and the same once it is in the totals',
 })
 
 describe('over random histories', () => {
-  test.each(Array.from({ length: 6 }, (_, n) => n + 1))(
+  test.each(Array.from({ length: 3 }, (_, n) => n + 1))(
     'number %i, with deletions, purges, lost calls, late ends and rollers that die or race, usage is what a count tells',
     { timeout: 120_000 },
     async (seed) => {
       const history = new History(seed)
-      for (let step = 0; step < 120; step++) {
+      for (let step = 0; step < 90; step++) {
         await history.step()
         if (step % 30 === 29) await assertExact()
       }
@@ -244,11 +244,6 @@ describe('over random histories', () => {
       const run = this.take()
       if (!run) return
       await transaction(db, async (client) => {
-        const slow = {
-          ...db,
-          pool: { connect: async () => ({ query: client.query.bind(client), release: () => {} }) },
-        }
-        void slow
         await client.query('select pg_current_xact_id()')
         await client.query(
           `update predictions set status = 'cancelled', completed_at = greatest(clock_timestamp(), started_at), updated_at = clock_timestamp() where id = $1`,
@@ -351,7 +346,7 @@ describe('over random histories', () => {
                   if (given[0] !== 'rollback' && left-- <= 0) throw new Error('cut off')
                   return query(...given)
                 }
-              : Reflect.get(target, name).bind?.(target),
+              : Reflect.get(target, name)?.bind?.(target),
         })
       }
       const pool = new Proxy(db.pool, {
