@@ -135,6 +135,52 @@ test('what has ended is counted at once, and the same once it is in the totals',
   expect((parrot && quantileOf(parrot, 0.95)) ?? 9).toBeLessThan(3.2)
 })
 
+test('what had ended before anything was numbered is counted once', async () => {
+  const [accountId = ''] = accounts
+  for (let n = 0; n < 3; n++)
+    await givenPrediction(db, 'succeeded', { accountId, model: `echo-${n}`, tags: { n: 'x' } })
+  const log = givenLog()
+  const start = { accountId, requestId: 'r', surface: 'chat' as const, model: 'parrot', stream: false }
+  log.start(start).end({ status: 'succeeded', httpStatus: 200, durationMs: 1000 })
+  await log.flush()
+  await db.pool.query('update outcomes set seq = null')
+  await db.pool.query('update requests set seq = null')
+  expect(await usageOf()).toEqual([])
+  await givenPrediction(db, 'failed', { accountId, model: 'echo-3' })
+
+  for (let more = true; more; ) more = await fillUsage(db)
+  expect(await usageOf()).toMatchObject([{ total: 5, succeeded: 4, failed: 1 }])
+  expect(await usageOf({ by: 'tag' })).toMatchObject([{ group: '["n", "x"]', total: 3 }])
+  await rollUsage(db)
+  expect(await fillUsage(db)).toBe(false)
+  expect(await usageOf()).toMatchObject([{ total: 5, succeeded: 4, failed: 1 }])
+})
+
+test('the values of a tag beyond the first thousand of a day are counted together', async () => {
+  const [accountId = ''] = accounts
+  const count = mostTagValues + 20
+  const drafts = Array.from({ length: count }, (_, n) =>
+    draft({ accountId, model: 'echo', tags: { user: `u${n}` } }),
+  )
+  for (let at = 0; at < count; at += 100) await accept(lifecycleOn(db), drafts.slice(at, at + 100))
+  await settle(
+    lifecycleOn(db),
+    drafts.slice(0, 10).map(({ id }) => ({ id, attempt: 0, verb: 'cancel' as const })),
+  )
+  await rollUsage(db)
+  for (let at = 10; at < count; at += 200)
+    await settle(
+      lifecycleOn(db),
+      drafts.slice(at, at + 200).map(({ id }) => ({ id, attempt: 0, verb: 'cancel' as const })),
+    )
+  for (let more = 1; more > 0; ) more = await rollUsage(db)
+
+  const groups = await usageOf({ by: 'tag' })
+  expect(groups).toHaveLength(mostTagValues + 1)
+  expect(groups.find(({ group }) => group === '["user", null]')).toMatchObject({ total: 20 })
+  expect(sumOf(groups)).toMatchObject({ total: count, cancelled: count })
+})
+
 describe('over random histories', () => {
   test.each(Array.from({ length: 3 }, (_, n) => n + 1))(
     'number %i, with deletions, purges, lost calls, late ends and rollers that die or race, usage is what a count tells',
