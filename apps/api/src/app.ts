@@ -24,6 +24,7 @@ import { refuseFloods } from './refuse-floods.ts'
 import { logRequests, requestId } from './request-log.ts'
 import type { Route } from './route.ts'
 import * as accounts from './routes/accounts.ts'
+import { listActivity } from './routes/activity.ts'
 import * as audit from './routes/audit.ts'
 import { cancelBatch, createBatch, getBatch, listBatches } from './routes/batches.ts'
 import * as billing from './routes/billing.ts'
@@ -42,9 +43,10 @@ import { listPredictions } from './routes/list-predictions.ts'
 import { getModel, getModelHealth, listModels } from './routes/models.ts'
 import { getLlmsTxt, getOverview, getSkill } from './routes/overview.ts'
 import * as plans from './routes/plans.ts'
-import { livez, openapi, readyz, root } from './routes/service.ts'
+import { getStatus, livez, openapi, readyz, root } from './routes/service.ts'
 import { streamPrediction } from './routes/stream-prediction.ts'
 import { takeCallback } from './routes/take-callback.ts'
+import { getUsage } from './routes/usage.ts'
 import * as webhooks from './routes/webhooks.ts'
 
 /** Every route of the API. Paths, shapes and errors are in the contract. */
@@ -87,6 +89,9 @@ export const routes: readonly Route[] = [
   billing.listLedger,
   billing.moveCredits,
   billing.refundCharge,
+  listActivity,
+  getUsage,
+  getStatus,
   createImage,
   createSpeech,
   createTranscription,

@@ -31,6 +31,7 @@ import { type KeyUses, keepUses } from './key-uses.ts'
 import { keepLines, type Lines } from './lines.ts'
 import { type Hosts, keepHosts } from './model-hosts.ts'
 import { type OverLimit, refuseOverLimit } from './refuse-over-limit.ts'
+import { keepStatus, type StatusWatch } from './service-status.ts'
 import { type Waiting, watchWaiting } from './waiting.ts'
 
 /** Opens everything the routes need. Throws when the database, the store or the models cannot be opened. */
@@ -125,6 +126,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
     router,
     safety: safetyOf(config),
     hosts: keepHosts(db),
+    status: keepStatus(),
     draining: new AbortController(),
     cutting: new AbortController(),
     async close() {
@@ -196,6 +198,8 @@ export interface Context {
   /** Judges prompts and answers. */
   safety: SafetyFilter
   hosts: Hosts
+  /** How the service is, for everybody. */
+  status: StatusWatch
   /** The process stops: held waits and streams of events end, and clients are told to connect elsewhere. */
   draining: AbortController
   /** Its time is nearly over: answers that are still being made end, and say so. */

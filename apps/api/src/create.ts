@@ -69,6 +69,7 @@ async function createNew(
     userAgent: request.get('user-agent'),
     id,
     isInference: incoming.isInference,
+    requestId: String(incoming.response.getHeader('x-request-id')),
   })
   const statusCode = 201
   const keyed = { ...draft, idempotency: idempotency ? { ...idempotency, statusCode } : null }

@@ -23,7 +23,7 @@ export async function draftPrediction(
   context: Context,
   caller: Pick<Caller, 'accountId' | 'retention' | 'plan'> & { keyId?: string },
   request: Omit<CreatePrediction, 'await'>,
-  { userAgent = '', id = newId(), isInference = false }: DraftOptions = {},
+  { userAgent = '', id = newId(), isInference = false, requestId }: DraftOptions = {},
 ): Promise<Draft> {
   const model = findModel(context, request.model)
   const runAt = startOf(request.run_at)
@@ -49,6 +49,7 @@ export async function draftPrediction(
     id,
     accountId: caller.accountId,
     ...(caller.keyId === undefined ? {} : { keyId: caller.keyId }),
+    ...(requestId === undefined ? {} : { requestId }),
     model: request.model,
     namespace: model.namespace,
     modelType: model.type,
@@ -183,6 +184,8 @@ interface DraftOptions {
   id?: string | undefined
   /** Its input is a request for inference, and none of the model's own schema. */
   isInference?: boolean | undefined
+  /** Of the request that asks for it. */
+  requestId?: string | undefined
 }
 
 const latestStartDays = 14

@@ -41,6 +41,7 @@ export function paginationOf(page: Page, found: Found<{ id: string }>, prefix: I
   }
 }
 
-function cursorOf(direction: 'after' | 'before', publicId: string): string {
+/** The text that stands for a place in a list. */
+export function cursorOf(direction: 'after' | 'before', publicId: string): string {
   return Buffer.from(`${direction}:${publicId}`).toString('base64url')
 }

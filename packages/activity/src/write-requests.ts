@@ -62,18 +62,22 @@ async function write(connection: Connection, rows: Row[]): Promise<void> {
   })
 }
 
-// A row that was swept as lost is put right by its process, should that be back.
+// A row that was swept as lost is put right by its process, should that be back: it has no status of HTTP. Its end is
+// counted under a new number then, and the old one is kept so that what was counted is taken back.
 const statement = `
   insert into requests as r (id, account_id, request_id, key_id, key_name, surface, model, stream, started_at, status,
     http_status, error_id, failure, served_model, host, tries, input_tokens, output_tokens, estimated, first_byte_ms,
-    duration_ms, ended_at, credits)
-  select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::boolean[],
+    duration_ms, ended_at, credits, seq)
+  select i.*, case when i.ended_at is not null then next_usage_seq() end from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::boolean[],
     $9::timestamptz[], $10::text[], $11::integer[], $12::text[], $13::text[], $14::text[], $15::text[], $16::json[],
-    $17::integer[], $18::integer[], $19::boolean[], $20::integer[], $21::integer[], $22::timestamptz[],
-    $23::bigint[])
+    $17::integer[], $18::integer[], $19::boolean[], $20::integer[], $21::integer[], $22::timestamptz[], $23::bigint[])
+    as i(id, account_id, request_id, key_id, key_name, surface, model, stream, started_at, status, http_status, error_id,
+      failure, served_model, host, tries, input_tokens, output_tokens, estimated, first_byte_ms, duration_ms, ended_at, credits)
   on conflict (id) do update set (status, http_status, error_id, failure, served_model, host, tries, input_tokens,
-      output_tokens, estimated, first_byte_ms, duration_ms, ended_at, credits) =
+      output_tokens, estimated, first_byte_ms, duration_ms, ended_at, credits, seq, lost_seq) =
     (excluded.status, excluded.http_status, excluded.error_id, excluded.failure, excluded.served_model, excluded.host,
       excluded.tries, excluded.input_tokens, excluded.output_tokens, excluded.estimated, excluded.first_byte_ms,
-      excluded.duration_ms, greatest(excluded.ended_at, r.started_at), excluded.credits)
+      excluded.duration_ms, greatest(excluded.ended_at, r.started_at), excluded.credits,
+      case when r.seq is null or r.http_status is null then excluded.seq else r.seq end,
+      case when r.http_status is null then r.seq else r.lost_seq end)
     where excluded.ended_at is not null`

@@ -46,6 +46,8 @@ export interface Reply {
   schema?: z.ZodType
   stream?: true
   ndjson?: true
+  /** Or a row a line, as NDJSON or CSV. */
+  rows?: true
   binary?: true
   /** Or plain text. */
   text?: true

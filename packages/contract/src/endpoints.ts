@@ -1,4 +1,5 @@
 import type { EndpointDefinition } from './endpoint.ts'
+import { activityEndpoints } from './endpoints/activity.ts'
 import { adminEndpoints } from './endpoints/admin.ts'
 import { batchEndpoints } from './endpoints/batches.ts'
 import { billingEndpoints } from './endpoints/billing.ts'
@@ -29,5 +30,6 @@ export const endpoints = {
   ...billingEndpoints,
   ...keyEndpoints,
   ...adminEndpoints,
+  ...activityEndpoints,
   ...serviceEndpoints,
 } as const satisfies Record<string, EndpointDefinition>

@@ -146,6 +146,12 @@ function contentOf(reply: Reply, schemas: Schemas): object | undefined {
   if (reply.ndjson) return { 'application/x-ndjson': { schema: schemaOf(reply.schema, schemas, 'output') } }
   return {
     'application/json': { schema: schemaOf(reply.schema, schemas, 'output') },
+    ...(reply.rows
+      ? {
+          'application/x-ndjson': { schema: { type: 'string' } },
+          'text/csv': { schema: { type: 'string' } },
+        }
+      : {}),
     ...(reply.text ? { 'text/plain': { schema: { type: 'string' } } } : {}),
     ...(reply.stream ? { 'text/event-stream': { schema: { type: 'string' } } } : {}),
   }

@@ -85,3 +85,4 @@ export type IdPrefix =
   | 'entry'
   | 'budget'
   | 'audit'
+  | 'call'

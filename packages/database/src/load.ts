@@ -27,6 +27,7 @@ export async function loadDatabase(
     await ensurePartitions(client, 'month', daysSince(dump.since))
     for (const table of dump.tables) await loadTable(client, table, folder)
     await resumeRuns(client, dump.takenAt)
+    await resumeNumbers(client)
     await client.query('commit')
     await client.query('analyze')
   })
@@ -80,6 +81,18 @@ async function resumeRuns(client: pg.Client, takenAt: string): Promise<void> {
        start_by = start_by + (clock_timestamp() - $1::timestamptz),
        run_by = run_by + (clock_timestamp() - $1::timestamptz)`,
     [takenAt],
+  )
+}
+
+/** What ends from now on is numbered after what had ended. An older schema has no such numbers. */
+async function resumeNumbers(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ there: boolean }>(
+    `select to_regclass('usage_seq') is not null as there`,
+  )
+  if (!rows[0]?.there) return
+  await client.query(
+    `select setval('usage_seq', greatest(1, (select rolled from usage_state), (select max(seq) from outcomes),
+       (select max(seq) from removed_predictions), (select max(seq) from requests)))`,
   )
 }
 

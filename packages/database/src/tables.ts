@@ -75,7 +75,21 @@ export interface Tables {
     data: string
     created_at: Date
   }
-  outcomes: { account_id: string; prediction_id: string; status: string; model: string }
+  outcomes: {
+    account_id: string
+    prediction_id: string
+    status: string
+    model: string
+    seq: Generated<number | null>
+  }
+  removed_predictions: RemovedPredictionTable
+  usage_totals: UsageTotalTable
+  usage_state: {
+    alone: Generated<boolean>
+    rolled: Generated<number>
+    filled_predictions: Generated<string | null>
+    filled_requests: Generated<string | null>
+  }
   prediction_tags: { account_id: string; name: string; value: string; prediction_id: string }
   idempotency_keys: {
     account_id: string
@@ -248,6 +262,50 @@ export interface PredictionTable {
   key_id: string | null
   held: Generated<number>
   charged: Generated<number>
+  request_id: string | null
+}
+
+/** What is known of a prediction once it was deleted. */
+export interface RemovedPredictionTable {
+  id: string
+  account_id: string
+  key_id: string | null
+  request_id: string | null
+  model: string
+  served_by: string | null
+  status: Status
+  error_id: string | null
+  source: string
+  tags: Json<Record<string, string>>
+  charged: Generated<number>
+  input_tokens: number | null
+  output_tokens: number | null
+  created_at: Date
+  started_at: Date | null
+  completed_at: Date | null
+  seq: number | null
+}
+
+/** What ended within an hour or a day, by what it was. */
+export interface UsageTotalTable {
+  account_id: string
+  span: 'hour' | 'day' | 'tag'
+  at: Date
+  tag_name: string | null
+  tag_value: string | null
+  kind: string
+  model: string
+  key_id: string | null
+  total: number
+  succeeded: number
+  failed: number
+  cancelled: number
+  ms: number
+  input_tokens: number
+  output_tokens: number
+  credits: number
+  buckets: number[]
+  counts: number[]
 }
 
 export interface RunTable {
@@ -385,6 +443,8 @@ export interface RequestTable {
   alive_at: Date | null
   ended_at: Date | null
   credits: Generated<number>
+  seq: number | null
+  lost_seq: number | null
 }
 
 /** The way in which inference was asked for. */

@@ -35,7 +35,7 @@ const refused = `
 const statement = ({ funding, funded, budgets, holding, refused }: Parts): string => `
   with incoming as materialized (
     select * from json_to_recordset($1) as i(
-      id uuid, account_id uuid, key_id uuid, model text, model_type text, namespace text, version text, pool text, stream boolean, source text, input text,
+      id uuid, account_id uuid, key_id uuid, request_id text, model text, model_type text, namespace text, version text, pool text, stream boolean, source text, input text,
       sealed_input bytea, webhook text, tags text, files text, timeouts text, retention text, start_seconds integer,
       priority text, lane smallint, run_at timestamptz, expires_in integer, auto_fallback boolean,
       hold bigint, price text, created_at timestamptz, key text, fingerprint bytea, status_code smallint)
@@ -52,9 +52,9 @@ const statement = ({ funding, funded, budgets, holding, refused }: Parts): strin
   ), accepted as materialized (
     select * from incoming where ${funded} and (key is null or id in (select prediction_id from keys))
   ), stored as (
-    insert into predictions (id, account_id, key_id, model, model_type, version, status, stream, source, input, sealed_input, webhook,
+    insert into predictions (id, account_id, key_id, request_id, model, model_type, version, status, stream, source, input, sealed_input, webhook,
                              tags, files, timeouts, retention, priority, run_at, expires_in, held, created_at, updated_at)
-    select id, account_id, key_id, model, model_type, version, 'pending', stream, source, input::json, sealed_input, webhook::json,
+    select id, account_id, key_id, request_id, model, model_type, version, 'pending', stream, source, input::json, sealed_input, webhook::json,
            tags::json, files::json, timeouts::json, retention::json, priority, run_at, expires_in, hold, created_at, created_at
     from accepted
     on conflict (id) do nothing

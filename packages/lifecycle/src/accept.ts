@@ -126,6 +126,7 @@ export function rowOf(draft: Draft): PredictionRow {
     key_id: draft.keyId ?? null,
     held: draft.hold ?? 0,
     charged: 0,
+    request_id: draft.requestId ?? null,
   }
 }
 
@@ -148,6 +149,7 @@ function parameterOf(draft: Draft): Record<string, unknown> {
     id: draft.id,
     account_id: draft.accountId,
     key_id: draft.keyId ?? null,
+    request_id: draft.requestId ?? null,
     model: draft.model,
     model_type: draft.modelType,
     namespace: draft.namespace ?? draft.model,
@@ -188,6 +190,8 @@ export interface Draft {
   accountId: string
   /** The key it was asked with; none where a batch of an earlier version asks. */
   keyId?: string
+  /** What the reply says in `x-request-id`. */
+  requestId?: string
   /** The slug, as it was asked for. */
   model: string
   /** Under which its run is claimed, where that is another slug. */

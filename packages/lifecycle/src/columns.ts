@@ -44,4 +44,5 @@ const columns: Record<keyof PredictionTable, true> = {
   key_id: true,
   held: true,
   charged: true,
+  request_id: true,
 }

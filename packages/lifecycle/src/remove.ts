@@ -1,9 +1,10 @@
 import { type Database, transaction } from '@millrace/database/connect'
 import { holdRuns } from './hold-runs.ts'
+import { keepRemoved } from './removed.ts'
 
 /**
- * Hides a prediction at once: get, list and stream no longer know it. Its row, events and bytes are purged by the
- * sweeper after its last delivery. Answers whether there was one to hide.
+ * Hides a prediction at once: get, list and stream no longer know it; what it was stays in the activity. Its row, events
+ * and bytes are purged by the sweeper after its last delivery. Answers whether there was one to hide.
  */
 export async function hide(db: Database, accountId: string, id: string): Promise<boolean> {
   return transaction(db, async (client) => {
@@ -16,7 +17,11 @@ export async function hide(db: Database, accountId: string, id: string): Promise
     if (rowCount === 0) return false
     // A statement of its own: it sees what an ending listed that the update above had to wait for.
     await client.query(
-      `with unlisted as (delete from outcomes where prediction_id = $1)
+      `with unlisted as (
+         delete from outcomes where prediction_id = $1 returning seq
+       ), kept as (
+         ${keepRemoved('predictions', { where: 'id = $1', seq: '(select seq from unlisted)' })}
+       )
        delete from prediction_tags where prediction_id = $1`,
       [id],
     )

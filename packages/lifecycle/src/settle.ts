@@ -8,6 +8,7 @@ import { holdRuns } from './hold-runs.ts'
 import { rangeOf } from './id-range.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { endpointsOf, type MovedRow, movedColumns, postEvents, type SubscribedEndpoint } from './outbox.ts'
+import { keepRemoved } from './removed.ts'
 import { transitions } from './transitions.ts'
 
 /**
@@ -84,6 +85,8 @@ const statement = `
   ), listed as (
     insert into outcomes (account_id, prediction_id, status, model)
     select account_id, id, status, model from moved where deleted_at is null
+  ), removed as (
+    ${keepRemoved('moved', { where: 'moved.deleted_at is not null', seq: 'next_usage_seq()' })}
   )
   select ${movedColumns('moved')}, moved.event, moved.event_seq, moved.hold, moved.price, moved.budgets, ${endpointsOf('moved')} from moved`
 

@@ -30,6 +30,16 @@ export async function findWorkers(db: Database, model: string): Promise<string[]
   return rows.map(({ name }) => name)
 }
 
+/** All workers that were heard of within the last `silentSeconds`, by the names of the models that each serves. */
+export async function readWorkers(db: Database): Promise<Set<string>[]> {
+  const { rows } = await db.pool.query<{ models: string[] }>({
+    name: 'read-workers',
+    text: 'select models from workers where seen_at > clock_timestamp() - make_interval(secs => $1)',
+    values: [silentSeconds],
+  })
+  return rows.map(({ models }) => new Set(models.map((name) => name.replace(markAlias(''), ''))))
+}
+
 /**
  * Which of these models nobody serves: no worker says so, and none holds one of its oldest runs, as one of release 0.1
  * would, which does not say that it is up.

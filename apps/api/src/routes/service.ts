@@ -20,3 +20,8 @@ export const readyz = route(endpoints.readyz, async ({ context }) => {
 export const openapi = route(endpoints.openapi, async ({ context: { config } }) => {
   return openapiDocument({ publicUrl: config.PUBLIC_URL, version: config.version, dialects: config.DIALECTS })
 })
+
+export const getStatus = route(endpoints.getStatus, async ({ context, response }) => {
+  response.set('cache-control', 'public, max-age=3')
+  return context.status.of(context)
+})

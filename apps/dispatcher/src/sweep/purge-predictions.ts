@@ -1,5 +1,7 @@
+import { isCounted } from '@millrace/activity/ended'
 import { transaction } from '@millrace/database/connect'
 import { rangeOf } from '@millrace/lifecycle/id-range'
+import { keepRemoved } from '@millrace/lifecycle/removed'
 import { removeFiles } from '@millrace/storage/files'
 import type { PurgeContext } from './purge.ts'
 
@@ -49,11 +51,17 @@ const deliveriesStatement = `
   delete from webhook_bodies b using (select distinct body_id from sent) s
   where b.id = s.body_id and b.id >= (select id from floor)`
 
+// Of what ended so late that nobody has counted it yet, what counts is kept.
 const rowsStatement = `
   with events as (
     delete from prediction_events where prediction_id = any($1::uuid[]) and prediction_id between $2 and $3
   ), listed as (
-    delete from outcomes where prediction_id = any($1::uuid[])
+    delete from outcomes where prediction_id = any($1::uuid[]) returning prediction_id, seq
+  ), uncounted as (
+    ${keepRemoved('predictions p join listed on listed.prediction_id = p.id', {
+      where: `p.id = any($1::uuid[]) and p.id between $2 and $3 and not ${isCounted('listed')}`,
+      seq: 'seq',
+    })}
   ), expiring as (
     delete from expiries where prediction_id = any($1::uuid[])
   ), tagged as (

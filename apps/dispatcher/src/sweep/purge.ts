@@ -1,4 +1,5 @@
-import { removeOldRequests, removeStaleAnswers } from '@millrace/activity/remove-old'
+import { removeOldRemoved, removeOldRequests, removeStaleAnswers } from '@millrace/activity/remove-old'
+import { removeOldHours } from '@millrace/activity/roll-usage'
 import { removeOldBatches } from '@millrace/batches/batches'
 import { databaseNow } from '@millrace/database/clock'
 import type { Database } from '@millrace/database/connect'
@@ -27,6 +28,8 @@ export function createPurge(context: PurgeContext): () => Promise<SweepReport | 
     events: batches(accountEventsAtOnce, () => purgeAccountEvents(context)),
     batches: batches(batchesAtOnce, () => removeOldBatches(db, retention.rowDays, batchesAtOnce)),
     requests: batches(requestsAtOnce, () => removeOldRequests(db, retention.rowDays, requestsAtOnce)),
+    removed: batches(requestsAtOnce, () => removeOldRemoved(db, retention.rowDays, requestsAtOnce)),
+    hours: batches(requestsAtOnce, () => removeOldHours(db, requestsAtOnce)),
     answers: batches(atOnce, () => removeStaleAnswers(db, atOnce)),
     early: batches(expiredAtOnce, () => expireEarly(context)),
     files: batches(filesAtOnce, () => expireFiles(context)),
