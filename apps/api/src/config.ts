@@ -102,13 +102,11 @@ const schema = z.object({
   SAFETY_MODEL: z.string().optional(),
   BATCH_CONCURRENCY: z.coerce.number().int().min(1).max(1000).default(16),
   BATCH_SLOTS: z.coerce.number().int().min(0).max(100).default(4),
-  BALANCE_WARNING_CREDITS: z.coerce.number().min(0).default(10),
+  BALANCE_WARNING_CREDITS: z.coerce.number().min(0).max(1_000_000_000).default(10),
   CREDITS_PER_USD: z.coerce.number().positive().max(1_000_000).default(1),
   AWAIT_SECONDS: z.coerce.number().min(0).max(300).default(50),
   // OpenAI's clients give up after 600: they should hear of us before.
   MEDIA_AWAIT_SECONDS: z.coerce.number().min(0).max(3600).default(590),
-  // Below it answers warn.
-  BALANCE_WARNING_CREDITS: z.coerce.number().min(0).max(1_000_000_000).default(10),
   PARTITIONS: z.enum(['month', 'day']).default('month'),
   METRICS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
   METRICS_HOST: z.string().optional(),

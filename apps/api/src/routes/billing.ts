@@ -48,7 +48,9 @@ export const moveCredits = route(
     const amount = asMicros(body.amount)
     if (amount === 0) throw badParameter('amount', 'must be a millionth of a credit or more')
     const idempotencyKey = idempotencyOf(request, raw)?.key
-    const moved = await move(context.db, { accountId, amount, reason: body.reason, idempotencyKey })
+    const { balanceWarning } = context.lifecycle
+    const { reason } = body
+    const moved = await move(context.db, { accountId, amount, reason, idempotencyKey, balanceWarning })
     if (!moved) throw new ApiError('IDEMPOTENCY_KEY_REUSED')
     return movedOf(context, accountId, moved, response)
   },
