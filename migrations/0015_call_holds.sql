@@ -8,4 +8,4 @@ create table call_holds (
   alive_at timestamptz not null default clock_timestamp() -- when its process last said that it is at it
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
-alter table requests add column credits bigint; -- what the call was charged, in millionths
+alter table requests add column credits bigint not null default 0; -- what the call was charged, in millionths

@@ -1,5 +1,6 @@
 import { request as httpRequest } from 'node:http'
 import { text } from 'node:stream/consumers'
+import { scopes } from '@millrace/contract/scopes'
 import { newId, toTypeId } from '@millrace/database/ids'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
@@ -8,6 +9,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { callerOf } from './api-caller.ts'
 import type { ApiDocument } from './fitting-values.ts'
 import { type GeneratedRequest, type KnownIds, requestsOf } from './generated-requests.ts'
+import { givenKeyWith } from './given-accounts.ts'
 import { givenMediaModels } from './given-media.ts'
 import { type Service, startService } from './harness/service.ts'
 
@@ -18,6 +20,7 @@ const atOnce = 20
 const chat = { model: 'parrot', messages: [{ role: 'user', content: 'a' }] }
 
 let service: Service
+let apiKey: string
 let document: ApiDocument
 let known: KnownIds
 let media: Awaited<ReturnType<typeof givenMediaModels>>
@@ -31,7 +34,8 @@ beforeAll(async () => {
     // Only what is held until its end has a worker.
     env: { AWAIT_SECONDS: '0', MODELS_DIR: media.dir, POOLS: 'media' },
   })
-  const call = callerOf(service.url, service.apiKey)
+  apiKey = await givenKeyWith(service, { scopes: scopes.filter((scope) => scope !== 'admin') })
+  const call = callerOf(service.url, apiKey)
   document = (await call('GET /openapi.json')).body
   ajv = new Ajv2020({ strict: false, allErrors: true })
   formats.default(ajv)
@@ -44,6 +48,7 @@ beforeAll(async () => {
       call('POST /v1/files?filename=a.txt', { raw: 'hello' }),
       call('POST /v1/webhooks', { body: { url: 'http://127.0.0.1:9/' } }),
       call('POST /v1/batches', { body: { requests } }),
+      call('POST /v1/keys', { body: { name: 'a' } }),
       call('POST /v1/responses', { body: { model: 'parrot', input: 'a', background: true } }),
       call('POST /v1/responses', { body: { model: 'parrot', input: 'a' } }),
       call('POST /v1/chat/completions', { body: { ...chat, store: true } }),
@@ -130,7 +135,7 @@ function validatorOf(operationId: string, status: number, schema: object): Valid
 
 /** Sends it as it is: fetch would mend paths, headers and bodies that are wrong. */
 async function send({ method, path, headers, key, body }: GeneratedRequest): Promise<Reply> {
-  const keys = { good: { 'x-api-key': service.apiKey }, bad: { authorization: 'Bearer x' }, none: {} }
+  const keys = { good: { 'x-api-key': apiKey }, bad: { authorization: 'Bearer x' }, none: {} }
   const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
   const request = httpRequest(service.url, { method, path, headers: { ...headers, ...length, ...keys[key] } })
   return new Promise((resolve) => {

@@ -1,4 +1,4 @@
-import { revokeKey } from '@millrace/accounts/api-keys'
+import { revokeKey } from '@millrace/accounts/manage-keys'
 import { newApiKey } from '@millrace/keys/api-key'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type ApiCaller, callerOf, refusalOf } from './api-caller.ts'
@@ -51,7 +51,7 @@ test.each(['', 'Basic ', 'Bearer: ', 'Token '])(
 
 test('an unknown, a revoked and an expired key answer alike', async () => {
   const revoked = await givenKey(service, service.accountId)
-  await revokeKey(service.db, revoked.id)
+  await revokeKey(service.db, { kind: 'cli' }, { id: revoked.id })
   const expired = await givenKey(service, service.accountId, new Date(Date.now() - 1000))
   const replies = await Promise.all(
     [newApiKey(), revoked.key, expired.key].map((key) => asked({ 'x-api-key': key, 'x-request-id': 'same' })),
@@ -63,7 +63,7 @@ test('an unknown, a revoked and an expired key answer alike', async () => {
 test('a revocation takes effect on keys in use', async () => {
   const { id, key } = await givenKey(service, service.accountId)
   expect(await statusWith({ 'x-api-key': key })).toBe(200)
-  await revokeKey(service.db, id)
+  await revokeKey(service.db, { kind: 'cli' }, { id })
   await until(async () => (await statusWith({ 'x-api-key': key })) === 401, { within: 3000, what: '401' })
 })
 

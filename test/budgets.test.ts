@@ -7,9 +7,9 @@ import type { Fence } from '@millrace/lifecycle/claim'
 import { settle } from '@millrace/lifecycle/settle'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { countsOf, endPeriod, givenBudget, givenRich, notedEvents, pricedDraft } from './given-budgets.ts'
-import { moneyOf } from './given-money.ts'
 import { claimed, draft, endings, lifecycleOn } from './given-predictions.ts'
 import { type FreshDatabase, freshDatabase } from './harness/database.ts'
+import { moneyOf } from './money-of.ts'
 
 let database: FreshDatabase
 let db: FreshDatabase['db']

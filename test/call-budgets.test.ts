@@ -5,9 +5,9 @@ import { type CallSettle, settleCalls } from '@millrace/ledger/settle-calls'
 import { accept } from '@millrace/lifecycle/accept'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { countsOf, endPeriod, givenBudget, givenRich, notedEvents, pricedDraft } from './given-budgets.ts'
-import { moneyOf } from './given-money.ts'
 import { lifecycleOn } from './given-predictions.ts'
 import { type FreshDatabase, freshDatabase } from './harness/database.ts'
+import { moneyOf } from './money-of.ts'
 
 let database: FreshDatabase
 let db: FreshDatabase['db']

@@ -5,9 +5,10 @@ import { settleCalls } from '@millrace/ledger/settle-calls'
 import { openTill, type Till } from '@millrace/ledger/till'
 import { createLog } from '@millrace/process/log'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { givenMoney, moneyOf } from './given-money.ts'
+import { givenFunds } from './given-credits.ts'
 import { type FreshDatabase, freshDatabase } from './harness/database.ts'
 import { until } from './harness/wait.ts'
+import { moneyOf } from './money-of.ts'
 
 let database: FreshDatabase
 beforeAll(async () => {
@@ -20,15 +21,7 @@ const always = { since: Number.NEGATIVE_INFINITY }
 const holdOf = (accountId: string, amount: number): CallHold => ({ id: newId(), accountId, amount })
 const settleOf = ({ id, accountId }: CallHold, charge: number) => ({ id, accountId, model: 'm', charge })
 
-async function givenAccount(balance: number): Promise<string> {
-  const { rows } = await database.db.pool.query<{ id: string }>(
-    `insert into accounts (id, name) values ($1, $2) returning id`,
-    [newId(), `account ${newId()}`],
-  )
-  const accountId = rows[0]?.id ?? ''
-  await givenMoney(database.db, accountId, balance)
-  return accountId
-}
+const givenAccount = (balance: number) => givenFunds(database.db, balance)
 
 function givenTill(db = database.db): Till {
   const till = openTill({ db, log: createLog({ name: 'test', level: 'silent' }) })

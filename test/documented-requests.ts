@@ -23,6 +23,8 @@ function read(method: string, path: string, operation: DescribedOperation): Docu
     name,
     method,
     open: operation.security?.length === 0,
+    scope: operation['x-required-scope'],
+    description: operation.description ?? '',
     owned: inPath.find(({ kind }) => kind !== undefined)?.kind,
     query: named('query'),
     headers: named('header'),
@@ -52,7 +54,7 @@ function bodyOf(name: string, { requestBody }: DescribedOperation): DocumentedOp
   return { headers: { 'content-type': 'application/octet-stream' }, body: 'bytes' }
 }
 
-const owned = ['video', 'pred', 'file', 'whe', 'batch', 'resp', 'chatcmpl', 'budget'] as const
+const owned = ['video', 'pred', 'file', 'whe', 'batch', 'resp', 'chatcmpl', 'budget', 'key', 'acct'] as const
 
 /** How the description of an id begins that is of this kind. */
 const idsOf: Readonly<Record<OwnedKind, string>> = {
@@ -64,6 +66,8 @@ const idsOf: Readonly<Record<OwnedKind, string>> = {
   resp: 'resp_',
   chatcmpl: 'chatcmpl-',
   budget: 'budget_',
+  key: 'key_',
+  acct: 'acct_',
 }
 
 const shared: Readonly<Record<string, string>> = { slug: 'echo', name: 'a.txt', token: 'nobodys' }
@@ -74,6 +78,9 @@ export interface DocumentedOperation {
   method: string
   /** Needs no key. */
   open: boolean
+  /** What a key must be allowed to do. */
+  scope: string | undefined
+  description: string
   /** Of what kind its `{id}` is; undefined when there is none. */
   owned: OwnedKind | undefined
   query: string[]

@@ -62,6 +62,8 @@ export interface ApiDocument {
 
 export interface Operation {
   operationId: string
+  description?: string
+  'x-required-scope'?: string
   parameters?: Parameter[]
   requestBody?: { content: Record<string, { schema: Schema }> }
   responses: Record<string, { content?: Record<string, { schema: Schema }> }>

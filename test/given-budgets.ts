@@ -5,7 +5,7 @@ import { newId } from '@millrace/database/ids'
 import { createBudget, type NewBudget } from '@millrace/ledger/budgets'
 import type { BudgetRow } from '@millrace/ledger/present-budget'
 import type { Draft } from '@millrace/lifecycle/accept'
-import { givenMoney } from './given-money.ts'
+import { givenMoney } from './given-credits.ts'
 import { draft } from './given-predictions.ts'
 
 /** An account with so many micros. */

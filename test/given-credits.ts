@@ -14,6 +14,12 @@ export async function givenFunds(db: Database, micros: number): Promise<string> 
   return accountId
 }
 
+/** Gives an account, or takes from it, so much that it has just so many micros. */
+export async function givenMoney(db: Database, accountId: string, micros: number): Promise<void> {
+  const { balance } = await booksOf(db, accountId)
+  if (micros !== balance) await moveCredits(db, { accountId, amount: micros - balance, reason: 'for a test' })
+}
+
 /** A prediction at so many micros, ready to be accepted. */
 export function paidDraft(accountId: string, hold: number, given: Partial<Draft> = {}): Draft {
   return draft({ accountId, hold, price: flat(hold), ...given })

@@ -106,6 +106,7 @@ export interface RemoteService extends Service {
 interface Options {
   queue: 'redis' | 'postgres'
   env: Environment
+  apis: number
   workers: number
   dispatchers: number
 }

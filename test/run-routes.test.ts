@@ -6,6 +6,9 @@ import { endRun } from './given-runs.ts'
 import { type Service, startService } from './harness/service.ts'
 import { until } from './harness/wait.ts'
 
+/** Of the first account, which has ample. */
+const creditsLeft = { _balance_warning: false, _remaining_credits: 1_000_000 }
+
 let service: Service
 let call: ApiCaller
 beforeAll(async () => {
@@ -43,13 +46,18 @@ describe('run', () => {
     )
     expect([status, body]).toEqual([
       200,
-      { id, model: 'doodle', data: [{ url: 'http://x/1.png' }, { url: 'http://x/2.png' }] },
+      {
+        id,
+        model: 'doodle',
+        data: [{ url: 'http://x/1.png' }, { url: 'http://x/2.png' }],
+        ...creditsLeft,
+      },
     ])
   })
 
   test('every other kind answers with output', async () => {
     const { id, status, body } = await ran('echo', { a: 1 }, { output: { a: 1 } })
-    expect([status, body]).toEqual([200, { id, model: 'echo', output: { a: 1 } }])
+    expect([status, body]).toEqual([200, { id, model: 'echo', output: { a: 1 }, ...creditsLeft }])
   })
 
   test('a failed run is 422 and not to be sent again', async () => {
@@ -86,6 +94,7 @@ describe('run', () => {
       job_id: expect.stringMatching(/^pred_/),
       poll_url: `${service.url}/v1/job/${reply.body.job_id}`,
       model: (body as { model: string }).model,
+      ...creditsLeft,
     })
   })
 

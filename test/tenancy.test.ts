@@ -1,16 +1,18 @@
-import { revokeKey } from '@millrace/accounts/api-keys'
+import { revokeKey } from '@millrace/accounts/manage-keys'
+import { scopes } from '@millrace/contract/scopes'
 import { newId, toTypeId } from '@millrace/database/ids'
 import { newApiKey } from '@millrace/keys/api-key'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { callerOf } from './api-caller.ts'
 import { type DocumentedOperation, documentedOperations, type OwnedKind } from './documented-requests.ts'
-import { givenAccount, givenKey } from './given-accounts.ts'
+import { givenAccount, givenKey, givenKeyWith } from './given-accounts.ts'
 import { givenMediaModels } from './given-media.ts'
 import { type Service, startService } from './harness/service.ts'
 import { untilEnded } from './until-ended.ts'
 
 const operations = documentedOperations()
-const keyed = operations.filter(({ open }) => !open)
+// What only the operator may ask is of no account.
+const keyed = operations.filter(({ open, scope }) => !open && scope !== 'admin')
 
 let service: Service
 let keys: Record<'own' | 'other', string>
@@ -29,9 +31,14 @@ beforeAll(async () => {
       POOLS: 'media',
     },
   })
-  keys = { own: service.apiKey, other: (await givenAccount(service)).apiKey }
+  const { accountId: other } = await givenAccount(service)
+  const all = scopes.filter((scope) => scope !== 'admin')
+  keys = {
+    own: await givenKeyWith(service, { scopes: all }),
+    other: await givenKeyWith(service, { scopes: all, accountId: other }),
+  }
   const revoked = await givenKey(service, service.accountId)
-  await revokeKey(service.db, revoked.id)
+  await revokeKey(service.db, { kind: 'cli' }, { id: revoked.id })
   const expired = await givenKey(service, service.accountId, new Date(Date.now() - 1_000))
   badKeys = { unknown: newApiKey(), revoked: revoked.key, expired: expired.key, malformed: 'sk-mr-nonsense' }
 })
@@ -103,7 +110,7 @@ describe.each(keyed.filter((one) => one.owned === undefined && one.method === 'G
       const ways = await waysOf(operation)
       const askAll = async () => {
         const replies = await Promise.all(ways.map((way) => ask(operation, '', { key: keys.other, ...way })))
-        return replies.map(({ all, ...reply }) => ({ ...reply, all: withoutWaiting(all) }))
+        return replies.map(({ all, ...reply }) => ({ ...reply, all: withoutTheMoment(all) }))
       }
 
       const before = await askAll()
@@ -148,7 +155,17 @@ test('an input cannot name a file of another account', async () => {
   expect(answers[0]?.text).toBe(answers[1]?.text)
 })
 
-const kinds: readonly OwnedKind[] = ['pred', 'video', 'file', 'whe', 'batch', 'resp', 'chatcmpl', 'budget']
+const kinds: readonly OwnedKind[] = [
+  'pred',
+  'video',
+  'file',
+  'whe',
+  'batch',
+  'resp',
+  'chatcmpl',
+  'budget',
+  'key',
+]
 
 /** One more thing that the first account owns, by its id; '' where none is asked for. */
 async function given(kind: OwnedKind | undefined): Promise<string> {
@@ -181,6 +198,9 @@ async function given(kind: OwnedKind | undefined): Promise<string> {
     }
     case 'budget':
       return (await owner('POST /v1/budgets', { body: { hard_cap: 100 } })).body.id
+    case 'key':
+      return (await owner('POST /v1/keys', { body: { name: 'one more' } })).body.id
+    case 'acct':
     case undefined:
       return ''
   }
@@ -191,10 +211,16 @@ const quick: Readonly<Record<string, { body: string }>> = {
   'POST /v1/images/generations': { body: '{"model":"picture","prompt":"a mill by a river"}' },
 }
 
-/** How many wait for a model is said to everybody who may use it, and other tests of this file add to it. */
-function withoutWaiting(reply: string): string {
-  return /"waiting":\d+/.test(reply)
-    ? reply.replace(/"waiting":\d+/, '"waiting":0').replace(/^content-length: \d+$/m, '')
+/**
+ * How many wait for a model is said to everybody who may use it, and other tests of this file add to it. When a key was
+ * used last is noted now and then.
+ */
+function withoutTheMoment(reply: string): string {
+  return /"waiting":\d+|"last_used_at"/.test(reply)
+    ? reply
+        .replace(/"waiting":\d+/, '"waiting":0')
+        .replaceAll(/"last_used_at":("[^"]*"|null)/g, '"last_used_at":null')
+        .replace(/^content-length: \d+$/m, '')
     : reply
 }
 
@@ -251,9 +277,11 @@ async function everything(): Promise<unknown> {
     'batches',
     'stored_answers',
     'budgets',
+    'audit_log',
   ]
   const all = tables.map((table) => `(select json_agg(t order by t::text) from ${table} t) as ${table}`)
-  return (await service.db.pool.query(`select ${all.join(', ')}`)).rows[0]
+  const ownKeys = `(select json_agg((id, name, scopes, revoked_at, expires_at) order by id) from api_keys) as api_keys`
+  return (await service.db.pool.query(`select ${[...all, ownKeys].join(', ')}`)).rows[0]
 }
 
 interface Way {

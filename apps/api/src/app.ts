@@ -22,6 +22,8 @@ import { isForm } from './receive-form.ts'
 import { refuseFloods } from './refuse-floods.ts'
 import { logRequests, requestId } from './request-log.ts'
 import type { Route } from './route.ts'
+import * as accounts from './routes/accounts.ts'
+import * as audit from './routes/audit.ts'
 import { cancelBatch, createBatch, getBatch, listBatches } from './routes/batches.ts'
 import * as billing from './routes/billing.ts'
 import * as budgets from './routes/budgets.ts'
@@ -33,10 +35,12 @@ import { downloadFile, getFileContent } from './routes/download-file.ts'
 import { exportPredictions } from './routes/export-predictions.ts'
 import { deleteFile, getFile, listFiles, uploadFile } from './routes/files.ts'
 import { getPrediction } from './routes/get-prediction.ts'
+import * as keys from './routes/keys.ts'
 import { listDeliveries } from './routes/list-deliveries.ts'
 import { listPredictions } from './routes/list-predictions.ts'
 import { getModel, getModelHealth, listModels } from './routes/models.ts'
 import { getLlmsTxt, getOverview, getSkill } from './routes/overview.ts'
+import * as plans from './routes/plans.ts'
 import { livez, openapi, readyz, root } from './routes/service.ts'
 import { streamPrediction } from './routes/stream-prediction.ts'
 import { takeCallback } from './routes/take-callback.ts'
@@ -86,6 +90,10 @@ export const routes: readonly Route[] = [
   createSpeech,
   createTranscription,
   ...Object.values(videos),
+  ...Object.values(keys),
+  ...Object.values(accounts),
+  ...Object.values(plans),
+  ...Object.values(audit),
   root,
   getOverview,
   getLlmsTxt,
@@ -114,7 +122,7 @@ export function createApp(context: Context): Express {
   for (const { endpoint, handle } of routes) {
     for (const { method, path } of spellingsOf(endpoint, config.DIALECTS)) {
       const handlers = [
-        ...(endpoint.open ? [] : [admit(context)]),
+        ...(endpoint.open ? [] : [admit(context, endpoint)]),
         ...(endpoint.body || endpoint.anyBody ? [endpoint.formFile ? readUnlessForm : readBody] : []),
         handle(context),
       ]

@@ -1,13 +1,22 @@
 import type { Caller } from '@millrace/accounts/api-keys'
+import { isInRanges } from '@millrace/accounts/ip-ranges'
 import { noStanding } from '@millrace/accounts/standing'
+import type { EndpointDefinition } from '@millrace/contract/endpoint'
 import type { Request, RequestHandler, Response } from 'express'
 import { ApiError } from './api-error.ts'
 import type { Context } from './context.ts'
 
-/** Lets in whoever may call, before any of the body is read; `callerOf` then tells who it is. */
-export function admit(context: Context): RequestHandler {
+/**
+ * Lets in whoever may call an endpoint, before any of the body is read; `callerOf` then tells who it is. Throws
+ * UNAUTHORIZED, the same for unknown, revoked and expired keys; ACCOUNT_SUSPENDED, SECURITY_VIOLATION, SCOPE_REQUIRED.
+ */
+export function admit(context: Context, { scope }: Pick<EndpointDefinition, 'scope'>): RequestHandler {
   return async (request, response, next) => {
     const caller = await authenticate(context, request)
+    if (caller.ipAllow && !isInRanges(request.ip, caller.ipAllow)) throw new ApiError('SECURITY_VIOLATION')
+    context.keyUses.note(caller.keyId)
+    if (scope !== undefined && !caller.scopes.includes(scope))
+      throw new ApiError('SCOPE_REQUIRED', `The key needs the scope \`${scope}\` for this.`)
     response.locals.caller = caller
     response.locals.accountId = caller.accountId
     next()
@@ -33,7 +42,6 @@ const nobody: Caller = {
 
 /**
  * Who is calling: `x-api-key`, else `Authorization: Bearer`. A revocation takes effect within a second (callers.ts).
- * Throws UNAUTHORIZED, the same for unknown, revoked and expired; ACCOUNT_SUSPENDED.
  */
 async function authenticate(context: Context, request: Request): Promise<Caller> {
   const key = keyOf(request)

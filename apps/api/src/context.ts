@@ -26,6 +26,7 @@ import { type Acceptance, createAcceptance } from './acceptance.ts'
 import { type Callers, keepCallers } from './callers.ts'
 import { type Changes, watchChanges } from './changes.ts'
 import type { Config } from './config.ts'
+import { type KeyUses, keepUses } from './key-uses.ts'
 import { keepLines, type Lines } from './lines.ts'
 import { type Hosts, keepHosts } from './model-hosts.ts'
 
@@ -72,6 +73,8 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
   const modules = keepModules()
   const keyRing = createKeyRing(config.MASTER_KEY, config.MASTER_KEY_PREVIOUS)
   const callers = keepCallers(db, keyRing)
+  const keyUses = keepUses(db, log)
+  queue.listen('keys', callers.forget)
   catalogue.listen(() => modules.keepOnly(catalogue.models.values()))
   const router = createRouter({
     watch: watchHosts(db, log),
@@ -97,6 +100,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
     callbackKeys: deriveKeys(config.MASTER_KEY, config.MASTER_KEY_PREVIOUS, 'callbacks'),
     keyRing,
     callers,
+    keyUses,
     acceptance: createAcceptance(lifecycle, queue),
     changes,
     lines: keepLines(db),
@@ -111,6 +115,7 @@ export async function openContext(config: Config, log: Log): Promise<Context> {
       catalogue.close()
       changes.close()
       callers.close()
+      await keyUses.close()
       await Promise.all([queue.close(), requests.close(), router.close(), modules.close()])
       // What ended until now is charged.
       await till.close()
@@ -157,6 +162,8 @@ export interface Context {
   callbackKeys: readonly Buffer[]
   keyRing: KeyRing
   callers: Callers
+  /** When keys were used last. */
+  keyUses: KeyUses
   acceptance: Acceptance
   changes: Changes
   lines: Lines

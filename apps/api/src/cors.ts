@@ -26,4 +26,13 @@ export function cors(origins: string[]): RequestHandler {
   }
 }
 
-const exposed = 'x-request-id, x-ignored-fields, x-did-you-mean, idempotency-replayed, retry-after, etag'
+const exposed = [
+  'x-request-id',
+  'x-ignored-fields',
+  'x-did-you-mean',
+  'idempotency-replayed',
+  'retry-after',
+  'etag',
+  'x-credits-used',
+  'x-credits-remaining',
+].join(', ')

@@ -14,6 +14,7 @@ import { ApiError } from './api-error.ts'
 import type { Context } from './context.ts'
 import { draftPrediction, findModel } from './draft-prediction.ts'
 import { findReplay, idempotencyOf, inProgress } from './idempotency-key.ts'
+import { refuseForbidden } from './permitted-models.ts'
 import { waitFor } from './wait-for.ts'
 
 /**
@@ -30,6 +31,7 @@ export async function create(incoming: Create): Promise<{ row: PredictionRow; st
 
   const model = findModel(context, body.model)
   if (incoming.api !== 'any') refuseOtherApi(model, incoming.api ?? 'predictions')
+  refuseForbidden(caller, model)
   const draft = await draftPrediction(context, caller, body, {
     userAgent: request.get('user-agent'),
     id: incoming.id,

@@ -7,7 +7,11 @@ import { envelopeOf } from './envelope-of.ts'
 /** Every reply carries `x-request-id`: the caller's when it is sane, else ours. */
 export const requestId: RequestHandler = (request, response, next) => {
   const given = request.get('x-request-id')
-  const id = given && /^[\w.:-]{1,128}$/.test(given) ? given : toTypeId('req', newId())
+  const isSane = given !== undefined && /^[\w.:-]{1,128}$/.test(given)
+  const own = newId()
+  const id = isSane ? given : toTypeId('req', own)
+  // What the request makes may have the same id: never one that a caller chose.
+  if (!isSane) response.locals.requestId = own
   response.set('x-request-id', id)
   // The name by which Anthropic's clients read it.
   if (envelopeOf(request.path, request.get('anthropic-version')) === 'anthropic')

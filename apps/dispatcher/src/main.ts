@@ -6,6 +6,7 @@ import { assertMigrated } from '@millrace/database/migrations'
 import { ensurePartitions } from '@millrace/database/partitions'
 import { deriveKeys } from '@millrace/keys/derive'
 import { asMicros } from '@millrace/ledger/micro'
+import { releaseLostCalls } from '@millrace/ledger/release-lost-calls'
 import type { Lifecycle } from '@millrace/lifecycle/lifecycle'
 import { createGuard } from '@millrace/outbound/guard'
 import { serveHealth } from '@millrace/process/health-server'
@@ -145,6 +146,14 @@ function sweepsOf(settings: Config, store: FileStore, bells: Queue, dispatcher: 
       run: async () => {
         const lost = await endLostRequests(db)
         return lost > 0 ? { lost } : undefined
+      },
+    },
+    {
+      name: 'lost-calls',
+      everySeconds: 30,
+      run: async ({ since }) => {
+        const released = await releaseLostCalls(db, { since })
+        return released > 0 ? { released } : undefined
       },
     },
     { name: 'leftovers', everySeconds: 60, run: () => removeLeftovers(db) },

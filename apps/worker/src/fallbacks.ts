@@ -1,3 +1,5 @@
+import { type ReadRules, readRules } from '@millrace/accounts/read-rules'
+import { allowsModel } from '@millrace/contract/model-rules'
 import { passOn } from '@millrace/lifecycle/pass-on'
 import { findWorkers } from '@millrace/lifecycle/workers'
 import type { ModelDescription } from '@millrace/models/description'
@@ -34,7 +36,10 @@ async function nextFallback(worker: Worker, run: Run): Promise<ModelDescription 
   const { row, autoFallback } = run.claim
   const asked = worker.models.describe(row.model)
   if (!autoFallback || !asked) return undefined
+  if (asked.fallbacks.length === 0) return undefined
   const input = withSecrets(worker, run.claim)
+  const { db } = worker.lifecycle
+  const { rules } = await outlast(worker.log, () => readRules(db, row.account_id, row.key_id))
   const { namespace } = run.model.description
   const candidates = asked.fallbacks.map((name) => ({ name, next: worker.models.describe(name) }))
   // From the first one on where the model serves that was asked for; a file may have dropped the one that serves.
@@ -42,7 +47,7 @@ async function nextFallback(worker: Worker, run: Run): Promise<ModelDescription 
   if (current === -1 && namespace !== asked.namespace) return undefined
   for (const { name, next } of candidates.slice(current + 1)) {
     const reason = next
-      ? (whyNot(asked, next, input) ?? (await whyUnserved(worker, next)))
+      ? (whyNot(asked, next, input, rules) ?? (await whyUnserved(worker, next)))
       : 'there is no such model'
     if (reason === undefined) return next
     run.events.log(`${name} cannot serve in its place: ${reason}.\n`)
@@ -61,11 +66,13 @@ function whyNot(
   asked: ModelDescription,
   next: ModelDescription,
   input: Record<string, unknown>,
+  rules: ReadRules['rules'],
 ): string | undefined {
   if (next.namespace === asked.namespace) return 'it is the model itself'
   if (next.type !== asked.type) return `it makes ${next.type}, not ${asked.type}`
   if (next.service.type === 'partner' && asked.service.type === 'native' && !asked.partnerFallbacks)
     return 'what was sent may not leave this installation'
+  if (!allowsModel(rules, next)) return 'who asked may not use it'
   if (!next.apis.includes('predictions')) return 'it serves no predictions'
   const result = checkInput(next, input)
   if (result.ok) return undefined

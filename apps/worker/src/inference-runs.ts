@@ -1,4 +1,6 @@
+import { readRules } from '@millrace/accounts/read-rules'
 import { itemsUntil } from '@millrace/activity/turns'
+import { allowsModel } from '@millrace/contract/model-rules'
 import type { Database } from '@millrace/database/connect'
 import { toTypeId } from '@millrace/database/ids'
 import type { HostWatch } from '@millrace/hosts/host-watch'
@@ -6,7 +8,7 @@ import type { InferenceRun } from '@millrace/inference/inference-run'
 import { keepModules } from '@millrace/inference/keep-modules'
 import { createModeration } from '@millrace/inference/moderation'
 import type { ResponsesRequest } from '@millrace/inference/responses/request'
-import { createRouter } from '@millrace/inference/route'
+import { createRouter, type RouteCall } from '@millrace/inference/route'
 import { newRouteReport } from '@millrace/inference/route-report'
 import { passAll } from '@millrace/inference/safety'
 import type { Claim } from '@millrace/lifecycle/claim'
@@ -39,15 +41,12 @@ export function openInferenceRuns({ config, db, models, hosts, log }: Options): 
     async run(kind, { claim, model, signal, emit }) {
       const began = performance.now()
       const report = newRouteReport()
-      const call = {
-        signal,
-        requestId: toTypeId('pred', claim.id),
-        report,
-        allowFallbacks: claim.autoFallback,
-      }
-      const asking = { router, safety, model: model.description, call, emit }
+      const requestId = toTypeId('pred', claim.id)
       emit({ kind: 'ready' })
       try {
+        const allowed = await fallbacksOf(db, claim, model)
+        const call = { signal, requestId, report, ...allowed }
+        const asking = { router, safety, model: model.description, call, emit }
         const output =
           kind === 'run'
             ? await answerCall(asking, claim.row.input)
@@ -57,7 +56,7 @@ export function openInferenceRuns({ config, db, models, hosts, log }: Options): 
         return { kind: 'succeeded', output, predictSeconds: (performance.now() - began) / 1000 }
       } catch (error) {
         if (signal.aborted) return { kind: 'aborted' }
-        log.warn({ err: error, prediction: call.requestId, tries: report.tries }, 'inference failed')
+        log.warn({ err: error, prediction: requestId, tries: report.tries }, 'inference failed')
         return outcomeOfFault(error)
       }
     },
@@ -65,6 +64,17 @@ export function openInferenceRuns({ config, db, models, hosts, log }: Options): 
       await Promise.all([router.close(), modules.close()])
     },
   }
+}
+
+/** Which fallbacks may stand in. Who has none is not looked up. */
+async function fallbacksOf(
+  db: Database,
+  { autoFallback, row }: Claim,
+  { description }: ServedModel,
+): Promise<Pick<RouteCall, 'allowFallbacks' | 'allows'>> {
+  if (!autoFallback || description.fallbacks.length === 0) return { allowFallbacks: false }
+  const { rules } = await readRules(db, row.account_id, row.key_id)
+  return { allows: (next) => allowsModel(rules, next) }
 }
 
 async function turnOf(db: Database, { id, row }: Claim) {

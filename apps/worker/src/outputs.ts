@@ -4,12 +4,14 @@ import { databaseNow } from '@millrace/database/clock'
 import { newId } from '@millrace/database/ids'
 import { sanitise } from '@millrace/database/sanitise'
 import type { PredictionFile } from '@millrace/database/tables'
+import type { Usage } from '@millrace/ledger/price'
 import { anyBytes, typeOfName } from '@millrace/media/file-types'
 import type { FileValue } from '@millrace/models/define-model'
 import type { ModelType } from '@millrace/models/model-types'
 import { TooLargeError } from '@millrace/outbound/byte-limit'
 import { saveFile } from '@millrace/storage/files'
 import type { FileStore } from '@millrace/storage/store'
+import { createFileCount } from './count-usage.ts'
 import { isLost } from './lease.ts'
 import { outlast } from './outlast.ts'
 import type { Run } from './run.ts'
@@ -23,9 +25,11 @@ import type { Worker } from './worker.ts'
 export async function keepOutput(worker: Worker, run: Run, raw: unknown): Promise<KeptOutput> {
   const { type } = run.model.description
   const files: PredictionFile[] = []
+  const count = createFileCount(run)
   const keep = async (file: OutputFile): Promise<string> => {
     const kept = await saveOutput(worker, run, file)
     files.push(kept)
+    await count?.add(file)
     return fileMarker(kept.id)
   }
   const marked = await withMarkers(raw, keep)
@@ -37,13 +41,14 @@ export async function keepOutput(worker: Worker, run: Run, raw: unknown): Promis
       `The output is larger than ${maxOutputBytes >> 20} MB: return large results as files`,
     )
   }
-  if (bytes <= maxInlineBytes) return { output: json, files }
+  const counted = count?.usage() ?? {}
+  if (bytes <= maxInlineBytes) return { output: json, files, counted }
   const marker = await keep({
     source: Buffer.from(json),
     name: 'output.json',
     contentType: 'application/json',
   })
-  return { output: JSON.stringify(marker), files }
+  return { output: JSON.stringify(marker), files, counted }
 }
 
 /** The output cannot be kept, by the model's fault. */
@@ -133,6 +138,8 @@ const maxOutputBytes = 8 * 1024 * 1024
 export interface KeptOutput {
   output: string
   files: PredictionFile[]
+  /** What its files come to, where that has a price. */
+  counted: Usage
 }
 
 interface OutputFile {

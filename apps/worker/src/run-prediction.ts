@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Aim } from '@millrace/hosts/host-watch'
 import { inferenceRunOf } from '@millrace/inference/inference-run'
+import { readUsage } from '@millrace/ledger/read-usage'
 import type { Claim } from '@millrace/lifecycle/claim'
 import type { Outcome, RunEvent } from '@millrace/providers/provider'
 import { createDeadline } from './deadline.ts'
@@ -34,6 +35,7 @@ export async function runPrediction(
     job: isJobHere(claim, model) ? claim.job : undefined,
     aim,
     asked: false,
+    used: {},
     inference: inferenceRunOf(claim.row.tags),
   }
   try {
@@ -136,6 +138,9 @@ function hear(worker: Worker, run: Run, event: RunEvent, onBegin: () => void): v
       break
     case 'progress':
       run.events.progress(event.percent)
+      break
+    case 'usage':
+      run.used = { ...run.used, ...readUsage(event.usage) }
       break
     default:
       event satisfies never

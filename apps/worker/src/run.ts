@@ -2,6 +2,7 @@ import { faultOf } from '@millrace/database/faults'
 import type { KeptJob } from '@millrace/database/tables'
 import type { Aim } from '@millrace/hosts/host-watch'
 import type { InferenceRun } from '@millrace/inference/inference-run'
+import type { Usage } from '@millrace/ledger/price'
 import type { Claim } from '@millrace/lifecycle/claim'
 import type { RunEvents } from './event-buffer.ts'
 import type { Hold } from './lease.ts'
@@ -22,6 +23,8 @@ export interface Run {
   aim: Aim
   /** Its provider was asked. */
   asked: boolean
+  /** What its model or its host told of how much was used. */
+  used: Usage
   /** It is answered by inference, and not by its model's provider. */
   inference: InferenceRun | undefined
 }

@@ -3,6 +3,7 @@ import { toTypeId } from '@millrace/database/ids'
 import { maxAttempts, unknownOutcome } from '@millrace/lifecycle/lifecycle'
 import { expiredText } from '@millrace/lifecycle/overdue'
 import type { Outcome } from '@millrace/providers/provider'
+import { usageOf } from './count-usage.ts'
 import { isLost } from './lease.ts'
 import { keepOutput, OutputError, StorageError } from './outputs.ts'
 import { end, fail, giveBack, type Settlement } from './part-with-run.ts'
@@ -15,7 +16,7 @@ export async function settleRun(worker: Worker, run: Run, outcome: Outcome): Pro
   const { crashes } = run.claim
   switch (outcome.kind) {
     case 'succeeded':
-      return succeed(worker, run, outcome.output)
+      return succeed(worker, run, outcome)
     case 'failed':
       return fail(worker, run, outcome.code, outcome.detail)
     case 'unavailable':
@@ -78,12 +79,20 @@ async function settleAborted(worker: Worker, run: Run): Promise<Settlement> {
   }
 }
 
-async function succeed(worker: Worker, run: Run, raw: unknown): Promise<Settlement> {
+async function succeed(worker: Worker, run: Run, outcome: Succeeded): Promise<Settlement> {
   const { id, attempt } = run.claim
   try {
     await begin(worker, run)
-    const kept = await keepOutput(worker, run, raw)
-    return await end(worker, run, { verb: 'succeed', id, attempt, ...kept })
+    const { output, files, counted } = await keepOutput(worker, run, outcome.output)
+    const usage = await usageOf(run, outcome, counted)
+    return await end(worker, run, {
+      verb: 'succeed',
+      id,
+      attempt,
+      output,
+      files,
+      ...(usage === undefined ? {} : { usage }),
+    })
   } catch (error) {
     if (isLost(run.hold)) return { result: 'superseded' }
     if (error instanceof StorageError) {
@@ -100,6 +109,8 @@ async function succeed(worker: Worker, run: Run, raw: unknown): Promise<Settleme
     return fail(worker, run, 'INVALID_OUTPUT', 'The database cannot hold what the model returned.')
   }
 }
+
+type Succeeded = Extract<Outcome, { kind: 'succeeded' }>
 
 /** What killed the process may pass, such as a shortage of memory; each crash waits four times as long. */
 const crashDelaySeconds = 0.5

@@ -86,6 +86,7 @@ function show(event: RunEvent, bar: ProgressBar): void {
   if (event.kind === 'ready') bar.begin()
   if (event.kind === 'progress') bar.set(event.percent)
   if (event.kind === 'log') bar.above(event.text)
+  if (event.kind === 'usage') bar.above(`usage: ${JSON.stringify(event.usage)}\n`)
 }
 
 async function tell(

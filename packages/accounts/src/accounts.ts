@@ -1,32 +1,15 @@
 import { type Connection, type Database, transaction } from '@millrace/database/connect'
-import { newId } from '@millrace/database/ids'
+import { newId, toTypeId } from '@millrace/database/ids'
 import { newApiKey } from '@millrace/keys/api-key'
 import { microsPerCredit } from '@millrace/ledger/micro'
 import { enter, topup } from '@millrace/ledger/move-credits'
 import { digestsOf, type KeyRing, storeKey } from './api-keys.ts'
+import { noteAct } from './audit.ts'
 import { storeSecret } from './signing-secrets.ts'
 
 /** Makes an account with its default webhook secret. Throws 23505 when the name (in any case) is taken. */
 export async function createAccount(db: Database, ring: KeyRing, name: string): Promise<string> {
-  return transaction(db, (client) => insertAccount(client, ring, name))
-}
-
-/** The accounts, oldest first. */
-export async function listAccounts(db: Database): Promise<AccountRow[]> {
-  return db.kysely
-    .selectFrom('accounts')
-    .select(['id', 'name', 'created_at', 'retention_files_days', 'retention_data_days'])
-    .orderBy('id')
-    .execute()
-}
-
-/** Sets for how many days what the account makes from now on is kept at most; null: as long as the service does. */
-export async function setRetention(
-  db: Database,
-  accountId: string,
-  retention: Partial<Pick<AccountRow, 'retention_files_days' | 'retention_data_days'>>,
-): Promise<void> {
-  await db.kysely.updateTable('accounts').set(retention).where('id', '=', accountId).execute()
+  return transaction(db, (client) => insertAccount(client, ring, { name }))
 }
 
 /**
@@ -43,7 +26,7 @@ export async function ensureFirstAccount(
     await lockFirstAccount(client)
     const { rows } = await client.query('select 1 from accounts limit 1')
     if (rows.length > 0) return undefined
-    const accountId = await insertAccount(client, ring, 'default')
+    const accountId = await insertAccount(client, ring, { name: 'default' })
     await enter(client, {
       ...topup,
       id: newId(),
@@ -51,7 +34,8 @@ export async function ensureFirstAccount(
       amount: firstCredits * microsPerCredit,
       reason: 'For a first hour',
     })
-    await storeKey(client, ring, { accountId, name: 'admin', key: adminKey, admin: true })
+    const adminId = await storeKey(client, ring, { accountId, name: 'admin', key: adminKey, admin: true })
+    await noteLetIn(client, { accountId, id: adminId, name: 'admin' })
     await storeKey(client, ring, { accountId, name: 'default', key: apiKey })
     return { adminKey, apiKey }
   })
@@ -75,29 +59,36 @@ export async function ensureKey(
     const { rows } = await client.query<{ id: string }>(
       `select id from accounts where lower(name) = 'default'`,
     )
-    const accountId = rows[0]?.id ?? (await insertAccount(client, ring, 'default'))
-    await storeKey(client, ring, { accountId, name, key, admin })
+    const accountId = rows[0]?.id ?? (await insertAccount(client, ring, { name: 'default' }))
+    const id = await storeKey(client, ring, { accountId, name, key, admin })
+    await noteLetIn(client, { accountId, id, name })
   })
+}
+
+/** A key that no key and nobody at the command line made. */
+async function noteLetIn(
+  client: Connection,
+  { accountId, id, name }: { accountId: string; id: string; name: string },
+): Promise<void> {
+  const act = { act: 'key.create', target: toTypeId('key', id), accountId, after: { name } }
+  await noteAct(client, { kind: 'setup' }, act)
 }
 
 async function lockFirstAccount(connection: Connection): Promise<void> {
   await connection.query(`select pg_advisory_xact_lock(hashtext('millrace first account'))`)
 }
 
-async function insertAccount(connection: Connection, ring: KeyRing, name: string): Promise<string> {
+/** Stores an account with its default webhook secret, and answers its id. Throws 23505 when the name is taken. */
+export async function insertAccount(
+  connection: Connection,
+  ring: KeyRing,
+  { name, plan = 'unlimited' }: { name: string; plan?: string },
+): Promise<string> {
   const id = newId()
-  await connection.query('insert into accounts (id, name) values ($1, $2)', [id, name])
+  await connection.query('insert into accounts (id, name, plan) values ($1, $2, $3)', [id, name, plan])
   await storeSecret(connection, ring, { accountId: id, endpointId: null })
   return id
 }
 
 /** On one's own machine nobody should meet a 402 before there are prices. */
 const firstCredits = 1_000_000
-
-export interface AccountRow {
-  id: string
-  name: string
-  created_at: Date
-  retention_files_days: number | null
-  retention_data_days: number | null
-}

@@ -1,5 +1,5 @@
 import type { Limits, ModelRules } from '@millrace/contract/plan'
-import { type Scope, scopes, usualScopes } from '@millrace/contract/scopes'
+import { scopes as allScopes, type Scope, usualScopes } from '@millrace/contract/scopes'
 import type { Connection, Database } from '@millrace/database/connect'
 import { newId } from '@millrace/database/ids'
 import { digest, newApiKey } from '@millrace/keys/api-key'
@@ -30,24 +30,29 @@ export async function createKey(
   return { id: await storeKey(db.pool, ring, { ...request, key }), key }
 }
 
-/** Stores the digest of a key. */
+/** Stores the digest of a key, and what it may do: as usual unless stated, as an admin all there is. */
 export async function storeKey(
   connection: Connection,
   ring: KeyRing,
-  { accountId, name, key, admin = false, expiresAt }: NewKey & { key: string },
+  { accountId, name, key, admin = false, scopes = admin ? allScopes : usualScopes, ...more }: StoredKey,
 ): Promise<string> {
   const id = newId()
   await connection.query(
-    `insert into api_keys (id, account_id, name, prefix, digest, admin, scopes, expires_at) values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+    `insert into api_keys (id, account_id, name, prefix, digest, admin, scopes, expires_at, models, ip_allow, limits, rotated_from)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
     [
       id,
       accountId,
       name,
       key.slice(0, 11),
       digest(key, ring.pepper),
-      admin,
-      admin ? scopes : usualScopes,
-      expiresAt ?? null,
+      scopes.includes('admin'),
+      scopes,
+      more.expiresAt ?? null,
+      more.models ? JSON.stringify(more.models) : null,
+      more.ipAllow ?? null,
+      more.limits ? JSON.stringify(more.limits) : null,
+      more.rotatedFrom ?? null,
     ],
   )
   return id
@@ -57,7 +62,7 @@ export async function storeKey(
 export async function findCallers({ pool }: Database, digests: readonly Buffer[]): Promise<FoundCaller[]> {
   const { rows } = await pool.query<CallerRow>({
     name: 'find-callers',
-    text: `select k.digest, k.account_id as "accountId", k.id as "keyId", k.name as "keyName", k.scopes, k.models, k.ip_allow as "ipAllow", k.limits,
+    text: `select k.digest, k.account_id as "accountId", k.id as "keyId", k.name as "keyName", ${scopesOf('k')} as scopes, k.models, k.ip_allow as "ipAllow", k.limits,
              ${standingOf('a')}
            from api_keys k join accounts a on a.id = k.account_id
            where k.digest = any($1::bytea[]) and k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp())`,
@@ -71,23 +76,12 @@ export async function findCallers({ pool }: Database, digests: readonly Buffer[]
   )
 }
 
-/** An account's keys, oldest first; never their text. */
-export async function listKeys(db: Database, accountId: string): Promise<KeyRow[]> {
-  return db.kysely
-    .selectFrom('api_keys')
-    .select(['id', 'name', 'prefix', 'admin', 'created_at', 'expires_at', 'revoked_at'])
-    .where('account_id', '=', accountId)
-    .orderBy('id')
-    .execute()
-}
-
-/** Revokes a key; false when there is no such key or it was revoked before. */
-export async function revokeKey(db: Database, id: string): Promise<boolean> {
-  const { rowCount } = await db.pool.query(
-    'update api_keys set revoked_at = clock_timestamp() where id = $1 and revoked_at is null',
-    [id],
-  )
-  return (rowCount ?? 0) > 0
+/**
+ * The scopes of a key, for a statement that has `api_keys` under this name. A process of the version before makes admin
+ * keys that only `admin` says it of.
+ */
+export function scopesOf(keys: string): string {
+  return `case when ${keys}.admin and not 'admin' = any(${keys}.scopes) then ${keys}.scopes || '{keys:write,admin}' else ${keys}.scopes end`
 }
 
 /** `pepper` for digests of API keys, `sealing` for secrets at rest. */
@@ -101,7 +95,16 @@ export interface NewKey {
   accountId: string
   name: string
   admin?: boolean
-  expiresAt?: Date | undefined
+  expiresAt?: Date | null | undefined
+}
+
+interface StoredKey extends NewKey {
+  key: string
+  scopes?: readonly Scope[]
+  models?: ModelRules | null
+  ipAllow?: readonly string[] | null
+  limits?: Limits | null
+  rotatedFrom?: string | null
 }
 
 /** Who is calling. */
@@ -124,14 +127,4 @@ type CallerRow = Omit<Caller, keyof Standing> & StandingRow & { digest: Buffer }
 export interface FoundCaller {
   digest: Buffer
   caller: Caller
-}
-
-export interface KeyRow {
-  id: string
-  name: string
-  prefix: string
-  admin: boolean
-  created_at: Date
-  expires_at: Date | null
-  revoked_at: Date | null
 }

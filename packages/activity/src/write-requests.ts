@@ -57,7 +57,7 @@ async function write(connection: Connection, rows: Row[]): Promise<void> {
       column(({ end }) => end?.firstByteMs ?? null),
       column(({ end }) => end?.durationMs ?? null),
       column(({ end }) => end?.endedAt ?? null),
-      column(({ end }) => end?.credits ?? null),
+      column(({ end }) => end?.credits ?? 0),
     ],
   })
 }

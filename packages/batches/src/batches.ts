@@ -11,8 +11,8 @@ import { type Selectable, sql } from 'kysely'
 export async function createBatch(db: Database, batch: NewBatch): Promise<BatchMade | undefined> {
   const { key = null, fingerprint = null } = batch.idempotency ?? {}
   const { rows } = await db.pool.query<BatchRow>(
-    `insert into batches (id, account_id, endpoint, input_file_id, completion_window, metadata, expires_at, idempotency_key, fingerprint)
-     values ($1, $2, $3, $4, $5, $6, clock_timestamp() + make_interval(hours => $7), $8, $9)
+    `insert into batches (id, account_id, endpoint, input_file_id, completion_window, metadata, expires_at, idempotency_key, fingerprint, key_id)
+     values ($1, $2, $3, $4, $5, $6, clock_timestamp() + make_interval(hours => $7), $8, $9, $10)
      on conflict (account_id, idempotency_key) where idempotency_key is not null do nothing
      returning *`,
     [
@@ -25,6 +25,7 @@ export async function createBatch(db: Database, batch: NewBatch): Promise<BatchM
       hoursOf(batch.completionWindow),
       key,
       fingerprint,
+      batch.keyId ?? null,
     ],
   )
   const [made] = rows
@@ -125,6 +126,8 @@ function unix(time: Date | null): number | null {
 
 export interface NewBatch {
   accountId: string
+  /** The key that asks for it. */
+  keyId?: string
   endpoint: string | null
   inputFileId: string
   completionWindow: string

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { creditFields } from './credit-fields.ts'
 
 /** What else a client sends goes to the host as it is, so that parameters of tomorrow work today. */
 const part = z.looseObject({ type: z.string().describe('text, image_url, input_audio, file or refusal') })
@@ -131,6 +132,7 @@ export const chatCompletion = z
       )
       .describe('What the safety filter found in the conversation'),
     usage: usage.optional(),
+    ...creditFields,
   })
   .meta({ id: 'ChatCompletion', description: 'A whole answer to a conversation' })
 

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { creditFields } from './credit-fields.ts'
 import { priorities } from './priorities.ts'
 
 /** `webhook` on create: a bare URL means all events that need no opt-in. */
@@ -138,6 +139,7 @@ export const runResult = z
     id: z.string().describe('The id of the prediction'),
     model: z.string().describe('As the request named it'),
     _tip: tip,
+    ...creditFields,
   })
   .meta({
     id: 'RunResult',
@@ -152,6 +154,7 @@ export const runAccepted = z
     poll_url: z.string().describe('Where to ask for it'),
     model: z.string().describe('As the request named it'),
     _tip: tip,
+    ...creditFields,
   })
   .meta({ id: 'RunAccepted', description: 'A job to poll' })
 

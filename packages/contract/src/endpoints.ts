@@ -1,9 +1,11 @@
 import type { EndpointDefinition } from './endpoint.ts'
+import { adminEndpoints } from './endpoints/admin.ts'
 import { batchEndpoints } from './endpoints/batches.ts'
 import { billingEndpoints } from './endpoints/billing.ts'
 import { budgetEndpoints } from './endpoints/budgets.ts'
 import { fileEndpoints } from './endpoints/files.ts'
 import { inferenceEndpoints } from './endpoints/inference.ts'
+import { keyEndpoints } from './endpoints/keys.ts'
 import { mediaEndpoints } from './endpoints/media.ts'
 import { messagesEndpoints } from './endpoints/messages.ts'
 import { modelEndpoints } from './endpoints/models.ts'
@@ -25,5 +27,7 @@ export const endpoints = {
   ...webhookEndpoints,
   ...budgetEndpoints,
   ...billingEndpoints,
+  ...keyEndpoints,
+  ...adminEndpoints,
   ...serviceEndpoints,
 } as const satisfies Record<string, EndpointDefinition>

@@ -66,8 +66,11 @@ function operationOf(name: string, endpoint: EndpointDefinition, schemas: Schema
     operationId: name,
     tags: [endpoint.tag],
     summary: endpoint.summary,
-    description: endpoint.description,
+    description: endpoint.scope
+      ? `${endpoint.description} The key needs the scope \`${endpoint.scope}\`.`
+      : endpoint.description,
     ...(endpoint.open ? { security: [] } : {}),
+    ...(endpoint.scope ? { 'x-required-scope': endpoint.scope } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...requestBodyOf(endpoint, schemas),
     responses: { ...repliesOf(endpoint, schemas), ...errorsOf(endpoint, schemas) },
@@ -148,12 +151,15 @@ function contentOf(reply: Reply, schemas: Schemas): object | undefined {
   }
 }
 
+/** What any key may be answered. */
+const keyErrors = ['UNAUTHORIZED', 'ACCOUNT_SUSPENDED', 'SECURITY_VIOLATION', 'SCOPE_REQUIRED'] as const
+
 /** What any request may be answered, beside its own errors. */
 function commonErrors(endpoint: EndpointDefinition): ErrorId[] {
   const reading: ErrorId[] =
     endpoint.body || endpoint.upload ? ['INVALID_REQUEST', 'PAYLOAD_TOO_LARGE'] : ['INVALID_REQUEST']
   return [
-    ...(endpoint.open ? [] : (['UNAUTHORIZED', 'ACCOUNT_SUSPENDED'] as const)),
+    ...(endpoint.open ? [] : keyErrors),
     ...reading,
     'REQUEST_TIMEOUT',
     'INTERNAL_ERROR',

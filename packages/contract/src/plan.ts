@@ -19,25 +19,39 @@ export const limits = z
     running: count.optional().describe('Predictions that run at a time; the others wait'),
     max_waiting: count.optional().describe('Predictions that wait at a time; more are refused'),
     families: z
-      .partialRecord(z.enum(rateFamilies), z.object(rates))
+      .partialRecord(z.enum(rateFamilies), z.object(rates).describe('Rates of this group'))
       .optional()
       .describe('Rates of groups of routes, on top of those of all'),
     models: z
-      .record(z.string().min(1).max(256), z.object({ ...rates, running: count.optional() }))
+      .record(
+        z.string().min(1).max(256),
+        z
+          .object({ ...rates, running: count.optional().describe('Of its predictions that run at a time') })
+          .describe('Rates of these models'),
+      )
       .optional()
       .describe('Rates of models, by slugs or globs such as `vendor/*`, on top of those of all'),
   })
   .meta({ id: 'Limits', description: 'What may be done in a time or at a time' })
 
-/** Which models may be used: `*` stands for any characters. What is denied is so even where it is allowed. */
+/**
+ * Which models may be used: `*` stands for any characters. What is denied is so even where it is allowed. The words
+ * `service:partner` and `service:native` stand for all models whose `service.type` is that.
+ */
 export const modelRules = z
   .object({
     allow: z
       .array(z.string().min(1).max(256))
       .max(1000)
       .optional()
-      .describe('Only these, by slugs or globs; without it, all'),
-    deny: z.array(z.string().min(1).max(256)).max(1000).optional().describe('None of these'),
+      .describe(
+        'Only these, by slugs or globs, or `service:native` for all that run on this installation; without it, all',
+      ),
+    deny: z
+      .array(z.string().min(1).max(256))
+      .max(1000)
+      .optional()
+      .describe('None of these; `service:partner` stands for all whose input leaves this installation'),
   })
   .meta({ id: 'ModelRules', description: 'Which models may be used' })
 

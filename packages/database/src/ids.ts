@@ -84,3 +84,4 @@ export type IdPrefix =
   | 'resp'
   | 'entry'
   | 'budget'
+  | 'audit'

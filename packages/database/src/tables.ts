@@ -40,6 +40,7 @@ export interface Tables {
     last_used_at: Date | null
     rotated_from: string | null
   }
+  audit_log: AuditTable
   balances: BalanceTable
   ledger_entries: LedgerEntryTable
   budgets: BudgetTable
@@ -133,6 +134,23 @@ export interface PlanTable {
   settings: Json<PlanSettings>
   created_at: Generated<Date>
   updated_at: Generated<Date>
+}
+
+/** An administrative act; append-only. */
+export interface AuditTable {
+  id: string
+  created_at: Generated<Date>
+  actor: 'key' | 'cli' | 'setup'
+  key_id: string | null
+  key_name: string | null
+  actor_account_id: string | null
+  ip: string | null
+  request_id: string | null
+  act: string
+  target: string
+  account_id: string | null
+  before: Json<Record<string, unknown> | null>
+  after: Json<Record<string, unknown> | null>
 }
 
 /** Money, in millionths of a credit. */
@@ -284,6 +302,7 @@ export interface FileTable {
 export interface BatchTable {
   id: string
   account_id: string
+  key_id: string | null
   endpoint: string | null
   input_file_id: string
   completion_window: string
@@ -357,7 +376,7 @@ export interface RequestTable {
   started_at: Date
   alive_at: Date | null
   ended_at: Date | null
-  credits: number | null
+  credits: Generated<number>
 }
 
 /** The way in which inference was asked for. */

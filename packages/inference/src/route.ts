@@ -39,7 +39,7 @@ export function createRouter({ watch, describe, openOther, variable = variableOf
       for (const name of way.call.allowFallbacks === false ? [] : asked.fallbacks) {
         if (!(fault instanceof InferenceFault)) break
         const next = describe(name)
-        const reason = whyNot(asked, next, way.surface)
+        const reason = whyNot(asked, next, way)
         if (next && reason === undefined) fault = await askModel(next, kept)
         else way.call.report.passedOver.push({ model: name, reason: reason ?? '' })
       }
@@ -147,7 +147,7 @@ export function createRouter({ watch, describe, openOther, variable = variableOf
 function whyNot(
   asked: ModelDescription,
   next: ModelDescription | undefined,
-  surface: Surface,
+  { surface, call }: Pick<Way<unknown>, 'surface' | 'call'>,
 ): string | undefined {
   if (!next) return 'there is no such model'
   if (next.namespace === asked.namespace) return 'it is the model itself'
@@ -155,6 +155,7 @@ function whyNot(
   if (!serves.some((api) => next.apis.includes(api))) return `it does not serve ${surface}`
   if (next.service.type === 'partner' && asked.service.type === 'native' && !asked.partnerFallbacks)
     return 'what was sent may not leave this installation'
+  if (call.allows?.(next) === false) return 'who asked may not use it'
   return undefined
 }
 
@@ -195,6 +196,8 @@ export interface RouteCall {
   report: RouteReport
   /** Unless told otherwise, fallbacks stand in. */
   allowFallbacks?: boolean | undefined
+  /** Which of them may; all unless told. */
+  allows?: ((model: ModelDescription) => boolean) | undefined
 }
 
 export interface RouterOptions {

@@ -16,6 +16,7 @@ const event = z.discriminatedUnion('event', [
   z.object({ event: z.literal('output'), text: z.string() }),
   z.object({ event: z.literal('log'), text: z.string() }),
   z.object({ event: z.literal('progress'), percent: z.number() }),
+  z.object({ event: z.literal('usage'), usage: z.record(z.string(), z.number()) }),
   z.object({
     event: z.literal('file'),
     path: z.string().min(1),

@@ -49,6 +49,11 @@ export interface RunContext<State = undefined> {
   log(text: string): void
   /** How far the run is, from 0 to 100. */
   progress(percent: number): void
+  /**
+   * How much was used so far, by the units of prices, such as `{ page: 3 }`: what is charged where that is the unit. The
+   * last word on each counts.
+   */
+  usage(used: Readonly<Record<string, number>>): void
   /** Makes a file for the output, from bytes or from the path of a file the model has written. */
   file(source: Uint8Array | string, about: FileAbout): Promise<FileValue>
 }

@@ -2,12 +2,13 @@ import type { RunEvent } from './provider.ts'
 
 /**
  * Bounds what one run may say: a megabyte of logs, then a note that the rest is dropped; progress four times a second,
- * the newest value last. Used on both sides of the pipe: in the model's process so that a flood is never sent, and in
+ * the newest value last; a thousand reports of usage. Used on both sides of the pipe: in the model's process so that a flood is never sent, and in
  * the parent because a model may get round that.
  */
 export function calmEvents(emit: (event: RunEvent) => void): CalmEvents {
   const log = boundedLog((text) => emit({ kind: 'log', text }))
   const pace = pacedProgress((percent) => emit({ kind: 'progress', percent }))
+  let reports = 0
   return {
     emit(event) {
       switch (event.kind) {
@@ -16,6 +17,9 @@ export function calmEvents(emit: (event: RunEvent) => void): CalmEvents {
           break
         case 'progress':
           pace.set(event.percent)
+          break
+        case 'usage':
+          if (++reports <= MAX_REPORTS) emit(event)
           break
         default:
           emit(event)
@@ -84,6 +88,8 @@ function pacedProgress(write: (percent: number) => void) {
 }
 
 const MAX_LOG_BYTES = 1024 * 1024
+
+const MAX_REPORTS = 1000
 
 const PROGRESS_INTERVAL_MS = 250
 

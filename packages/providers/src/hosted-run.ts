@@ -22,6 +22,7 @@ export function hostedRun({ run: key, input, workDir, emit, drained }: HostedRun
     },
     log: (text: string) => log(text.endsWith('\n') ? text : `${text}\n`),
     progress: (percent: number) => emit({ kind: 'progress', percent }),
+    usage: (usage: Readonly<Record<string, number>>) => emit({ kind: 'usage', usage }),
     file: (source: Uint8Array | string, about: FileAbout) => keepFile(context.workDir, source, about),
   }
   return {

@@ -58,6 +58,8 @@ export type RunEvent =
   | { kind: 'item'; item: unknown }
   | { kind: 'log'; text: string }
   | { kind: 'progress'; percent: number }
+  /** How much was used so far, by units of prices: the last word on each counts. */
+  | { kind: 'usage'; usage: Readonly<Record<string, unknown>> }
 
 /** A part of an output that is still being made: text, or a finished file of the work folder. */
 export type OutputDelta = string | { file: string; name: string; contentType?: string }

@@ -11,6 +11,7 @@
  *   {"event":"output","text":"…"}                                a part of a text output, shown as it comes
  *   {"event":"log","text":"…"}
  *   {"event":"progress","percent":40}
+ *   {"event":"usage","usage":{"page":3}}                          how much was used so far, by the units of prices
  *   {"event":"file","path":"out.png","name":"…","content_type":"image/png"}   a finished file; path within the work folder
  *   {"event":"result","output":…}                                any JSON: the whole output
  *
@@ -61,6 +62,9 @@ export function commandRun(provider: CommandProvider, tellGroup: TellGroup): Mod
             break
           case 'progress':
             context.progress(event.percent)
+            break
+          case 'usage':
+            context.usage(event.usage)
             break
           case 'output':
             yield event.text

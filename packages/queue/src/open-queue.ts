@@ -117,9 +117,9 @@ export interface Bell {
 
 /**
  * `changed`: look at these predictions again. `cancel`: stop them. `due`: webhooks wait to be sent. `callback`: the host of
- * their runs reported.
+ * their runs reported. `keys`: look anew at who these keys, accounts and plans are.
  */
-export type Topic = 'changed' | 'cancel' | 'due' | 'callback'
+export type Topic = 'changed' | 'cancel' | 'due' | 'callback' | 'keys'
 
 export interface Queue {
   kind: 'redis' | 'postgres'

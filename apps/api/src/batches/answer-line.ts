@@ -17,6 +17,7 @@ import { answerWhole } from '../inference/chat.ts'
 import { embed } from '../inference/embeddings.ts'
 import { asInferenceError, inferFor, type QuietCall } from '../inference/infer.ts'
 import { inferenceError } from '../inference-error.ts'
+import type { Rules } from '../permitted-models.ts'
 
 /**
  * Has inference answer a line, as if it had come over HTTP, with its row in the activity log. Undefined when the signal
@@ -24,7 +25,7 @@ import { inferenceError } from '../inference-error.ts'
  */
 export async function answerLine(
   context: Context,
-  { accountId, id, multiplier, signal }: LineOwner,
+  { accountId, rules, key, id, signal }: LineOwner,
   { url, body }: BatchRequest,
 ): Promise<Omit<LineEnd, 'line'> | undefined> {
   const requestId = toTypeId('req', id)
@@ -32,7 +33,8 @@ export async function answerLine(
     // A line that is run again after a crash is charged once.
     id,
     accountId,
-    multiplier,
+    rules,
+    ...(key ? { key } : {}),
     requestId,
     signals: { gone: signal, signal, done: () => {} },
     whenGone: 'Its batch was stopped, or went to another api.',
@@ -89,12 +91,16 @@ async function patiently<T>(call: QuietCall, work: (call: QuietCall) => Promise<
 const longestPauseMs = 30_000
 const patienceMs = 10 * 60_000
 
-interface LineOwner {
+/** What is known of the account and the key that a batch is of. */
+export interface Asker {
+  rules: Rules
+  key: { id: string; name: string } | undefined
+}
+
+interface LineOwner extends Asker {
   accountId: string
   /** The line's. */
   id: string
-  /** What the plan multiplies prices by. */
-  multiplier: number | undefined
   signal: AbortSignal
 }
 

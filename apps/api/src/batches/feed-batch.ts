@@ -1,3 +1,4 @@
+import { readRules } from '@millrace/accounts/read-rules'
 import { readStanding, type Standing } from '@millrace/accounts/standing'
 import {
   type LineEnd,
@@ -16,7 +17,8 @@ import { newId, toTypeId } from '@millrace/database/ids'
 import { ApiError, errorEnvelope } from '../api-error.ts'
 import { checkShape } from '../check-shape.ts'
 import type { Context } from '../context.ts'
-import { draftPrediction } from '../draft-prediction.ts'
+import { draftPrediction, findModel } from '../draft-prediction.ts'
+import { type Rules, refuseForbidden } from '../permitted-models.ts'
 import { checkLine, ignoredOf } from './check-line.ts'
 import type { LineRunner } from './line-runner.ts'
 import { type FileLine, readLines } from './read-lines.ts'
@@ -141,7 +143,12 @@ async function acceptLines(
   runner: LineRunner,
   lines: (NewLine & { text: string | undefined })[],
 ): Promise<void> {
-  const owner = { accountId: batch.account_id, ...(await readStanding(context.db, batch.account_id)) }
+  const { account_id: accountId, key_id: keyId } = batch
+  const [standing, { models, key }] = await Promise.all([
+    readStanding(context.db, accountId),
+    readRules(context.db, accountId, keyId),
+  ])
+  const owner = { accountId, ...standing, models, ...(key ? { keyId: key.id } : {}) }
   const running: number[] = []
   const ends: LineEnd[] = []
   await Promise.all(
@@ -156,7 +163,7 @@ async function acceptLines(
         return
       }
       if (checked.request.url !== '/v1/predictions') {
-        runner.start(line, checked.request, owner.plan.price_multiplier)
+        runner.start(line, checked.request, { rules: owner, key })
         return
       }
       try {
@@ -184,7 +191,7 @@ async function acceptLines(
 /** Creates the prediction that a line asks for. Its id is the line's, so that it is created once. */
 async function perform(
   context: Context,
-  { id, ...owner }: { id: string; accountId: string } & Standing,
+  { id, ...owner }: Rules & Standing & { id: string; accountId: string; keyId?: string },
   line: BatchRequest,
 ): Promise<void> {
   const ignored = ignoredOf(line).map(({ name }) => name)
@@ -197,6 +204,7 @@ async function perform(
   ) as CreatePrediction
   // Nobody waits for a batch, unless its lines say so.
   const request = { ...asked, priority: asked.priority ?? 'low' }
+  refuseForbidden(owner, findModel(context, request.model))
   const draft = await draftPrediction(context, owner, request, { id })
   await context.acceptance.add(draft)
 }

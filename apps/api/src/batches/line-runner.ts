@@ -2,7 +2,7 @@ import { type LineEnd, linesEnded, type NewLine } from '@millrace/batches/batch-
 import type { HeldBatch } from '@millrace/batches/hold-batches'
 import type { BatchRequest } from '@millrace/contract/batch'
 import type { Context } from '../context.ts'
-import { answerLine } from './answer-line.ts'
+import { type Asker, answerLine } from './answer-line.ts'
 
 /**
  * Runs the lines of one batch that ask for inference, a few at a time. They are only in this process: a line stays taken
@@ -31,12 +31,12 @@ export function openLineRunner(context: Context, batch: HeldBatch): LineRunner {
   async function run(
     { line, prediction_id: id }: NewLine,
     request: BatchRequest,
-    multiplier: number | undefined,
+    asker: Asker,
   ): Promise<void> {
     const { signal } = stopping
     const end = signal.aborted
       ? undefined
-      : await answerLine(context, { accountId: batch.account_id, id, multiplier, signal }, request)
+      : await answerLine(context, { ...asker, accountId: batch.account_id, id, signal }, request)
     if (!end) {
       held.delete(line)
       return
@@ -68,10 +68,10 @@ export function openLineRunner(context: Context, batch: HeldBatch): LineRunner {
   }
 
   return {
-    start(line, request, multiplier) {
+    start(line, request, asker) {
       if (held.has(line.line)) return
       held.add(line.line)
-      waiting.push(() => run(line, request, multiplier))
+      waiting.push(() => run(line, request, asker))
       pump()
     },
     held: () => new Set(held),
@@ -87,11 +87,8 @@ export function openLineRunner(context: Context, batch: HeldBatch): LineRunner {
 
 /** See `openLineRunner`. */
 export interface LineRunner {
-  /**
-   * Has a line answered as soon as there is room. One that is held already is not run again. `multiplier` is that
-   * of the plan for prices.
-   */
-  start(line: NewLine, request: BatchRequest, multiplier: number | undefined): void
+  /** Has a line answered as soon as there is room. One that is held already is not run again. */
+  start(line: NewLine, request: BatchRequest, asker: Asker): void
   /** The lines that wait, run, or have an answer that is not noted yet, as of now. */
   held(): ReadonlySet<number>
   /** How many wait for room. */

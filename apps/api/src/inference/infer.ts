@@ -12,6 +12,7 @@ import { ApiError } from '../api-error.ts'
 import type { Context } from '../context.ts'
 import { tellCredits } from '../credits.ts'
 import { findModel } from '../draft-prediction.ts'
+import { mayUse, type Rules, refuseForbidden } from '../permitted-models.ts'
 import { answered, type Incoming } from '../route.ts'
 import { type Bill, costSoFar, leftAfter, settleBill } from './bill.ts'
 import { type CallSignals, callSignals } from './call-signals.ts'
@@ -26,12 +27,13 @@ export function infer<T>(
   work: (call: Call) => Promise<T>,
 ): Promise<T> {
   const origin = {
+    id: response.locals.requestId as string | undefined,
     accountId: caller.accountId,
+    rules: caller,
     key: { id: caller.keyId, name: caller.keyName },
     requestId: String(response.getHeader('x-request-id')),
     signals: callSignals(response, context.cutting.signal),
     whenGone: 'The client went away.',
-    multiplier: caller.plan.price_multiplier,
   }
   return inferFor(context, origin, asked, async (call) => {
     // Known by the time of the answer, mostly.
@@ -45,7 +47,7 @@ export function infer<T>(
 /** The same for whoever asks without a connection, such as a batch. */
 export async function inferFor<T>(
   context: Context,
-  { id, accountId, key, requestId, signals, whenGone, multiplier }: Origin,
+  { id, accountId, rules, key, requestId, signals, whenGone }: Origin,
   { surface, slug, stream, needs = surface === 'embeddings' ? 'embeddings' : 'chat' }: Asked,
   work: (call: QuietCall) => Promise<T>,
 ): Promise<T> {
@@ -53,8 +55,9 @@ export async function inferFor<T>(
   const logged = context.requests.start({ id, accountId, requestId, key, surface, model: slug, stream })
   const note: Note = {}
   const report = newRouteReport()
+  const multiplier = rules.plan.price_multiplier
   const bill: Bill = { id: logged.id, accountId, keyId: key?.id, multiplier, begun, isHeld: false }
-  const call = { context, slug, requestId, ...signals, report, note, bill, firstByte }
+  const call = { context, slug, requestId, ...signals, report, note, bill, firstByte, allows }
   // Nobody waits for that: where no host counted the tokens, counting them takes a moment.
   const close = async (isAnswered: boolean) => {
     signals.done()
@@ -64,11 +67,14 @@ export async function inferFor<T>(
     const credits = settleBill(context, call, stream ? note.opened === true : isAnswered)
     logged.end({ ...end, durationMs, tokens: note.tokens, credits })
   }
+  function allows(model: ModelDescription): boolean {
+    return mayUse(rules, model)
+  }
   function firstByte(): void {
     note.firstByteMs ??= Math.round(performance.now() - begun)
   }
   try {
-    const answer = await work({ ...call, model: servedBy(context, slug, needs) })
+    const answer = await work({ ...call, model: servedBy(context, rules, slug, needs) })
     // What a stream has sent it has told itself.
     if (!note.opened) firstByte()
     void close(true)
@@ -107,11 +113,16 @@ function isForeseen(error: unknown): boolean {
   return error instanceof InferenceFault || error instanceof ApiError
 }
 
-/** The model of a slug. Throws MODEL_NOT_FOUND, and MODEL_NOT_SUPPORTED where another surface serves it. */
-export function servedBy(context: Context, slug: string, needed: Needed): ModelDescription {
+/**
+ * The model of a slug. Throws MODEL_NOT_FOUND, MODEL_NOT_SUPPORTED where another surface serves it, and MODEL_FORBIDDEN.
+ */
+export function servedBy(context: Context, rules: Rules, slug: string, needed: Needed): ModelDescription {
   const model = findModel(context, slug)
   const serves = model.apis.includes(needed) || (needed === 'chat' && model.apis.includes('responses'))
-  if (serves) return model
+  if (serves) {
+    refuseForbidden(rules, model)
+    return model
+  }
   const paths = model.apis.map((api) => `POST ${apiPaths[api]}`).join(' or ')
   throw new ApiError('MODEL_NOT_SUPPORTED', `The model "${model.namespace}" is served by ${paths}.`, {
     fields: [{ path: 'model', message: `is served by ${paths}` }],
@@ -172,13 +183,13 @@ interface Origin {
   /** Of its row in the activity log, where it has one of its own. */
   id?: string | undefined
   accountId: string
+  /** Which models may serve it. */
+  rules: Rules
   key?: { id: string; name: string }
   requestId: string
   signals: CallSignals
   /** What the activity log says of a call whose answer nobody waits for any more. */
   whenGone: string
-  /** What the plan of the account multiplies prices by. */
-  multiplier: number | undefined
 }
 
 /** One call under way, and where its answer goes. */
@@ -197,6 +208,8 @@ export interface QuietCall extends Pick<CallSignals, 'gone' | 'signal'> {
   report: RouteReport
   note: Note
   bill: Bill
+  /** Whether a model may stand in for it. */
+  allows(model: ModelDescription): boolean
   /** Says that the answer begins. */
   firstByte(): void
 }

@@ -21,13 +21,13 @@ export const createBatch = route(
   endpoints.createBatch,
   async ({ context, caller, body, request, raw, response }) => {
     const { endpoint = null, completion_window: completionWindow, metadata } = body
-    const { accountId } = caller
+    const { accountId, keyId } = caller
     const inputFileId =
       body.requests === undefined
         ? await ownFile(context, accountId, body.input_file_id ?? '')
         : await saveRequests(context, accountId, body.requests)
     const idempotency = idempotencyOf(request, raw)
-    const batch = { accountId, endpoint, inputFileId, completionWindow, metadata, idempotency }
+    const batch = { accountId, keyId, endpoint, inputFileId, completionWindow, metadata, idempotency }
     const made = await storeBatch(context.db, batch)
     if (!made) throw new ApiError('IDEMPOTENCY_KEY_REUSED')
     if (made.replayed) response.set('idempotency-replayed', 'true')

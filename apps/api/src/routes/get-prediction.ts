@@ -5,6 +5,7 @@ import { isTerminal } from '@millrace/contract/statuses'
 import type { PredictionRow } from '@millrace/lifecycle/present'
 import { ApiError } from '../api-error.ts'
 import { goneSignal } from '../create.ts'
+import { tellCharge } from '../credits.ts'
 import { presentPlaced } from '../lines.ts'
 import { ownPrediction } from '../own-prediction.ts'
 import { answer, answered, route } from '../route.ts'
@@ -15,7 +16,7 @@ export const getPrediction = route(
   async ({ context, caller, params, query, request, response }) => {
     const found = await ownPrediction(context, caller, params.id)
     const row = query.wait && !isTerminal(found.status) ? await waitForChange(found, query.wait) : found
-    const shown = await presentPlaced(context, row)
+    const [shown] = await Promise.all([presentPlaced(context, row), tellCharge(context, response, row)])
     const etag = etagOf(row, shown.metadata)
     response.set('etag', etag)
     if (!isTerminal(row.status)) response.set('retry-after', '1')

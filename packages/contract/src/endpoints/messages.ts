@@ -8,6 +8,7 @@ export const messagesEndpoints = {
     method: 'post',
     path: '/v1/messages',
     tag: 'Inference',
+    scope: 'inference:write',
     summary: 'Answer a conversation (Anthropic’s messages)',
     description:
       'For clients of Anthropic: give them the address of this service without `/v1`. Blocks of text, images, documents, tools and their results are served; what only Anthropic can do is refused.',
@@ -27,12 +28,19 @@ export const messagesEndpoints = {
     method: 'post',
     path: '/v1/messages/count_tokens',
     tag: 'Inference',
+    scope: 'inference:write',
     summary: 'Count the tokens of a conversation',
     description: 'An estimate, made here: no model is asked.',
     envelope: 'anthropic',
     body: countTokens,
     example: { model: 'parrot', messages: [{ role: 'user', content: 'Hello, mill.' }] },
-    errors: ['INVALID_REQUEST', 'INVALID_PARAMETER', 'MODEL_NOT_FOUND', 'MODEL_NOT_SUPPORTED'],
+    errors: [
+      'INVALID_REQUEST',
+      'INVALID_PARAMETER',
+      'MODEL_NOT_FOUND',
+      'MODEL_NOT_SUPPORTED',
+      'MODEL_FORBIDDEN',
+    ],
     replies: { 200: { description: 'How many there are', schema: messageTokens } },
   },
 } as const satisfies Record<string, EndpointDefinition>

@@ -12,9 +12,10 @@ export const modelEndpoints = {
     method: 'get',
     path: '/v1/models',
     tag: 'Models',
+    scope: 'models:read',
     summary: 'List models',
     description:
-      'Whatever may be used here and is not unlisted. Schemas are `{}` unless `fields` asks for them.',
+      'Whatever the plan of the account and the key may use and is not unlisted. Schemas are `{}` unless `fields` asks for them.',
     anthropicToo: true,
     query: schemaFields,
     errors: ['INVALID_PARAMETER'],
@@ -30,6 +31,7 @@ export const modelEndpoints = {
     method: 'get',
     path: '/v1/models/{slug}',
     tag: 'Models',
+    scope: 'models:read',
     summary: 'Get a model',
     description:
       'One model, by its namespace or an alias. Its schemas are there only when `fields` asks for them.',
@@ -37,7 +39,7 @@ export const modelEndpoints = {
     params: slug,
     query: schemaFields,
     aliases: [{ method: 'get', path: '/v1/model/{slug}', dialect: 'skytells' }],
-    errors: ['MODEL_NOT_FOUND', 'INVALID_PARAMETER'],
+    errors: ['MODEL_NOT_FOUND', 'MODEL_FORBIDDEN', 'INVALID_PARAMETER'],
     replies: {
       200: {
         description: 'The model; as Anthropic’s clients read it with `anthropic-version`',
@@ -49,11 +51,12 @@ export const modelEndpoints = {
     method: 'get',
     path: '/v1/models/{slug}/health',
     tag: 'Models',
+    scope: 'models:read',
     summary: 'Get how a model does: its queue, its workers and its run times',
     description:
       'What waits and runs, who serves it, how its hosts do, how long runs take, and in `reason` what keeps it from being run.',
     params: slug,
-    errors: ['MODEL_NOT_FOUND'],
+    errors: ['MODEL_NOT_FOUND', 'MODEL_FORBIDDEN'],
     replies: { 200: { description: 'As of a moment ago', schema: modelHealth } },
   },
 } as const satisfies Record<string, EndpointDefinition>

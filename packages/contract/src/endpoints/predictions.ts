@@ -26,6 +26,7 @@ export const createErrors: ErrorId[] = [
   'INVALID_FILE_URL',
   'MODEL_NOT_FOUND',
   'MODEL_NOT_SUPPORTED',
+  'MODEL_FORBIDDEN',
   'IDEMPOTENCY_IN_PROGRESS',
   'IDEMPOTENCY_KEY_REUSED',
   'PREDICTION_NOT_FOUND',
@@ -37,6 +38,7 @@ export const predictionEndpoints = {
     method: 'post',
     path: '/v1/predictions',
     tag: 'Predictions',
+    scope: 'predictions:write',
     summary: 'Create a prediction',
     description:
       'Checks the request, stores the prediction and answers at once, or after the wait that `await` or `Prefer` ask for. What was answered with 2xx is run and never lost; a run that fails is no HTTP error but has `status: failed`.',
@@ -55,6 +57,7 @@ export const predictionEndpoints = {
     method: 'get',
     path: '/v1/predictions',
     tag: 'Predictions',
+    scope: 'predictions:read',
     summary: 'List predictions, newest first',
     description:
       'By page or by cursor, filtered by `model`, `status`, time, and by tags with `tag.NAME=value`. Inputs and outputs over 64 KB are left out and named in `metadata.truncated`.',
@@ -72,6 +75,7 @@ export const predictionEndpoints = {
     method: 'get',
     path: '/v1/predictions/export',
     tag: 'Predictions',
+    scope: 'predictions:read',
     summary: 'All predictions of a filter, one JSON object a line, newest first',
     description:
       'Streams whole predictions as they are found, with the filters of the list. Nothing is left out for its size.',
@@ -85,6 +89,7 @@ export const predictionEndpoints = {
     method: 'get',
     path: '/v1/predictions/{id}',
     tag: 'Predictions',
+    scope: 'predictions:read',
     summary: 'Get a prediction',
     description:
       'As it stands, or with `wait` once its status has changed. While it is unfinished `Retry-After` says when to ask again.',
@@ -101,6 +106,7 @@ export const predictionEndpoints = {
     method: 'post',
     path: '/v1/predictions/{id}/cancel',
     tag: 'Predictions',
+    scope: 'predictions:write',
     summary: 'Cancel a prediction',
     description:
       'At once while it waits. While it runs, its model is asked to stop; the answer waits for that up to a second. One that has ended stays as it is.',
@@ -112,6 +118,7 @@ export const predictionEndpoints = {
     method: 'delete',
     path: '/v1/predictions/{id}',
     tag: 'Predictions',
+    scope: 'predictions:write',
     summary: 'Delete a prediction',
     description:
       'Hides it at once and cancels it when it runs. Its last webhook is still sent; then its values, files and events go.',
@@ -124,6 +131,7 @@ export const predictionEndpoints = {
     method: 'get',
     path: '/v1/predictions/{id}/stream',
     tag: 'Predictions',
+    scope: 'predictions:read',
     summary: 'Follow a prediction live (server-sent events)',
     description:
       'The events so far, then live: `status`, `output`, `log`, `progress`, and `done` with the whole prediction. `Last-Event-ID` resumes after the event it names.',
@@ -142,6 +150,7 @@ export const predictionEndpoints = {
     method: 'get',
     path: '/v1/predictions/{id}/deliveries',
     tag: 'Predictions',
+    scope: 'predictions:read',
     summary: 'List the webhook deliveries of a prediction',
     description: 'What was sent of its events, to whom, and what each try came to.',
     params: predictionId,

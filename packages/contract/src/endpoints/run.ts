@@ -10,6 +10,7 @@ export const runEndpoints = {
     method: 'post',
     path: '/v1/run',
     tag: 'Run',
+    scope: 'predictions:write',
     summary: 'Run any model and get its result',
     description:
       'Makes a prediction, waits for its end and answers with its result. What takes longer, is of type video, starts later or is asked for with `async` is answered with 202 and a job to poll.',
@@ -37,6 +38,7 @@ export const runEndpoints = {
     method: 'get',
     path: '/v1/job',
     tag: 'Run',
+    scope: 'predictions:read',
     summary: 'List jobs',
     description: 'Predictions in the words of jobs.',
     aliases: [{ method: 'get', path: '/v1/jobs' }],
@@ -61,6 +63,7 @@ export const runEndpoints = {
     method: 'get',
     path: '/v1/job/{id}',
     tag: 'Run',
+    scope: 'predictions:read',
     summary: 'Get a job',
     description: 'A prediction in the words of jobs, with its result once it is completed.',
     params: predictionId,

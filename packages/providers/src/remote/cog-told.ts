@@ -99,6 +99,7 @@ export function createTold({ description, emit, rehost, measured }: Call<'cog'>)
         case 'succeeded':
           ready()
           logs(all)
+          if (isRecord(metrics)) emit({ kind: 'usage', usage: metrics })
           if (isRecord(metrics) && typeof metrics.predict_time === 'number') measured(metrics.predict_time)
           return whole(output)
         case 'failed':

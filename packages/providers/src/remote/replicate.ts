@@ -78,6 +78,7 @@ function replicateHost(call: Call<'replicate'>): JobHost<Ref, { output: unknown 
       if (fault) throw fault
       if (status === 'succeeded') {
         teller.end(output)
+        call.emit({ kind: 'usage', usage: recordOf(metrics) })
         const { predict_time: seconds } = recordOf(metrics)
         if (typeof seconds === 'number' && seconds >= 0) call.measured(seconds)
         return { output }

@@ -39,8 +39,8 @@ export const createMessage = route(endpoints.createMessage, (incoming) => {
   })
 })
 
-export const countMessageTokens = route(endpoints.countMessageTokens, async ({ context, body }) => {
-  servedBy(context, body.model, 'chat')
+export const countMessageTokens = route(endpoints.countMessageTokens, async ({ context, caller, body }) => {
+  servedBy(context, caller, body.model, 'chat')
   return countTokens(body).catch((error: unknown) => {
     throw asInferenceError(error)
   })

@@ -7,8 +7,10 @@ import type { MediaApi } from '@millrace/models/served-apis'
 import { ApiError } from '../../api-error.ts'
 import { cancelRun } from '../../cancel-run.ts'
 import { type Create, create, goneSignal, refuseOtherApi } from '../../create.ts'
+import { tellCharge } from '../../credits.ts'
 import { findModel } from '../../draft-prediction.ts'
 import { failureOf } from '../../failure-of.ts'
+import { refuseForbidden } from '../../permitted-models.ts'
 import type { Upload } from '../../read-form.ts'
 import { waitFor } from '../../wait-for.ts'
 import { inWordsOfRequest, mediaInput, withFile } from './media-input.ts'
@@ -24,6 +26,7 @@ export async function beginMedia(media: MediaRequest): Promise<MediaRun> {
     const { model: slug, tags, webhook } = incoming.body
     const model = findModel(incoming.context, slug)
     refuseOtherApi(model, api)
+    refuseForbidden(incoming.caller, model)
     media.check?.(model)
     const file = fileOf(media)
     const plain = mediaInput(api, model, asked)
@@ -62,7 +65,7 @@ function fileOf({ incoming, file }: MediaRequest): { url: string; askedAs: strin
  * knows of it. With a key it goes on, and the same request has its result.
  */
 async function untilEnded(
-  { context, caller, request }: MediaIncoming,
+  { context, caller, request, response }: MediaIncoming,
   { id }: PredictionRow,
   gone: AbortSignal,
 ): Promise<PredictionRow> {
@@ -74,7 +77,10 @@ async function untilEnded(
     gone,
   })
   if (!row) throw new ApiError('PREDICTION_NOT_FOUND')
-  if (row.status === 'succeeded') return row
+  if (row.status === 'succeeded') {
+    await tellCharge(context, response, row)
+    return row
+  }
   if (isTerminal(row.status)) throw failureOf(present(row, context.links))
   const keyed = request.get('idempotency-key') !== undefined
   if (gone.aborted) {

@@ -7,6 +7,7 @@ import { type PredictionRow, present } from '@millrace/lifecycle/present'
 import { ApiError } from '../../api-error.ts'
 import type { Context } from '../../context.ts'
 import { create } from '../../create.ts'
+import { type CreditFields, creditFields, tellCharge } from '../../credits.ts'
 import { findModel } from '../../draft-prediction.ts'
 import { failureOf } from '../../failure-of.ts'
 import { answer, answered, route } from '../../route.ts'
@@ -38,7 +39,8 @@ export const run = route(endpoints.run, async (incoming) => {
     return answered
   }
   const tip = hints.length > 0 ? { _tip: hints.join(' ') } : {}
-  return isTerminal(row.status) ? finished(context, row, tip) : accepted(context, row, tip)
+  const also = { ...tip, ...creditFields(context, await tellCharge(context, response, row)) }
+  return isTerminal(row.status) ? finished(context, row, also) : accepted(context, row, also)
 })
 
 /** The tag by which its worker has it answered by inference. */
@@ -63,19 +65,19 @@ function isAsync(context: Context, body: RunRequest, prefer = ''): boolean {
   )
 }
 
-function accepted(context: Context, row: PredictionRow, tip: Tip): unknown {
+function accepted(context: Context, row: PredictionRow, also: Also): unknown {
   const { id, model } = present(row, context.links)
   const pollUrl = `${context.config.PUBLIC_URL}/v1/job/${id}`
-  return answer(202, { status: 'accepted', job_id: id, poll_url: pollUrl, model: model.name, ...tip })
+  return answer(202, { status: 'accepted', job_id: id, poll_url: pollUrl, model: model.name, ...also })
 }
 
-function finished(context: Context, row: PredictionRow, tip: Tip): unknown {
+function finished(context: Context, row: PredictionRow, also: Also): unknown {
   const prediction = present(row, context.links)
   if (prediction.status === 'succeeded') {
-    return answer(200, { ...resultOf(prediction), id: prediction.id, model: prediction.model.name, ...tip })
+    return answer(200, { ...resultOf(prediction), id: prediction.id, model: prediction.model.name, ...also })
   }
   throw failureOf(prediction)
 }
 
-/** Clients of this dialect show their user what stands there. */
-type Tip = { _tip?: string }
+/** Clients of this dialect show their user the tip. */
+type Also = CreditFields & { _tip?: string }

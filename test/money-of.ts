@@ -1,21 +1,4 @@
 import type { Database } from '@millrace/database/connect'
-import { newId } from '@millrace/database/ids'
-
-/** Gives an account so much that it has just that: millionths of a credit. */
-export async function givenMoney({ pool }: Database, accountId: string, micros: number): Promise<void> {
-  await pool.query(
-    `with had as (select coalesce(sum(balance), 0) as balance from balances where account_id = $2),
-          booked as (
-            insert into ledger_entries (id, account_id, kind, debit, credit, amount, reason)
-            select $1, $2, case when $3 > balance then 'topup' else 'debit' end,
-                   case when $3 > balance then 'funding' else 'account' end,
-                   case when $3 > balance then 'account' else 'funding' end, abs($3 - balance), 'For a test'
-            from had where $3 <> balance)
-     insert into balances (account_id, balance) values ($2, $3)
-     on conflict (account_id) do update set balance = excluded.balance`,
-    [newId(), accountId, micros],
-  )
-}
 
 /** What the books say of an account, in millionths of a credit. */
 export async function moneyOf({ pool }: Database, accountId: string): Promise<Money> {

@@ -1,0 +1,137 @@
+import { z } from 'zod'
+import {
+  account,
+  accountList,
+  auditList,
+  auditQuery,
+  createAccount,
+  patchAccount,
+  plan,
+  planList,
+  planParams,
+  putPlan,
+} from '../admin.ts'
+import type { EndpointDefinition } from '../endpoint.ts'
+import { createKey, keyMade } from '../key.ts'
+import { pageQuery } from '../lists.ts'
+import { planSettings } from '../plan.ts'
+
+const accountId = z.object({ id: z.string().describe('acct_…') })
+
+/** What the operator does: the same as `npm run admin`. */
+export const adminEndpoints = {
+  createAccount: {
+    method: 'post',
+    path: '/v1/admin/accounts',
+    tag: 'Admin',
+    scope: 'admin',
+    summary: 'Make an account',
+    description: 'It has no key yet. It is on the plan `free` unless told otherwise.',
+    body: createAccount,
+    example: { name: 'acme', plan: 'starter' },
+    errors: ['INVALID_PARAMETER'],
+    replies: { 201: { description: 'The account', schema: account } },
+  },
+  listAccounts: {
+    method: 'get',
+    path: '/v1/admin/accounts',
+    tag: 'Admin',
+    scope: 'admin',
+    summary: 'List accounts',
+    description: 'All of this installation.',
+    query: pageQuery,
+    errors: ['INVALID_PARAMETER', 'INVALID_PARAMETER_COMBINATION'],
+    replies: { 200: { description: 'Accounts, newest first', schema: accountList } },
+  },
+  getAccount: {
+    method: 'get',
+    path: '/v1/admin/accounts/{id}',
+    tag: 'Admin',
+    scope: 'admin',
+    summary: 'Get an account',
+    description: 'Its plan, its weight and whether it is suspended.',
+    params: accountId,
+    errors: ['ACCOUNT_NOT_FOUND'],
+    replies: { 200: { description: 'The account', schema: account } },
+  },
+  patchAccount: {
+    method: 'patch',
+    path: '/v1/admin/accounts/{id}',
+    tag: 'Admin',
+    scope: 'admin',
+    summary: 'Change or suspend an account',
+    description:
+      'What is left out stays. It is so for new requests in every process within a second; of a suspended account, batches stop, what was accepted before runs to its end, and webhooks go on.',
+    params: accountId,
+    body: patchAccount,
+    example: { weight: 2 },
+    errors: ['ACCOUNT_NOT_FOUND', 'INVALID_PARAMETER'],
+    replies: { 200: { description: 'The account', schema: account } },
+  },
+  createAccountKey: {
+    method: 'post',
+    path: '/v1/admin/accounts/{id}/keys',
+    tag: 'Admin',
+    scope: 'admin',
+    summary: 'Make a key of an account',
+    description: 'Its text is shown this once. Unless told, it may do all but `keys:write` and `admin`.',
+    params: accountId,
+    body: createKey,
+    example: { name: 'first' },
+    errors: ['ACCOUNT_NOT_FOUND', 'INVALID_PARAMETER'],
+    replies: { 201: { description: 'The key, with its text', schema: keyMade } },
+  },
+  listPlans: {
+    method: 'get',
+    path: '/v1/admin/plans',
+    tag: 'Admin',
+    scope: 'admin',
+    summary: 'List plans',
+    description: 'What accounts may do, as data.',
+    errors: [],
+    replies: { 200: { description: 'All plans, by name', schema: planList } },
+  },
+  putPlan: {
+    method: 'put',
+    path: '/v1/admin/plans',
+    tag: 'Admin',
+    scope: 'admin',
+    summary: 'Make a plan, or replace one',
+    description:
+      'Its settings are exactly those that are sent. Accounts that are on it have them within a second.',
+    body: putPlan,
+    example: { name: 'trial', settings: { limits: { requests: 30, running: 2 } } },
+    errors: ['INVALID_PARAMETER'],
+    replies: { 200: { description: 'The plan', schema: plan } },
+  },
+  putNamedPlan: {
+    method: 'put',
+    path: '/v1/admin/plans/{name}',
+    tag: 'Admin',
+    scope: 'admin',
+    summary: 'Make the plan of a name, or replace it',
+    description: 'The same, with the settings as the body.',
+    params: planParams,
+    body: planSettings,
+    example: { limits: { requests: 30 }, models: { deny: ['service:partner'] } },
+    errors: ['INVALID_PARAMETER'],
+    replies: { 200: { description: 'The plan', schema: plan } },
+  },
+  listAudit: {
+    method: 'get',
+    path: '/v1/admin/audit',
+    tag: 'Admin',
+    scope: 'admin',
+    summary: 'List administrative acts',
+    description:
+      'Who made, changed, suspended and revoked what, and from where. Nothing in it is ever changed or removed.',
+    query: auditQuery,
+    errors: [
+      'INVALID_PARAMETER',
+      'INVALID_DATE_FORMAT',
+      'INVALID_DATE_RANGE',
+      'INVALID_PARAMETER_COMBINATION',
+    ],
+    replies: { 200: { description: 'Acts, newest first', schema: auditList } },
+  },
+} as const satisfies Record<string, EndpointDefinition>
