@@ -1,5 +1,6 @@
 import { newId } from '@millrace/database/ids'
 import { removeBudget } from '@millrace/ledger/budgets'
+import { moveCredits } from '@millrace/ledger/move-credits'
 import { accept, type Draft } from '@millrace/lifecycle/accept'
 import { begin } from '@millrace/lifecycle/begin'
 import type { Fence } from '@millrace/lifecycle/claim'
@@ -262,6 +263,18 @@ describe('a low balance', () => {
     await db.pool.query('update balances set balance = 100 where account_id = $1', [poor])
     await spend(poor, 100)
     expect(await notedEvents(db)).toEqual(['balance.low', 'balance.low'])
+  })
+
+  test('is told of what the operator takes, and of no credits that are given', async () => {
+    const taken = await givenRich(db, 150)
+    const move = (amount: number) =>
+      moveCredits(db, { accountId: taken, amount, reason: 'for a test', balanceWarning: 100 })
+    await move(-50)
+    await move(10)
+    expect(await notedEvents(db)).toEqual([])
+    await move(-11)
+    await move(1)
+    expect(await notedEvents(db)).toEqual(['balance.low'])
   })
 
   test('is told once, however many charges cross it together', async () => {

@@ -171,7 +171,7 @@ export interface Context {
   /** The models as their files are now. */
   catalogue: LiveCatalogue
   validatorOf: (model: ModelDescription) => InputValidator
-  lifecycle: Lifecycle
+  lifecycle: Lifecycle & Required<Pick<Lifecycle, 'balanceWarning'>>
   links: Links
   fileUrls: FileUrls
   store: FileStore

@@ -49,6 +49,14 @@ const changeable = {
     .describe('When `budget.threshold` is sent, each once in a period'),
 }
 
+/** What a key may spend in a period. */
+export const creditLimit = z
+  .object({
+    credits: credits.describe('That it may spend in a period'),
+    period: z.enum(budgetPeriods).describe('In what time, by the calendar of UTC'),
+  })
+  .meta({ id: 'CreditLimit', description: 'What a key may spend: a budget of its own' })
+
 /** The body of `POST /v1/budgets`. */
 export const createBudget = z
   .object({
@@ -97,4 +105,5 @@ export const budgetDeleted = z
 export type Budget = z.infer<typeof budget>
 export type BudgetPeriod = (typeof budgetPeriods)[number]
 export type BudgetScope = (typeof budgetScopes)[number]
+export type CreditLimit = z.infer<typeof creditLimit>
 export type BudgetThreshold = z.infer<typeof threshold>

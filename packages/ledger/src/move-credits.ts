@@ -3,6 +3,7 @@ import { retryConflicts } from '@millrace/database/faults'
 import { newId } from '@millrace/database/ids'
 import type { LedgerEntryTable } from '@millrace/database/tables'
 import type { Selectable } from 'kysely'
+import { tellLowBalances, usualWarning } from './balance-warning.ts'
 
 /**
  * Gives an account credits, or takes some from it where `amount` is negative: below zero, if it must be. With an
@@ -10,7 +11,7 @@ import type { Selectable } from 'kysely'
  * Throws 23503 where there is no such account.
  */
 export async function moveCredits(db: Database, move: Move): Promise<Moved | undefined> {
-  const { accountId, amount, reason, idempotencyKey = null, note } = move
+  const { accountId, amount, reason, idempotencyKey = null, note, balanceWarning } = move
   const wanted: NewEntry = {
     ...(amount < 0 ? takenAway : topup),
     id: newId(),
@@ -22,7 +23,7 @@ export async function moveCredits(db: Database, move: Move): Promise<Moved | und
   return onBalance(db, accountId, async (client) => {
     const earlier = await entryOfKey(client, accountId, idempotencyKey)
     if (earlier) return replayOf(earlier, wanted)
-    const entry = await enter(client, wanted)
+    const entry = await enter(client, wanted, balanceWarning)
     await note?.(client, entry)
     return { entry, replayed: false }
   })
@@ -43,8 +44,15 @@ export async function onBalance<T>(
   )
 }
 
-/** Writes an entry and moves the balance by it, within `onBalance`. Answers it as it was stored. */
-export async function enter(client: Connection, entry: NewEntry): Promise<LedgerEntry> {
+/**
+ * Writes an entry and moves the balance by it, within `onBalance`; one that falls below `balanceWarning` micros is told as
+ * low. Answers the entry as it was stored.
+ */
+export async function enter(
+  client: Connection,
+  entry: NewEntry,
+  balanceWarning = usualWarning,
+): Promise<LedgerEntry> {
   const { rows } = await client.query<LedgerEntry>(
     `insert into ledger_entries (id, account_id, kind, debit, credit, amount, prediction_id, call_id, key_id, model, reason, idempotency_key)
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) returning *`,
@@ -67,9 +75,12 @@ export async function enter(client: Connection, entry: NewEntry): Promise<Ledger
   if (!stored) throw new Error('an entry was not stored')
   const change = entry.credit === 'account' ? entry.amount : -entry.amount
   await client.query(
-    `insert into balances as b (account_id, balance) values ($1, $2)
-     on conflict (account_id) do update set balance = b.balance + excluded.balance`,
-    [entry.account_id, change],
+    `with moved as (
+       insert into balances as b (account_id, balance) values ($1, $2)
+       on conflict (account_id) do update set balance = b.balance + excluded.balance
+       returning account_id, balance, balance - $2 as before
+     )${tellLowBalances('moved', '$3')}`,
+    [entry.account_id, change, balanceWarning],
   )
   return stored
 }
@@ -117,6 +128,8 @@ export interface Move {
   idempotencyKey?: string | undefined
   /** Notes who did it, in the same transaction. */
   note?: NoteEntry | undefined
+  /** Below how many micros a balance is called low; as usual unless told. */
+  balanceWarning?: number
 }
 
 /** Writes down what belongs to an entry. */

@@ -56,6 +56,7 @@ export const moveCredits = route(
       amount,
       reason: body.reason,
       idempotencyKey,
+      balanceWarning: context.lifecycle.balanceWarning,
       note,
     })
     if (!moved) throw new ApiError('IDEMPOTENCY_KEY_REUSED')
