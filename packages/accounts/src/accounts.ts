@@ -27,7 +27,8 @@ export async function ensureFirstAccount(
     const accountId = await insertAccount(client, ring, { name: 'default' })
     const adminId = await storeKey(client, ring, { accountId, name: 'admin', key: adminKey, admin: true })
     await noteLetIn(client, { accountId, id: adminId, name: 'admin' })
-    await storeKey(client, ring, { accountId, name: 'default', key: apiKey })
+    const id = await storeKey(client, ring, { accountId, name: 'default', key: apiKey })
+    await noteLetIn(client, { accountId, id, name: 'default' })
     return { adminKey, apiKey }
   })
 }
