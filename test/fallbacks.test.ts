@@ -1,5 +1,8 @@
+import { putPlan } from '@millrace/accounts/plans'
 import { announceWorker } from '@millrace/lifecycle/workers'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { callerOf } from './api-caller.ts'
+import { givenAccount, givenKeyWith } from './given-accounts.ts'
 import { type RemoteModel, type RemoteService, startRemoteService } from './given-hosts.ts'
 import { answering, away, givenHttpHost } from './given-http-hosts.ts'
 import type { Receiver } from './harness/receiver.ts'
@@ -84,6 +87,43 @@ test('a fallback that the input does not fit is skipped, and the log says why', 
   expect(log).toContain('fit/picky cannot serve in its place: the input does not fit it (seed is required).')
   expect(log).toContain('fit/painter cannot serve in its place')
   expect(log).toContain('fit/main is unavailable; fit/last serves in its place.')
+})
+
+test.each([
+  ['key', { models: { deny: ['key/spare', 'service:partner'] } }, {}],
+  ['plan', {}, { models: { deny: ['plan/s*', 'service:partner'] } }],
+])('a fallback that the %s may not use is skipped', async (whose, ofKey, ofPlan) => {
+  const [main, spare, last] = [
+    await givenHttpHost(away),
+    await givenHttpHost(answering(200, 'wrong')),
+    await givenHttpHost(answering(200, 'right')),
+  ]
+  await service.serve({
+    [`${whose}/main`]: at(main, {
+      retries: 0,
+      fallbacks: [`${whose}/spare`, `${whose}/partner`, `${whose}/last`],
+      partnerFallbacks: true,
+    }),
+    [`${whose}/spare`]: at(spare),
+    [`${whose}/partner`]: at(spare, { service: { type: 'partner' } }),
+    [`${whose}/last`]: at(last),
+  })
+  await putPlan(service.db, { kind: 'cli' }, whose, ofPlan)
+  const { accountId } = await givenAccount(service)
+  await service.db.pool.query('update accounts set plan = $2 where id = $1', [accountId, whose])
+  const apiKey = await givenKeyWith(service, { accountId, ...ofKey })
+  const call = callerOf(service.url, apiKey)
+
+  const { body } = await call('POST /v1/predictions', { body: { model: `${whose}/main`, input: {} } })
+
+  expect(await untilEnded(call, body.id)).toMatchObject({
+    output: 'right',
+    metadata: { served_by: `${whose}/last` },
+  })
+  expect(spare.requests).toEqual([])
+  expect(await logOf(service.url, apiKey, body.id)).toContain(
+    `${whose}/spare cannot serve in its place: who asked may not use it.`,
+  )
 })
 
 test.each([

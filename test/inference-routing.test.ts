@@ -154,6 +154,25 @@ test('what was sent leaves the installation only where the model allows that', a
   expect((await givenRouter(models(true)).say()).text).toBe('Hello mill')
 })
 
+test('a fallback that may not be used is passed over', async () => {
+  const [own, spare, last] = [
+    await givenChatHost(broken),
+    await givenChatHost(well),
+    await givenChatHost(well),
+  ]
+  const { say } = givenRouter({
+    talker: { ...at([{ base_url: own.url }]), retries: 0, fallbacks: ['spare', 'last'] },
+    spare: at([{ base_url: spare.url }]),
+    last: at([{ base_url: last.url }]),
+  })
+  const { report } = await say({ allows: ({ namespace }) => namespace !== 'spare' })
+  expect(report).toMatchObject({
+    served: { model: 'last' },
+    passedOver: [{ model: 'spare', reason: 'who asked may not use it' }],
+  })
+  expect(spare.asked).toHaveLength(0)
+})
+
 test('a model without its variable is not served, and its fallback is', async () => {
   const host = await givenChatHost(well)
   const { say } = givenRouter(
@@ -458,4 +477,5 @@ interface Asking {
   signal?: AbortSignal
   report?: RouteReport
   allowFallbacks?: boolean
+  allows?: (model: ModelDescription) => boolean
 }

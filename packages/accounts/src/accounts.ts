@@ -36,7 +36,8 @@ export async function ensureFirstAccount(
     })
     const adminId = await storeKey(client, ring, { accountId, name: 'admin', key: adminKey, admin: true })
     await noteLetIn(client, { accountId, id: adminId, name: 'admin' })
-    await storeKey(client, ring, { accountId, name: 'default', key: apiKey })
+    const id = await storeKey(client, ring, { accountId, name: 'default', key: apiKey })
+    await noteLetIn(client, { accountId, id, name: 'default' })
     return { adminKey, apiKey }
   })
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { pageQuery, pagination } from './lists.ts'
-import { overLimit, planSettings } from './plan.ts'
+import { overLimit, planSettings, statedSettings } from './plan.ts'
 import { time } from './prediction.ts'
 
 const days = z
@@ -89,7 +89,7 @@ export const planList = z
 
 /** The body of `PUT /v1/admin/plans`. */
 export const putPlan = z
-  .object({ name: planName, settings: planSettings.describe('All that it says from now on') })
+  .object({ name: planName, settings: statedSettings.describe('All that it says from now on') })
   .meta({ id: 'PutPlan', description: 'A plan to be, or in place of the one of that name' })
 
 /** In a path. */

@@ -52,6 +52,9 @@ const types: Partial<Record<ErrorId, string>> = { MODEL_NOT_FOUND: 'server_error
 /** Where it is not the id in small letters. */
 const codes: Partial<Record<ErrorId, string>> = {
   UNAUTHORIZED: 'invalid_api_key',
+  SECURITY_VIOLATION: 'forbidden',
+  MODEL_FORBIDDEN: 'forbidden',
+  SCOPE_REQUIRED: 'forbidden',
   INFERENCE_ERROR: 'service_error',
   SERVICE_UNAVAILABLE: 'service_error',
   PROVIDER_UNAVAILABLE: 'service_error',

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { pagination } from './lists.ts'
-import { limits, modelRules } from './plan.ts'
+import { limits, modelRules, statedLimits, statedRules } from './plan.ts'
 import { time } from './prediction.ts'
 import { scopes } from './scopes.ts'
 
@@ -13,9 +13,9 @@ const scopeList = z
 const ipAllow = z.array(z.string().min(1).max(64)).min(1).max(100)
 const expiresAt = z.iso.datetime({ offset: true })
 const mayBeNull = {
-  models: modelRules.nullish().describe('Which of the models of the plan it may use; null for all of them'),
+  models: statedRules.nullish().describe('Which of the models of the plan it may use; null for all of them'),
   ip_allow: ipAllow.nullish().describe('From where it may be used: addresses and ranges; null for anywhere'),
-  limits: limits.nullish().describe('Its own limits, on top of those of the account; null for none'),
+  limits: statedLimits.nullish().describe('Its own limits, on top of those of the account; null for none'),
   expires_at: expiresAt.nullish().describe('When it ends by itself; null for never'),
 }
 const expiresIn = z.int().min(1).max(315_360_000).describe('Seconds until it ends by itself')

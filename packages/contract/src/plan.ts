@@ -75,6 +75,16 @@ export const planSettings = z
   })
   .meta({ id: 'PlanSettings', description: 'What accounts of a plan may do, and at what price' })
 
+/** As requests state them: what is misspelt would not be limited, and is refused. What is stored may be of a later version. */
+export const statedLimits = limits.strict()
+export const statedRules = modelRules.strict()
+export const statedSettings = planSettings
+  .extend({
+    models: statedRules.optional().describe('Which models its accounts may use'),
+    limits: statedLimits.optional().describe('What its accounts may do in a time or at a time'),
+  })
+  .strict()
+
 export type Limits = z.infer<typeof limits>
 export type ModelRules = z.infer<typeof modelRules>
 export type OverLimit = z.infer<typeof overLimit>

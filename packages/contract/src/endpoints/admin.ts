@@ -14,7 +14,7 @@ import {
 import type { EndpointDefinition } from '../endpoint.ts'
 import { createKey, keyMade } from '../key.ts'
 import { pageQuery } from '../lists.ts'
-import { planSettings } from '../plan.ts'
+import { statedSettings } from '../plan.ts'
 
 const accountId = z.object({ id: z.string().describe('acct_…') })
 
@@ -112,7 +112,7 @@ export const adminEndpoints = {
     summary: 'Make the plan of a name, or replace it',
     description: 'The same, with the settings as the body.',
     params: planParams,
-    body: planSettings,
+    body: statedSettings,
     example: { limits: { requests: 30 }, models: { deny: ['service:partner'] } },
     errors: ['INVALID_PARAMETER'],
     replies: { 200: { description: 'The plan', schema: plan } },
