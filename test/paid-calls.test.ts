@@ -1,6 +1,8 @@
 import { newId } from '@millrace/database/ids'
 import { moveCredits } from '@millrace/ledger/move-credits'
-import OpenAI from 'openai'
+import { releaseLostCalls } from '@millrace/ledger/release-lost-calls'
+import { freePort } from '@millrace/standalone/ports'
+import OpenAI, { toFile } from 'openai'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ApiCaller, callerOf, refusalOf } from './api-caller.ts'
 import { type GivenAccount, givenAccount } from './given-accounts.ts'
@@ -305,6 +307,100 @@ test('a call by the request has its price, and one without tokens of the host th
     other.headers.get('x-request-id'),
   )
   expect(creditsOf(other)).toEqual([String(input + 2 * output), String(47 - input - 2 * output)])
+})
+
+test('what was held for the calls of an api that is killed is given back, and nothing is charged for them', async () => {
+  const [payer, other] = [await givenPayer(100), await givenPayer(100)]
+  const { model, host } = await givenPriced(() => chunked(...hello).slice(0, 3))
+  const port = await freePort()
+  const killed = await service.start('api', { PORT: String(port) })
+  const body = JSON.stringify({ model, messages, stream: true })
+  const ask = (url: string, { apiKey }: GivenAccount) =>
+    fetch(`${url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'x-api-key': apiKey, 'content-type': 'application/json' },
+      body,
+    })
+  await Promise.all([...Array(3)].map(() => ask(`http://127.0.0.1:${port}`, payer)))
+  const lasting = await ask(service.url, other)
+  expect(host.asked).toHaveLength(4)
+
+  await killed.kill()
+  expect(await moneyOf(service.db, payer.accountId)).toMatchObject({ held: 3 * 28_000_000 })
+  await service.db.pool.query(
+    `update call_holds set alive_at = alive_at - interval '61 seconds' where account_id = $1`,
+    [payer.accountId],
+  )
+  await releaseLostCalls(service.db, { since: Number.NEGATIVE_INFINITY })
+
+  expect(await settled(payer)).toEqual({ balance: 100, charges: 0 })
+  expect(await moneyOf(service.db, other.accountId)).toMatchObject({ held: 28_000_000 })
+  await lasting.body?.cancel()
+  // Its prompt, and the one word.
+  expect(await settled(other)).toMatchObject({ charges: 1 })
+})
+
+test('the lines of a batch are charged as calls, each under the id of its request', async () => {
+  const payer = await givenPayer(60)
+  const talker = await givenPriced()
+  const embedder = await givenPriced(vector, { apis: ['embeddings'] })
+  const dear = await givenPriced(said, { pricing: { amount: 100, unit: 'request' } })
+  const client = new OpenAI({ apiKey: payer.apiKey, baseURL: `${service.url}/v1` })
+  const line = (custom_id: string, kind: string, body: object) =>
+    JSON.stringify({ custom_id, method: 'POST', url: `/v1/${kind}`, body })
+  const lines = [
+    line('chat', 'chat/completions', { model: talker.model, messages }),
+    line('vector', 'embeddings', { model: embedder.model, input: 'a mill' }),
+    line('dear', 'chat/completions', { model: dear.model, messages }),
+  ]
+  const file = await toFile(Buffer.from(lines.join('\n')), 'in.jsonl')
+  const { id: input } = await client.files.create({ file, purpose: 'batch' })
+  const body = { input_file_id: input, completion_window: '24h' }
+  const { id } = await client.post<OpenAI.Batch>('/batches', { body })
+  const batch = await until(
+    async () => {
+      const found = await client.batches.retrieve(id)
+      return found.status === 'completed' && found
+    },
+    { within: 30_000, what: 'the end of the batch' },
+  )
+  const linesOf = async (name: string | null | undefined) =>
+    (await (await client.files.content(name ?? '')).text())
+      .trim()
+      .split('\n')
+      .map((text) => JSON.parse(text))
+
+  const good = await linesOf(batch.output_file_id)
+  const [bad] = await linesOf(batch.error_file_id)
+
+  expect(bad.response).toMatchObject({
+    status_code: 402,
+    body: { error: { error_id: 'INSUFFICIENT_CREDITS' } },
+  })
+  expect(await settled(payer)).toEqual({ balance: 60 - used - 5, charges: 2 })
+  const { body: ledger } = await payer.call('GET /v1/ledger?kind=charge')
+  const booked = new Map(
+    ledger.data.map(({ request_id, amount }: Record<string, unknown>) => [request_id, amount]),
+  )
+  expect(good.map(({ response }) => booked.get(response.request_id))).toEqual([-used, -5])
+})
+
+test('a call is in the ledger under the id that its reply names', async () => {
+  const payer = await givenPayer(50)
+  const { model } = await givenPriced()
+  const { headers } = await payer.call('POST /v1/chat/completions', { body: { model, messages } })
+  await settled(payer)
+  const { body } = await payer.call('GET /v1/ledger?kind=charge')
+  expect(body.data).toMatchObject([{ request_id: headers.get('x-request-id'), amount: -used, model }])
+})
+
+test('who says the id of a request himself pays for each call all the same', async () => {
+  const payer = await givenPayer(60)
+  const { model } = await givenPriced()
+  const first = await payer.call('POST /v1/chat/completions', { body: { model, messages } })
+  const headers = { 'x-request-id': first.headers.get('x-request-id') ?? '' }
+  await payer.call('POST /v1/chat/completions', { body: { model, messages }, headers })
+  expect(await settled(payer)).toEqual({ balance: 60 - 2 * used, charges: 2 })
 })
 
 interface Payer extends GivenAccount {
