@@ -34,7 +34,7 @@ test('an account never runs more than its plan allows, in all models and workers
   for (const worker of service.processes) expect(worker.log()).not.toContain('claims nothing')
 }, 120_000)
 
-test('what ends in one worker wakes what waits for its account to have room in another, by no sweep', async () => {
+test('what ends in one worker wakes what waits for its account to have room in another, the oldest first, by no sweep', async () => {
   const gate = Promise.withResolvers<void>()
   const host = await givenCountingHost(50, gate.promise)
   const provider = { kind: 'http', url: host.url }
@@ -63,6 +63,10 @@ test('what ends in one worker wakes what waits for its account to have room in a
 
   expect(ended.map(({ status }) => status)).toEqual(ids.map(() => 'succeeded'))
   expect(host.most()).toBe(1)
+  const order = ended
+    .toSorted((a, b) => (`${a.started_at}` < `${b.started_at}` ? -1 : 1))
+    .map(({ model }) => model.name)
+  expect(order.lastIndexOf('one')).toBeGreaterThan(order.indexOf('two'))
   // Each runs once what it waits for has ended, and not because its worker looked.
   for (const worker of workers) expect(worker.log()).not.toContain('claims nothing')
 }, 90_000)

@@ -114,6 +114,7 @@ export function claimRuns(
           once: served.description.rerun === 'never',
           places: served.places,
           rotation: rotationOf(model),
+          except: freed.leftFrom(model),
         }),
       )
       const claims = found.filter(isNew)
@@ -152,7 +153,7 @@ export function claimRuns(
     held.delete(keyOf(taken))
     slots.release(model.description.namespace)
     leavePlaces(model)
-    if (taken.limited) freed(taken.row.account_id)
+    if (taken.limited) await freed.ended(taken.row.account_id)
     void feed()
     tellOfRoom()
   }
