@@ -34,24 +34,41 @@ test('an account never runs more than its plan allows, in all models and workers
   for (const worker of service.processes) expect(worker.log()).not.toContain('claims nothing')
 }, 120_000)
 
-test('what ends in one worker wakes what waits for its account to have room in another, by no sweep', async () => {
-  const host = await givenCountingHost(300)
+test('what ends in one worker wakes what waits for its account to have room in another, the oldest first, by no sweep', async () => {
+  const gate = Promise.withResolvers<void>()
+  const host = await givenCountingHost(50, gate.promise)
   const provider = { kind: 'http', url: host.url }
   const service = await givenRemoteModels(
-    { one: { provider }, two: { provider } },
+    { one: { pool: 'a', provider }, two: { pool: 'b', provider } },
     { workers: 0, dispatchers: 0 },
   )
-  await service.startWorker('of-one', { MODELS: 'one' })
-  await service.startWorker('of-two', { MODELS: 'two' })
+  const workers = [
+    await service.startWorker('of-one', { POOLS: 'a' }),
+    await service.startWorker('of-two', { POOLS: 'b' }),
+  ]
   const { call } = await givenLimited(service, { running: 1 })
 
-  const ids: string[] = []
-  for (const model of ['one', 'two', 'one', 'two', 'two', 'one']) ids.push(await createdBy(call, model))
-  const waiting = (await call(`GET /v1/predictions/${ids.at(-1)}`)).body
-  for (const id of ids) expect(await untilEnded(call, id)).toMatchObject({ status: 'succeeded' })
+  const first = await createdBy(call, 'one')
+  await until(() => host.most() === 1, { what: 'the first to run' })
+  const ids = [first]
+  for (const model of ['one', 'one', 'two', 'one', 'one', 'one', 'one'])
+    ids.push(await createdBy(call, model))
+  const waitingFor = async () => (await call(`GET /v1/predictions/${ids[3]}`)).body.metadata.waiting_for
+  await until(async () => (await waitingFor()) === 'Its account may run 1 at a time.', {
+    what: 'it to be told',
+  })
+  gate.resolve()
+  const ended = []
+  for (const id of ids) ended.push(await untilEnded(call, id))
 
+  expect(ended.map(({ status }) => status)).toEqual(ids.map(() => 'succeeded'))
   expect(host.most()).toBe(1)
-  expect(waiting.metadata.waiting_for).toBe('Its account may run 1 at a time.')
+  const order = ended
+    .toSorted((a, b) => (`${a.started_at}` < `${b.started_at}` ? -1 : 1))
+    .map(({ model }) => model.name)
+  expect(order.lastIndexOf('one')).toBeGreaterThan(order.indexOf('two'))
+  // Each runs once what it waits for has ended, and not because its worker looked.
+  for (const worker of workers) expect(worker.log()).not.toContain('claims nothing')
 }, 90_000)
 
 test('a key runs no more than it may, and its account goes on with its other keys', async () => {
@@ -111,7 +128,7 @@ test('an account that would rather be refused than wait is refused what it would
 }, 60_000)
 
 /** A host that takes so long for each, and counts how many it has at once, by what their input says. */
-async function givenCountingHost(ms: number) {
+async function givenCountingHost(ms: number, gate?: Promise<void>) {
   const inside: string[] = []
   const most = new Map<string, number>()
   const served: string[] = []
@@ -122,7 +139,7 @@ async function givenCountingHost(ms: number) {
       const now = inside.filter((other) => one === '' || other === one).length
       most.set(one, Math.max(most.get(one) ?? 0, now))
     }
-    const after = delay(ms).then(() => {
+    const after = Promise.all([gate, delay(ms)]).then(() => {
       inside.splice(inside.indexOf(who), 1)
       served.push(who)
     })

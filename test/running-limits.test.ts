@@ -142,7 +142,7 @@ test('what waits for its account to have room waits for no bell, and no worker c
   expect(await rungFor(model)).toBe(false)
   expect(await findWaiting(database.db, [model], 10)).toEqual([])
   await endAll(claims)
-  expect(await findFreed(database.db, [account])).toEqual([{ pool: 'default', model }])
+  expect(await findFreed(database.db, [account])).toEqual([{ account, pool: 'default', model }])
   expect(await rungFor(model)).toBe(true)
   expect(await findWaiting(database.db, [model], 10)).toEqual([model])
 })

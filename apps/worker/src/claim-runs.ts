@@ -22,7 +22,7 @@ export function claimRuns(
   const maybeWaiting = new Set<string>()
   /** Of each model, whose turn it is. */
   const rotations = new Map<string, Rotation>()
-  const freed = ringFreed(worker)
+  const freed = ringFreed(worker, (name) => void wake(name))
   /** When the last claim of a model left that has not come back. */
   const claiming = new Map<string, number>()
   const underWay = new Set<Promise<unknown>>()
@@ -114,6 +114,7 @@ export function claimRuns(
           once: served.description.rerun === 'never',
           places: served.places,
           rotation: rotationOf(model),
+          except: freed.leftFrom(model),
         }),
       )
       const claims = found.filter(isNew)
@@ -152,10 +153,8 @@ export function claimRuns(
     held.delete(keyOf(taken))
     slots.release(model.description.namespace)
     leavePlaces(model)
-    if (taken.limited) maybeWaiting.add(model.description.namespace)
-    const fed = feed()
-    // Others are told of what this worker has no use for.
-    if (taken.limited) void fed.finally(() => freed(taken.row.account_id))
+    if (taken.limited) await freed.ended(taken.row.account_id)
+    void feed()
     tellOfRoom()
   }
 

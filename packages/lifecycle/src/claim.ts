@@ -27,7 +27,7 @@ export async function claim(lifecycle: Lifecycle, request: ClaimRequest): Promis
  */
 export async function claimWithin(lifecycle: Lifecycle, request: ClaimRequest): Promise<Claimed> {
   const { model, limit, worker, leaseSeconds, warm = false, once = false, places = [], draw } = request
-  const { rotation = newRotation() } = request
+  const { rotation = newRotation(), except = [] } = request
   let taken: ClaimedRow[] = []
   let more = false
   let answeredAt = 0
@@ -38,7 +38,7 @@ export async function claimWithin(lifecycle: Lifecycle, request: ClaimRequest): 
       room = await roomIn(client, places, limit)
       more = false
       if (room === 0) return []
-      const picked = await pickRuns(client, { model, wanted: room, rotation, draw })
+      const picked = await pickRuns(client, { model, wanted: room, rotation, except, draw })
       more = picked.more
       // Should the connection break now, somebody has a turn more than is theirs.
       rotation.rounds = picked.rounds
@@ -152,6 +152,8 @@ export interface ClaimRequest {
   draw?: number
   /** Where the turns of the accounts are, which this moves on; they begin with the first account unless it is given. */
   rotation?: Rotation
+  /** Accounts of which nothing is taken now. */
+  except?: string[]
   /** The model has effects outside: what is claimed now is never claimed again, unless it is handed back untouched. */
   once?: boolean
   /** Where only so many runs may be under way at a time. */

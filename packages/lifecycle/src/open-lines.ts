@@ -10,13 +10,13 @@ const last = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
  * and whose account and key may have more under way, each with its first run and what limits it.
  *
  * `seeds` selects where to look: `model`, `priority`, the account `start` after which the round begins, how many accounts
- * are `wanted`, for how many seconds the first run must have been free (`late`), and `only` one account or null.
+ * are `wanted` beside those `except`, for how many seconds the first run must have been free (`late`), and `only` one account or null.
  *
  * It leaps from line to line in the index. So a line costs the same however much waits in it, and a line that is at its
  * limit costs a look. It goes no further than the accounts that are wanted; `walk` has a row that is `enough` where
  * there are more.
  */
-export const openLines = (seeds: string, maxCrashes: string): string => `
+export const openLines = (seeds: string, maxCrashes: string, except = `'{}'`): string => `
   seeds as materialized (${seeds}),
   walk as (
     select s.model, s.priority, s.start, s.wanted, s.late, s.only, s.start as account_id, '${last}'::uuid as lane, 0 as round,
@@ -39,7 +39,7 @@ export const openLines = (seeds: string, maxCrashes: string): string => `
       where r.model = w.model and r.priority = w.priority and r.account_id = n.account_id and r.lane = n.lane
         and r.run_at <= clock_timestamp() - make_interval(secs => w.late) and ${isFree(maxCrashes)}
       order by r.turn, r.prediction_id limit 1
-    ) front on not enough.yes left join lateral (
+    ) front on not enough.yes and n.account_id <> all(${except}::uuid[]) left join lateral (
       select stated.weight, stated.limits, stated.limits is not null and ${isFull('stated.limits')} as is_full
       from (${limitsOf({ account: 'n.account_id', lane: 'n.lane', model: 'w.model' })}) stated
     ) limited on front.turn is not null

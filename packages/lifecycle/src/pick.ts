@@ -13,8 +13,8 @@ import { turnsOf } from './turns.ts'
  * there may be `more` that was not looked at.
  */
 export async function pickRuns(connection: Connection, request: PickRequest): Promise<Picked> {
-  const { model, wanted, rotation, draw } = request
-  const { lines, isCut } = await findLines(connection, model, wanted, rotation)
+  const { wanted, rotation, draw, model } = request
+  const { lines, isCut } = await findLines(connection, request)
   const [low, normal] = turnsOf(wanted, draw)
   const quotas = [wanted - low - normal, normal, low]
   const rooms = await holdRooms(connection, shareOut({ lines, quotas, rotation, rooms: new Map() }).given)
@@ -45,15 +45,13 @@ const priorities = [0, 1, 2] as const
 
 async function findLines(
   connection: Connection,
-  model: string,
-  wanted: number,
-  { rounds }: Rotation,
+  { model, wanted, except, rotation: { rounds } }: PickRequest,
 ): Promise<{ lines: PickLine[]; isCut: boolean }> {
   const starts = rounds.map(({ at, left }) => (left > 0 ? justBefore(at) : at))
   const { rows } = await connection.query<FoundLine>({
     name: 'find-lines',
     text: findStatement,
-    values: [model, priorities, starts, wanted, maxAttempts],
+    values: [model, priorities, starts, wanted, maxAttempts, except],
   })
   const lines = rows.flatMap((row) => (row.enough ? [] : [{ ...row, limits: row.limits ?? [] }]))
   return { lines, isCut: lines.length < rows.length }
@@ -64,6 +62,7 @@ const findStatement = `
     `select $1::text as model, s.priority, s.start, $4::integer as wanted, 0::float8 as late, null::uuid as only
      from unnest($2::smallint[], $3::uuid[]) as s(priority, start)`,
     '$5',
+    '$6',
   )}
   select priority, account_id as account, lane, turn, weight, limits, false as enough from open_lines
   union all
@@ -156,6 +155,8 @@ export interface PickRequest {
   model: string
   wanted: number
   rotation: Rotation
+  /** Accounts of which nothing is taken. */
+  except: string[]
   /** Which turn of the priorities this is, from 0 to 1: by chance, unless it is given. */
   draw?: number | undefined
 }

@@ -17,14 +17,11 @@ export async function findWaiting(db: Database, models: string[], seconds: numbe
 }
 
 /**
- * The models, with their pools, of which something of these accounts is free to claim, and may be under way. Asked when
- * one of those has ended that an account, or its key, may only have so many of: what waited for that is rung for.
+ * Of which models something of these accounts is free to claim and may be under way, what has waited longest first. Asked
+ * when one of those has ended that an account, or its key, may only have so many of.
  */
-export async function findFreed(
-  db: Database,
-  accounts: string[],
-): Promise<{ pool: string; model: string }[]> {
-  const { rows } = await db.pool.query<{ pool: string; model: string }>({
+export async function findFreed(db: Database, accounts: string[]): Promise<Freed[]> {
+  const { rows } = await db.pool.query<Freed>({
     name: 'find-freed',
     text: freedStatement,
     values: [accounts, accounts.map(justBefore), maxAttempts],
@@ -50,7 +47,7 @@ const freedStatement = `
      where m.model is not null`,
     '$3',
   )}
-  select distinct model, pool from open_lines`
+  select account_id as account, model, pool from open_lines group by 1, 2, 3 order by min(turn)`
 
 const countStatement = `
   select count(*)::integer as waiting from (
@@ -60,3 +57,9 @@ const countStatement = `
 const statement = `
   with recursive ${openLines(seedsOf('select unnest($1::text[]) as model', '$2'), '$3')}
   select distinct model from open_lines`
+
+interface Freed {
+  account: string
+  model: string
+  pool: string
+}
