@@ -149,7 +149,7 @@ describe('a hard cap', () => {
 describe('what a budget counts', () => {
   test('is of its own account, key or tag', async () => {
     const [key, other] = [newId(), newId()]
-    const ofKey = await givenBudget(db, account, { of: { scope: 'key', keyId: key }, hardCap: 10 })
+    const ofKey = await givenBudget(db, account, { of: { scope: 'key', keyIds: [key] }, hardCap: 10 })
     const ofTag = await givenBudget(db, account, {
       of: { scope: 'tag', name: 'team', value: 'red' },
       hardCap: 20,

@@ -36,7 +36,7 @@ const ended = ({ id, accountId, keyId }: CallHold, charge: number): CallSettle =
 test('a call counts in the budgets of its account and key, from its hold to its charge', async () => {
   const keyId = newId()
   const ofAll = await givenBudget(db, account, { hardCap: 10 })
-  const ofKey = await givenBudget(db, account, { hardCap: 7, of: { scope: 'key', keyId } })
+  const ofKey = await givenBudget(db, account, { hardCap: 7, of: { scope: 'key', keyIds: [keyId] } })
   const ofTag = await givenBudget(db, account, { hardCap: 0, of: { scope: 'tag', name: 'a', value: 'b' } })
   const held = call(6, { keyId })
 

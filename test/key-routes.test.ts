@@ -34,6 +34,7 @@ describe('a key that was made', () => {
       models: null,
       ip_allow: null,
       limits: null,
+      credit_limit: null,
       expires_at: null,
       revoked_at: null,
       last_used_at: null,
@@ -169,6 +170,68 @@ describe('a change of a key', () => {
         status: 400,
         id: 'INVALID_REQUEST',
       })
+  })
+})
+
+describe('a credit limit', () => {
+  const limit = { credits: 5, period: 'month' }
+  const budgetsOf = async (id: string) =>
+    (await owner('GET /v1/budgets?per_page=50')).body.data.filter(
+      (one: { key_id: string }) => one.key_id === id,
+    )
+
+  test('is shown with its key, and is a budget of its own', async () => {
+    const { id, credit_limit } = await made({ credit_limit: limit })
+    expect(credit_limit).toEqual(limit)
+    expect((await owner(`GET /v1/keys/${id}`)).body.credit_limit).toEqual(limit)
+    expect(await budgetsOf(id)).toMatchObject([
+      { scope: 'key', period: 'month', hard_cap: 5, credit_limit: true },
+    ])
+  })
+
+  test('keeps what was spent when its credits change, and begins anew in another period', async () => {
+    const { id } = await made({ credit_limit: limit })
+    await service.db.pool.query('update budgets set spent = 3000000 where credit_limit')
+    const change = async (credit_limit: object | null) =>
+      (await owner(`PATCH /v1/keys/${id}`, { body: { credit_limit } })).body.credit_limit
+    expect(await change({ credits: 4.5, period: 'month' })).toEqual({ credits: 4.5, period: 'month' })
+    expect(await budgetsOf(id)).toMatchObject([{ spent: 3, remaining: 1.5 }])
+    expect(await change({ credits: 4, period: 'day' })).toEqual({ credits: 4, period: 'day' })
+    expect(await budgetsOf(id)).toMatchObject([{ spent: 0, remaining: 4 }])
+    expect((await owner(`PATCH /v1/keys/${id}`, { body: { name: 'same' } })).body.credit_limit).toMatchObject(
+      { credits: 4 },
+    )
+    expect(await change(null)).toBeNull()
+    expect(await budgetsOf(id)).toEqual([])
+  })
+
+  test('goes on over a rotation: the new key spends what the old one left', async () => {
+    const { id } = await made({ credit_limit: limit })
+    const [budget] = await budgetsOf(id)
+    const { body } = await owner(`POST /v1/keys/${id}/rotate`, { body: {} })
+    expect(body.credit_limit).toEqual(limit)
+    expect(await budgetsOf(body.id)).toMatchObject([{ id: budget.id }])
+    expect((await owner(`GET /v1/keys/${id}`)).body.credit_limit).toEqual(limit)
+  })
+
+  test('holds for the keys that a limited key makes', async () => {
+    const { key } = await made({ scopes: ['keys:write'], credit_limit: limit })
+    const limited = callerOf(service.url, key)
+    const make = (credit_limit?: object | null) =>
+      limited('POST /v1/keys', { body: { name: 'x', scopes: ['keys:write'], credit_limit } })
+    expect((await make()).body.credit_limit).toEqual(limit)
+    expect((await make({ credits: 1, period: 'month' })).status).toBe(201)
+    for (const beyond of [null, { credits: 6, period: 'month' }, { credits: 1, period: 'day' }])
+      expect(refusalOf(await make(beyond))).toMatchObject({ status: 403, fields: ['credit_limit'] })
+  })
+
+  test.each([
+    [{ credits: -1, period: 'day' }, 'credit_limit.credits'],
+    [{ credits: 1, period: 'year' }, 'credit_limit.period'],
+    [{ credits: 1 }, 'credit_limit.period'],
+  ])('of %j is refused by name', async (credit_limit, field) => {
+    const refused = await owner('POST /v1/keys', { body: { name: 'x', credit_limit } })
+    expect(refusalOf(refused)).toMatchObject({ status: 400, fields: [field] })
   })
 })
 

@@ -18,6 +18,7 @@ const { values: flags, positionals } = parseArgs({
     models: { type: 'string' },
     'deny-models': { type: 'string' },
     ip: { type: 'string' },
+    'credit-limit': { type: 'string' },
     overlap: { type: 'string' },
     plan: { type: 'string' },
     weight: { type: 'string' },
@@ -33,7 +34,7 @@ const usage = `npm run admin -- accounts create NAME [--plan NAME] [--weight N] 
 npm run admin -- accounts list
 npm run admin -- accounts set NAME [--name NAME] [--plan NAME] [--weight N] [--over-limit queue|refuse|none] [--retention-files-days N|none] [--retention-data-days N|none]
 npm run admin -- accounts suspend|unsuspend NAME
-npm run admin -- keys create --account NAME [--name NAME] [--expires 2027-01-31] [--scopes A,B] [--models 'A,B*'] [--deny-models 'C,service:partner'] [--ip 10.1.0.0/16] [--admin]
+npm run admin -- keys create --account NAME [--name NAME] [--expires 2027-01-31] [--scopes A,B] [--models 'A,B*'] [--deny-models 'C,service:partner'] [--ip 10.1.0.0/16] [--credit-limit 100/month] [--admin]
 npm run admin -- keys list --account NAME
 npm run admin -- keys rotate key_… [--overlap SECONDS]
 npm run admin -- keys revoke key_…

@@ -11,7 +11,7 @@ import { badParameter } from './bad-parameter.ts'
 
 /** What a request says of a key, but for its name. Throws INVALID_PARAMETER. */
 export function wishesOf(body: Omit<PatchKey, 'name'>): Omit<KeyWishes, 'name'> {
-  const { scopes, models, ip_allow: ranges, limits } = body
+  const { scopes, models, ip_allow: ranges, limits, credit_limit } = body
   const bad = ranges?.findIndex((range) => !isRange(range)) ?? -1
   if (bad !== -1) throw badParameter(`ip_allow.${bad}`, 'must be an address or a range such as 10.1.0.0/16')
   return {
@@ -19,6 +19,7 @@ export function wishesOf(body: Omit<PatchKey, 'name'>): Omit<KeyWishes, 'name'> 
     models,
     ip_allow: ranges,
     limits,
+    credit_limit,
     expires_at: endOf(body),
   }
 }
@@ -56,6 +57,7 @@ const ids: Readonly<Record<KeyFault['field'], ErrorId>> = {
   scopes: 'SCOPE_REQUIRED',
   models: 'MODEL_FORBIDDEN',
   ip_allow: 'SECURITY_VIOLATION',
+  credit_limit: 'SECURITY_VIOLATION',
   expires_at: 'SECURITY_VIOLATION',
   state: 'INVALID_REQUEST',
   asking: 'UNAUTHORIZED',

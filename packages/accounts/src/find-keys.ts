@@ -3,6 +3,7 @@ import { databaseNow } from '@millrace/database/clock'
 import type { Database } from '@millrace/database/connect'
 import { toTypeId } from '@millrace/database/ids'
 import { type Found, findPage, type Page } from '@millrace/database/page'
+import { creditLimitOf } from '@millrace/ledger/key-credits'
 import { scopesOf } from './api-keys.ts'
 import type { KeySettings } from './key-bounds.ts'
 
@@ -52,6 +53,7 @@ export function presentKey(row: KeyRow): ApiKey {
     models: row.models,
     ip_allow: row.ip_allow && [...row.ip_allow],
     limits: row.limits,
+    credit_limit: row.credit_limit,
     created_at: row.created_at.toISOString(),
     expires_at: row.expires_at?.toISOString() ?? null,
     revoked_at: row.revoked_at?.toISOString() ?? null,
@@ -67,7 +69,7 @@ function stateOf({ revoked_at: revokedAt, expires_at: expiresAt }: KeyRow): ApiK
 
 /** For a statement on `api_keys`. Never the digest. */
 export const keyColumns = `id, account_id, name, prefix, created_at, expires_at, revoked_at, models, ip_allow, limits, last_used_at,
-  rotated_from, ${scopesOf('api_keys')} as scopes`
+  rotated_from, ${scopesOf('api_keys')} as scopes, ${creditLimitOf('api_keys')} as credit_limit`
 
 /** A key without its digest. */
 export interface KeyRow extends KeySettings {

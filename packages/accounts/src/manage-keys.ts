@@ -1,6 +1,8 @@
+import type { CreditLimit } from '@millrace/contract/budget'
 import { type Connection, type Database, transaction } from '@millrace/database/connect'
 import { toTypeId } from '@millrace/database/ids'
 import { newApiKey } from '@millrace/keys/api-key'
+import { followRotation, setCreditLimit, TooManyBudgets } from '@millrace/ledger/key-credits'
 import type { PoolClient } from 'pg'
 import { type KeyRing, storeKey } from './api-keys.ts'
 import { type Actor, changesOf, noteAct } from './audit.ts'
@@ -44,6 +46,7 @@ export function changeKey(
     refuseRevoked(was)
     const wanted: KeySettings = { ...settingsIn(was), ...withoutUndefined(change) }
     await refuseBeyondBoth(client, asking, was, wanted)
+    if (change.credit_limit !== undefined) await limitCredits(client, was.account_id, id, change.credit_limit)
     const { rows } = await client.query<KeyRow>(
       `update api_keys set name = $2, scopes = $3, admin = 'admin' = any($3::text[]), models = $4, ip_allow = $5, limits = $6, expires_at = $7
        where id = $1 returning ${columns}`,
@@ -120,9 +123,11 @@ export function revokeKey(
 async function insertKey(client: Connection, ring: KeyRing, actor: Actor, made: InsertKey): Promise<MadeKey> {
   const { accountId, settings, rotatedFrom } = made
   const key = newApiKey()
-  const { expires_at: expiresAt, ip_allow: ipAllow, name, scopes, models, limits } = settings
+  const { expires_at: expiresAt, ip_allow: ipAllow, name, scopes, models, limits, credit_limit } = settings
   const stored = { accountId, key, name, scopes, models, ipAllow, limits, expiresAt, rotatedFrom }
   const id = await storeKey(client, ring, stored)
+  if (rotatedFrom !== null) await followRotation(client, { accountId, from: rotatedFrom, to: id })
+  else if (credit_limit) await limitCredits(client, accountId, id, credit_limit)
   await noteAct(client, actor, {
     act: made.act,
     target: toTypeId('key', id),
@@ -167,12 +172,32 @@ async function lockKey(
   return rows[0]
 }
 
+async function limitCredits(
+  client: Connection,
+  accountId: string,
+  keyId: string,
+  limit: CreditLimit | null,
+): Promise<void> {
+  await setCreditLimit(client, { accountId, keyId, limit }).catch((error: unknown) => {
+    if (!(error instanceof TooManyBudgets)) throw error
+    throw new KeyFault('state', 'This account has as many budgets as it may, and a credit limit is one.')
+  })
+}
+
 function refuseRevoked({ revoked_at: revokedAt }: KeyRow): void {
   if (revokedAt) throw new KeyFault('state', 'The key is revoked. Make a new one.')
 }
 
-function settingsIn({ name, scopes, models, ip_allow, limits, expires_at }: KeyRow): KeySettings {
-  return { name, scopes, models, ip_allow, limits, expires_at }
+function settingsIn({
+  name,
+  scopes,
+  models,
+  ip_allow,
+  limits,
+  credit_limit,
+  expires_at,
+}: KeyRow): KeySettings {
+  return { name, scopes, models, ip_allow, limits, credit_limit, expires_at }
 }
 
 function valuesOf({ name, scopes, models, ip_allow, limits, expires_at }: KeySettings): unknown[] {

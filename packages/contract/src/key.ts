@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { creditLimit } from './budget.ts'
 import { pagination } from './lists.ts'
 import { limits, modelRules, statedLimits, statedRules } from './plan.ts'
 import { time } from './prediction.ts'
@@ -16,6 +17,11 @@ const mayBeNull = {
   models: statedRules.nullish().describe('Which of the models of the plan it may use; null for all of them'),
   ip_allow: ipAllow.nullish().describe('From where it may be used: addresses and ranges; null for anywhere'),
   limits: statedLimits.nullish().describe('Its own limits, on top of those of the account; null for none'),
+  credit_limit: creditLimit
+    .nullish()
+    .describe(
+      'What may be spent with it in a period, as a budget of its own; null for as much as the account has',
+    ),
   expires_at: expiresAt.nullish().describe('When it ends by itself; null for never'),
 }
 const expiresIn = z.int().min(1).max(315_360_000).describe('Seconds until it ends by itself')
@@ -70,6 +76,7 @@ export const key = z
       .describe('Which of the models of the plan it may use; null for all of them'),
     ip_allow: z.array(z.string()).nullable().describe('From where it may be used; null for anywhere'),
     limits: limits.nullable().describe('Its own limits, on top of those of the account'),
+    credit_limit: creditLimit.nullable().describe('What may be spent with it in a period'),
     created_at: time.describe('When it was made'),
     expires_at: time.nullable().describe('When it ends by itself'),
     revoked_at: time.nullable().describe('When it was revoked'),

@@ -21,7 +21,7 @@ export async function createBudget(
       accountId,
       name,
       of.scope,
-      of.scope === 'key' ? [of.keyId] : null,
+      of.scope === 'key' ? of.keyIds : null,
       of.scope === 'tag' ? of.name : null,
       of.scope === 'tag' ? of.value : null,
       period,
@@ -115,7 +115,10 @@ export interface BudgetChange {
 /** What a budget to be counts, in what time, and what it allows. Money in micros. */
 export interface NewBudget {
   name: string
-  of: { scope: 'account' } | { scope: 'key'; keyId: string } | { scope: 'tag'; name: string; value: string }
+  of:
+    | { scope: 'account' }
+    | { scope: 'key'; keyIds: readonly string[] }
+    | { scope: 'tag'; name: string; value: string }
   period: BudgetPeriod
   hardCap: number | null
   thresholds: BudgetThreshold[]

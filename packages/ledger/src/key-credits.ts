@@ -18,12 +18,12 @@ export async function setCreditLimit(
     [accountId, keyId, hardCap, limit?.period ?? null],
   )
   if (kept.rowCount === 1) return
-  await connection.query('delete from budgets where account_id = $1 and credit_limit and $2 = any(key_ids)', [
-    accountId,
-    keyId,
-  ])
+  const { rows } = await connection.query<{ key_ids: string[] }>(
+    'delete from budgets where account_id = $1 and credit_limit and $2 = any(key_ids) returning key_ids',
+    [accountId, keyId],
+  )
   if (limit === null) return
-  const of = { scope: 'key', keyId } as const
+  const of = { scope: 'key', keyIds: rows[0]?.key_ids ?? [keyId] } as const
   const made = await createBudget(connection, accountId, {
     name: 'Credit limit',
     of,

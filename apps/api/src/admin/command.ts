@@ -54,6 +54,7 @@ export interface Flags {
   account?: string | undefined
   act?: string | undefined
   reason?: string | undefined
+  'credit-limit'?: string | undefined
   name?: string | undefined
   expires?: string | undefined
   scopes?: string | undefined

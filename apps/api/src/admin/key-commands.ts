@@ -58,8 +58,16 @@ function settingsIn(flags: Flags): object {
     scopes: flags.admin ? scopes : listOf(flags.scopes),
     models: allow || deny ? { ...(allow && { allow }), ...(deny && { deny }) } : undefined,
     ip_allow: listOf(flags.ip),
+    credit_limit: creditLimitIn(flags['credit-limit']),
   }
   return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
+}
+
+/** `100/month`; the shape is checked with the rest. */
+function creditLimitIn(text: string | undefined): object | undefined {
+  if (text === undefined) return undefined
+  const [credits, period] = text.split('/')
+  return { credits: Number(credits), period }
 }
 
 function expiry(text: string | undefined): Date | undefined {

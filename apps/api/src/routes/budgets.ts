@@ -70,7 +70,7 @@ async function scopeOf(
   const keyId = fromTypeId('key', key_id)
   const own = db.kysely.selectFrom('api_keys').select('id').where('account_id', '=', accountId)
   if (!keyId || !(await own.where('id', '=', keyId).executeTakeFirst())) throw new ApiError('KEY_NOT_FOUND')
-  return { scope, keyId }
+  return { scope, keyIds: [keyId] }
 }
 
 function checkThresholds(thresholds: readonly BudgetThreshold[], hardCap: number | null): void {
