@@ -59,14 +59,9 @@ test.each(['redis', 'postgres'] as const)(
     expect(await secretsInTables()).toEqual({})
     expect(redis?.found() ?? []).toEqual([])
     for (const one of service.processes) {
-      const { healthUrl } = await one.present()
-      const metrics = await (await fetch(`${healthUrl}/metrics`)).text()
+      const metrics = await (await fetch(`${one.healthUrl}/metrics`)).text()
       expect(metrics).toContain('# HELP')
-      expect([one.name, secretsIn(metrics, secrets), secretsIn(one.log(), secrets)]).toEqual([
-        one.name,
-        [],
-        [],
-      ])
+      expect([one.app, secretsIn(metrics, secrets), secretsIn(one.log(), secrets)]).toEqual([one.app, [], []])
     }
     redis?.stop()
     await service.stop()
