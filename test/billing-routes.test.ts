@@ -114,6 +114,28 @@ test('a prediction is paid for by its account: held, charged where it succeeds, 
   expect(await books()).toMatchObject({ balance: 2_000_000, entered: 2_000_000, held: 0 })
 })
 
+test('a plan has its own price, and what was accepted keeps the price it had', async () => {
+  const { call, accountId } = await givenPayer(10)
+  const setPlan = (plan: string) =>
+    service.db.pool.query('update accounts set plan = $2 where id = $1', [accountId, plan])
+  await service.db.pool.query(
+    `insert into plans (name, settings) values ('dear', '{"price_multiplier": 2.5}')`,
+  )
+  await setPlan('dear')
+  const { body } = await call('POST /v1/predictions', {
+    body: { model: 'flat', input: {}, run_at: new Date(Date.now() + 1_500).toISOString() },
+  })
+  await setPlan('unlimited')
+
+  expect((await call('GET /v1/balance')).body).toMatchObject({
+    balance: 10,
+    held: 2.5,
+    available: 7.5,
+    low: true,
+  })
+  expect((await untilEnded(call, body.id)).metadata.billing.credits_used).toBe(2.5)
+})
+
 test('a failed one costs nothing, and what the model tells of its use is what is charged', async () => {
   const { call, books } = await givenPayer(10)
   const used = async (model: string) => {

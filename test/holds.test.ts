@@ -192,6 +192,24 @@ test('a result that lost the race for its end moves no money', async () => {
   })
 })
 
+test('a webhook of the end tells what it cost', async () => {
+  const account = await givenFunds(database.db, 100)
+  const webhook = { url: 'http://receiver.test/', events: ['prediction.succeeded'] }
+  const made = paidDraft(account, 12, { webhook })
+  await acceptAll([made])
+  const fence = await claimed(database.db, made.model)
+  await begin(lifecycleOn(database.db), [fence])
+  await settle(lifecycleOn(database.db), [{ ...fence, verb: 'succeed', output: '1', files: [] }])
+
+  const { rows } = await database.db.pool.query<{ body: string }>(
+    'select b.body from deliveries d join webhook_bodies b on b.id = d.body_id where d.prediction_id = $1',
+    [made.id],
+  )
+  expect(rows.map(({ body }) => JSON.parse(body))).toMatchObject([
+    { data: { metadata: { billing: { credits_used: 0.000012 } } } },
+  ])
+})
+
 test('an ending with money and one without go together', async () => {
   const account = await givenFunds(database.db, 100)
   const model = newId()

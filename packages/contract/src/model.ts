@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { pricing } from './pricing.ts'
 
 const schema = z.record(z.string(), z.unknown())
 
@@ -17,6 +18,8 @@ export const model = z
         }),
       )
       .describe('The surfaces that serve it'),
+    billable: z.boolean().describe('Whether it may cost something'),
+    pricing: pricing.describe('What it costs'),
     status: z.string().describe('operational or offline'),
     context_length: z
       .int()
