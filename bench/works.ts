@@ -4,6 +4,7 @@ import { cancelLatency } from './works/cancel-latency.ts'
 import { addedToChunk, addedToJson, addedToStream } from './works/gateway-added.ts'
 import { gatewayMemory } from './works/gateway-memory.ts'
 import { jsonRate, streamRate } from './works/gateway-rate.ts'
+import { holds } from './works/holds.ts'
 import { life, lifeWithWebhooks } from './works/life.ts'
 import { manyReaders } from './works/many-readers.ts'
 import { manyRows } from './works/many-rows.ts'
@@ -33,6 +34,7 @@ export const suites: Suite[] = [
       memory,
     ],
   },
+  { name: 'money', suffix: '-money', works: [holds] },
   {
     name: 'gateway',
     suffix: '-gateway',

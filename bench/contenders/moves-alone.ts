@@ -51,7 +51,8 @@ export const movesAlone: Contender = {
   },
 }
 
-const draftOf = (accountId: string, model: string): Draft => ({
+/** A prediction that asks for nothing much. */
+export const draftOf = (accountId: string, model: string): Draft => ({
   id: newId(),
   accountId,
   model,
@@ -74,6 +75,7 @@ const draftOf = (accountId: string, model: string): Draft => ({
   idempotency: null,
 })
 
-const output = '{"prompt":"nothing much"}'
+/** And what comes of it. */
+export const output = '{"prompt":"nothing much"}'
 const batch = 50
 const loops = 4

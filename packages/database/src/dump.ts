@@ -54,10 +54,12 @@ export async function dumpedIds(folder: string, table: string): Promise<string[]
 /** The list of contents in a dump's folder. */
 export const contents = 'contents.json'
 
-/** In the order in which they were made: a table comes after those that it refers to. */
+/** In the order in which they can be loaded: a table comes after those that it refers to. */
 async function findTables(client: pg.Client): Promise<Omit<DumpedTable, 'rows'>[]> {
-  const { rows } = await client.query<{ name: string; columns: string[] }>(
-    `select c.relname as name, array_agg(a.attname::text order by a.attnum) as columns
+  const { rows } = await client.query<FoundTable>(
+    `select c.relname as name, array_agg(a.attname::text order by a.attnum) as columns,
+       array(select distinct r.relname::text from pg_constraint f join pg_class r on r.oid = f.confrelid
+             where f.conrelid = c.oid and f.contype = 'f' and f.confrelid <> c.oid) as "refersTo"
      from pg_class c
      join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
      where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
@@ -65,7 +67,14 @@ async function findTables(client: pg.Client): Promise<Omit<DumpedTable, 'rows'>[
      group by c.oid, c.relname order by c.oid`,
     [partitionName],
   )
-  return rows
+  const ordered: FoundTable[] = []
+  const isThere = (name: string) => ordered.some((table) => table.name === name)
+  for (let left = rows; left.length > 0; left = rows.filter(({ name }) => !isThere(name))) {
+    const next = left.filter(({ refersTo }) => refersTo.every(isThere))
+    // Tables that refer to each other would be as good in any order.
+    ordered.push(...(next.length > 0 ? next : left))
+  }
+  return ordered.map(({ name, columns }) => ({ name, columns }))
 }
 
 async function dumpTable(
@@ -101,6 +110,12 @@ export interface Dump {
   /** The moment of the oldest row that is kept by its time. */
   since: string | null
   tables: DumpedTable[]
+}
+
+interface FoundTable {
+  name: string
+  columns: string[]
+  refersTo: string[]
 }
 
 interface DumpedTable {
