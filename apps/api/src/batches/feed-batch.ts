@@ -18,6 +18,7 @@ import { ApiError, errorEnvelope } from '../api-error.ts'
 import { checkShape } from '../check-shape.ts'
 import type { Context } from '../context.ts'
 import { draftPrediction } from '../draft-prediction.ts'
+import { pauseOf } from '../rates.ts'
 import { checkLine, ignoredOf } from './check-line.ts'
 import { lineGate } from './line-gate.ts'
 import type { LineRunner } from './line-runner.ts'
@@ -168,6 +169,11 @@ async function acceptLines(
         running.push(line.line)
       } catch (error) {
         // Whatever passes is tried again: the line stays taken.
+        const seconds = pauseOf(error)
+        if (seconds !== undefined) {
+          runner.pause(seconds)
+          return
+        }
         if (error instanceof ApiError ? error.id === 'SERVICE_UNAVAILABLE' : isPassing(error)) return
         if (!(error instanceof ApiError)) {
           context.log.error({ err: error, batch: batch.id, line: line.line }, 'a line could not be run')
