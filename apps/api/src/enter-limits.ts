@@ -1,7 +1,7 @@
 import type { Response } from 'express'
 import { callerOf } from './authenticate.ts'
 import type { Context } from './context.ts'
-import { takeRequest } from './rates.ts'
+import { pauseOf, takeRequest } from './rates.ts'
 
 /**
  * Lets a new create in as far as the limits of its caller allow: its rates, and how many may wait. Throws
@@ -21,6 +21,20 @@ export async function enterLimits(context: Context, response: Response, slug: st
     }
   } catch (error) {
     await uncount()
+    throw error
+  }
+}
+
+/**
+ * Takes more for a create that was let in, or that is about to be: what that refuses counts nowhere. A repeat, which has
+ * no entry, takes nothing.
+ */
+export async function takeMore(entry: Entry | undefined, work: () => Promise<void>): Promise<void> {
+  if (!entry) return
+  try {
+    await work()
+  } catch (error) {
+    await (pauseOf(error) === undefined ? entry.leave() : entry.undo())
     throw error
   }
 }

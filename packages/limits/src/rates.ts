@@ -7,43 +7,43 @@ import { type RateWindow, slicesOf } from './rate-window.ts'
  * each entry for models that stands for this one. What an entry with a `*` stands for shares one window.
  */
 export function ratesOf(
-  holder: RateHolder,
-  { family, model }: RatedUse,
+  { accountId, keyId, account, key }: RateHolder,
+  use: RatedUse,
   measures: readonly Measure[],
 ): Rate[] {
-  const { accountId, keyId, account, key } = holder
-  return [
-    ...ratesIn(account, { owner: 'account', id: accountId }),
-    ...(keyId === undefined ? [] : ratesIn(key, { owner: 'key', id: keyId })),
+  const ofAccount = { accountId, owner: 'account', name: accountId } as const
+  const ofKey = { accountId, owner: 'key', name: `key ${keyId}` } as const
+  const parts = [
+    ...partsOf(account, use).map((part) => ({ ...ofAccount, ...part })),
+    ...(keyId === undefined ? [] : partsOf(key, use).map((part) => ({ ...ofKey, ...part }))),
   ]
+  return parts.flatMap((part) => measures.flatMap((measure) => rateOf(part, measure) ?? []))
+}
 
-  function ratesIn(limits: Limits | null | undefined, of: { owner: Rate['owner']; id: string }): Rate[] {
-    if (!limits) return []
-    const scoped = [
-      { part: '', given: limits },
-      ...(family === undefined ? [] : [{ part: family, given: limits.families?.[family] }]),
-      ...Object.entries(model === undefined ? {} : (limits.models ?? {}))
-        .filter(([glob]) => matchesGlob(glob, model ?? ''))
-        .map(([glob, given]) => ({ part: `model ${glob}`, given })),
-    ]
-    return scoped.flatMap(({ part, given }) =>
-      measures.flatMap((measure) => {
-        const limit = given?.[measure]
-        if (limit === undefined) return []
-        const seconds = given?.window ?? usualSeconds
-        return [
-          {
-            owner: of.owner,
-            part,
-            measure,
-            limit,
-            seconds,
-            window: windowOf(accountId, of, part, measure, limit, seconds),
-          },
-        ]
-      }),
-    )
+function partsOf(limits: Limits | null | undefined, { family, model }: RatedUse): Part[] {
+  if (!limits) return []
+  const ofFamily = family === undefined ? [] : [{ part: family, given: limits.families?.[family] ?? {} }]
+  const ofModels = model === undefined ? [] : Object.entries(limits.models ?? {})
+  return [
+    { part: '', given: limits },
+    ...ofFamily,
+    ...ofModels
+      .filter(([glob]) => matchesGlob(glob, model ?? ''))
+      .map(([glob, given]) => ({ part: `model ${glob}`, given })),
+  ]
+}
+
+function rateOf({ accountId, owner, name, part, given }: OwnedPart, measure: Measure): Rate | undefined {
+  const limit = given[measure]
+  if (limit === undefined) return undefined
+  const seconds = given.window ?? usualSeconds
+  const slices = slicesOf(limit, seconds)
+  const window = {
+    name: `${name} ${measure} ${seconds}/${slices.sliceMs} ${part}`,
+    owner: accountId,
+    ...slices,
   }
+  return { owner, part, measure, limit, seconds, window }
 }
 
 /** Whether anything limits the rates of this one at all. */
@@ -67,19 +67,6 @@ export function policyName({ owner, part, measure }: Pick<Rate, 'owner' | 'part'
 export const measures = ['requests', 'tokens_in', 'tokens_out'] as const
 
 const usualSeconds = 60
-
-function windowOf(
-  account: string,
-  { owner, id }: { owner: Rate['owner']; id: string },
-  part: string,
-  measure: Measure,
-  limit: number,
-  seconds: number,
-): RateWindow {
-  const slices = slicesOf(limit, seconds)
-  const name = `${owner === 'key' ? `key ${id}` : account} ${measure} ${seconds}/${slices.sliceMs} ${part}`
-  return { name, owner: account, ...slices }
-}
 
 /** Whose rates they are. */
 export interface RateHolder {
@@ -108,4 +95,15 @@ export interface Rate {
   limit: number
   seconds: number
   window: RateWindow
+}
+
+/** One entry of somebody's limits. */
+interface Part extends Pick<Rate, 'part'> {
+  given: Partial<Record<Measure | 'window', number | undefined>>
+}
+
+interface OwnedPart extends Part, Pick<Rate, 'owner'> {
+  accountId: string
+  /** Of the account, or of the key. */
+  name: string
 }

@@ -19,6 +19,7 @@ import { checkShape } from '../check-shape.ts'
 import type { Context } from '../context.ts'
 import { draftPrediction, findModel } from '../draft-prediction.ts'
 import { type Rules, refuseForbidden } from '../permitted-models.ts'
+import { pauseOf } from '../rates.ts'
 import { checkLine, ignoredOf } from './check-line.ts'
 import { lineGate } from './line-gate.ts'
 import type { LineRunner } from './line-runner.ts'
@@ -174,6 +175,11 @@ async function acceptLines(
         running.push(line.line)
       } catch (error) {
         // Whatever passes is tried again: the line stays taken.
+        const seconds = pauseOf(error)
+        if (seconds !== undefined) {
+          runner.pause(seconds)
+          return
+        }
         if (error instanceof ApiError ? error.id === 'SERVICE_UNAVAILABLE' : isPassing(error)) return
         if (!(error instanceof ApiError)) {
           context.log.error({ err: error, batch: batch.id, line: line.line }, 'a line could not be run')

@@ -1,14 +1,15 @@
 import { responseOf } from '@millrace/activity/background-response'
 import type { endpoints } from '@millrace/contract/endpoints'
-import { estimatePrompt } from '@millrace/inference/count-tokens'
 import { inferenceTag } from '@millrace/inference/inference-run'
 import type { ResponseObject } from '@millrace/inference/responses/response'
 import { badParameter } from '../bad-parameter.ts'
-import { create } from '../create.ts'
+import { beginCreate, create } from '../create.ts'
+import { takeMore } from '../enter-limits.ts'
 import { answered, type Incoming } from '../route.ts'
 import type { AskedTurn } from './asked-turn.ts'
 import type { Call } from './infer.ts'
 import { backgroundEvents, sendEvents } from './response-stream.ts'
+import { estimateChat } from './run-chat.ts'
 
 /** Has a response made as a prediction of the same id, and answers it as it stands, or as a stream of its events. */
 export async function beginInBackground(
@@ -20,10 +21,8 @@ export async function beginInBackground(
   const { context, body, response } = incoming
   if (body.store === false) throw badParameter('store', 'must not be false with background')
   // What it takes in truth only its worker learns: it stays counted as it was estimated.
-  await call.takeTokens(
-    async () => ({ input: await estimatePrompt(chat), output: Math.max(1, request.max_output_tokens ?? 1) }),
-    { isFinal: true },
-  )
+  const begun = await beginCreate(incoming, body.model)
+  await takeMore(begun.entry, () => call.takeTokens(() => estimateChat(chat), { isFinal: true }))
   const { row } = await create({
     ...incoming,
     body: {
@@ -36,6 +35,7 @@ export async function beginInBackground(
     api: 'any',
     isInference: true,
     waitSeconds: 0,
+    begun,
   })
   // Who goes away leaves it to itself.
   call.note.whole = true

@@ -3,6 +3,7 @@ import { endpoints } from '@millrace/contract/endpoints'
 import { countText, guessText } from '@millrace/inference/count-tokens'
 import type { Embeddings, EmbeddingsRequest } from '@millrace/inference/embeddings'
 import { InferenceFault } from '@millrace/inference/fault'
+import type { TokenEstimate } from '../rates.ts'
 import { route } from '../route.ts'
 import { holdFor } from './bill.ts'
 import { infer, type QuietCall } from './infer.ts'
@@ -18,7 +19,7 @@ export const createEmbeddings = route(endpoints.createEmbeddings, (incoming) => 
 export async function embed(call: QuietCall, body: CreateEmbeddings): Promise<EmbeddingsAnswer> {
   const { encoding_format: format, dimensions, ...request } = body
   const asked = { ...request, model: call.model.namespace } as EmbeddingsRequest
-  await call.takeTokens(async () => ({ input: (await estimate(asked)).prompt_tokens, output: 0 }))
+  await call.takeTokens(() => estimateEmbeddings(asked))
   await holdFor(call, asked, { input: guess(asked), output: 0 })
   const { vectors, usage: counted } = await call.context.router.embed(call.model, asked, call)
   call.note.whole = true
@@ -38,6 +39,11 @@ export async function embed(call: QuietCall, body: CreateEmbeddings): Promise<Em
     model: call.slug,
     usage,
   }
+}
+
+/** The tokens of a request before it is answered. */
+export async function estimateEmbeddings(request: EmbeddingsRequest): Promise<TokenEstimate> {
+  return { input: (await estimate(request)).prompt_tokens, output: 0 }
 }
 
 async function estimate({ input }: EmbeddingsRequest): Promise<NonNullable<Embeddings['usage']>> {

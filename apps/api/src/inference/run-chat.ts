@@ -2,6 +2,7 @@ import type { ChatReply } from '@millrace/inference/backend'
 import type { ChatChunk, ChatCompletion, ChatRequest, ChatUsage } from '@millrace/inference/chat'
 import { estimatePrompt, guessPrompt, type TextTally, tallyText } from '@millrace/inference/count-tokens'
 import { limitAnswer } from '@millrace/inference/limit-answer'
+import type { TokenEstimate } from '../rates.ts'
 import { holdFor } from './bill.ts'
 import { type Note, noteFault, type QuietCall } from './infer.ts'
 
@@ -13,7 +14,7 @@ export async function runChat(call: QuietCall, request: ChatRequest): Promise<Ch
   const { context, model, note } = call
   const { stream_options: options, ...rest } = request
   const asked = limitAnswer(model, { ...rest, model: model.namespace })
-  await call.takeTokens(async () => ({ input: await estimatePrompt(asked), output: statedLength(request) }))
+  await call.takeTokens(() => estimateChat(request))
   await holdFor(call, asked, { input: guessPrompt(asked), output: mostSaid(asked) })
   const reply = await context.router.chat(model, asked, call)
   note.whole = reply.kind === 'whole'
@@ -38,9 +39,10 @@ function isCounted(usage: ChatUsage | null | undefined): boolean {
   return (usage?.completion_tokens ?? 0) > 0
 }
 
-/** How long the answer may be, where its request says so; at least a token. */
-function statedLength({ max_tokens: most, max_completion_tokens: newer }: ChatRequest): number {
-  return Math.max(1, newer ?? most ?? 1)
+/** The tokens of a request as far as they are known before it is answered: of the answer what is allowed, if that is said. */
+export async function estimateChat(request: ChatRequest): Promise<TokenEstimate> {
+  const { max_tokens: most, max_completion_tokens: newer } = request
+  return { input: await estimatePrompt(request), output: Math.max(1, newer ?? most ?? 1) }
 }
 
 async function* observed(

@@ -9,8 +9,10 @@ import { goneSignal } from '../../create.ts'
 import { creditsAfter } from '../../inference/bill.ts'
 import { answerChat } from '../../inference/chat.ts'
 import { checkPrompt } from '../../inference/check-safety.ts'
-import { embed } from '../../inference/embeddings.ts'
+import { embed, estimateEmbeddings } from '../../inference/embeddings.ts'
 import { infer } from '../../inference/infer.ts'
+import { estimateChat } from '../../inference/run-chat.ts'
+import { holderOf, takeTokens } from '../../rates.ts'
 import { answer, answered, type Incoming } from '../../route.ts'
 
 /** What a model answers that makes no predictions: it is asked, and nothing is left to be polled. */
@@ -49,14 +51,22 @@ export async function runAtOnce(
   return result === answered ? answered : answer(200, { ...result, ...tip })
 }
 
-/** The same for one that a worker answers later: it is judged before it is taken. */
+/**
+ * The same for one that a worker answers later: it is judged before it is taken, and its tokens count as they are
+ * estimated now.
+ */
 export async function checkForLater(
-  { context, response, body }: RunIncoming,
+  { context, caller, response, body }: RunIncoming,
   needs: Inference,
   inputs: Record<string, unknown>,
 ): Promise<void> {
-  const { messages } = checkedInputs(body.model, needs, inputs)
-  if (needs === 'chat') await checkPrompt({ context, signal: goneSignal(response) }, messages)
+  const request = checkedInputs(body.model, needs, inputs)
+  const signal = goneSignal(response)
+  if (needs === 'chat') await checkPrompt({ context, signal }, request.messages)
+  const use = { family: response.locals.family, model: context.catalogue.find(body.model)?.namespace }
+  await takeTokens(context, { holder: holderOf(caller), use, response }, () =>
+    needs === 'chat' ? estimateChat(request) : estimateEmbeddings(request),
+  )
 }
 
 /** Throws INVALID_PARAMETER. */
