@@ -5,10 +5,13 @@ import { newId } from '@millrace/database/ids'
 import { ringLost } from '@millrace/dispatcher/sweep/ring-lost'
 import { accept, type Draft } from '@millrace/lifecycle/accept'
 import { type Claim, claimWithin } from '@millrace/lifecycle/claim'
+import { findPrediction } from '@millrace/lifecycle/find'
+import { endOverdue } from '@millrace/lifecycle/overdue'
 import { newRotation } from '@millrace/lifecycle/pick'
 import { handBack, releaseWorker } from '@millrace/lifecycle/release'
 import { settle } from '@millrace/lifecycle/settle'
 import { findFreed, findWaiting } from '@millrace/lifecycle/waiting'
+import { announceWorker } from '@millrace/lifecycle/workers'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { givenLimitedKey, givenOnPlan } from './given-limits.ts'
 import { draft, lifecycleOn } from './given-predictions.ts'
@@ -145,6 +148,29 @@ test('what waits for its account to have room waits for no bell, and no worker c
   expect(await findFreed(database.db, [account])).toEqual([{ account, pool: 'default', model }])
   expect(await rungFor(model)).toBe(true)
   expect(await findWaiting(database.db, [model], 10)).toEqual([model])
+})
+
+test('what had no time left to begin while its account was at its limit is told which limit that was', async () => {
+  const { db } = database
+  const model = newId()
+  const account = await givenAccount({ models: { '*': { running: 1 } } })
+  const [, waiting = ''] = await givenWaiting(model, account, 2)
+  const free = await givenWaiting(newId(), await givenAccount({}), 1)
+  await take(model, 1)
+  await db.pool.query(
+    `update runs set start_by = clock_timestamp() - interval '1 second' where prediction_id = any($1)`,
+    [[waiting, ...free]],
+  )
+  await announceWorker(db, 'a-worker', [model])
+
+  await endOverdue(lifecycleOn(db), 10)
+
+  expect(await findPrediction(db, account, waiting)).toMatchObject({
+    error_id: 'START_TIMEOUT',
+    error: expect.stringMatching(/^Its account may run 1 of this model at a time\. No worker began/),
+  })
+  const { rows } = await db.pool.query('select error from predictions where id = any($1)', [free])
+  expect(rows).toEqual([{ error: expect.not.stringContaining('may run') }])
 })
 
 test('ten thousand that wait for their account to have room cost a claim of others nothing', async () => {
