@@ -1,6 +1,9 @@
 /** What each place of the API answers to a text that means nothing there: taken as it is, or refused by name. */
 export const answers: Record<string, string[]> = {
   '200': [
+    'getUsage query model',
+    'listActivity query model',
+    'listActivity query request_id',
     'createBatch body metadata.*',
     'createBatch body metadata.NAME',
     'createBatch body requests.[].body.*',
@@ -108,10 +111,26 @@ export const answers: Record<string, string[]> = {
   '400 INVALID_DATE_FORMAT': [
     'exportPredictions query from',
     'exportPredictions query to',
+    'getUsage query from',
+    'getUsage query to',
+    'listActivity query from',
+    'listActivity query to',
     'listPredictions query from',
     'listPredictions query to',
   ],
+  '400 INVALID_PARAMETER_COMBINATION': ['getUsage query tag'],
   '400 INVALID_PARAMETER': [
+    'getUsage query group_by',
+    'getUsage query key',
+    'getUsage query period',
+    'getUsage query type',
+    'listActivity query cursor',
+    'listActivity query format',
+    'listActivity query key',
+    'listActivity query page',
+    'listActivity query per_page',
+    'listActivity query status',
+    'listActivity query type',
     'createBatch body completion_window',
     'createBatch body endpoint',
     'createBatch body input_file_id',
