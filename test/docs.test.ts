@@ -28,7 +28,7 @@ test('every command and model of the docs works as it is pasted', { timeout: 300
   const { folder } = service
   const guides = [
     ...['models', 'media', 'inference', 'integrations'],
-    ...['batches', 'authentication', 'webhooks', 'operations'],
+    ...['batches', 'authentication', 'activity', 'webhooks', 'operations'],
   ].map((name) => `docs/${name}.md`)
   const blocks = (await Promise.all(guides.map((page) => blocksOf(page, ports)))).flat()
   for (const block of blocks.filter(({ file }) => file?.includes('/'))) await save(block, folder)

@@ -5,6 +5,7 @@ import { connect, type Database } from '@millrace/database/connect'
 import { newId } from '@millrace/database/ids'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type FreshDatabase, freshDatabase } from './harness/database.ts'
+import { until } from './harness/wait.ts'
 
 const accountId = newId()
 const rareKey = newId()
@@ -49,7 +50,12 @@ test.each(Object.keys(filters))(
 )
 
 async function measure(costs: Map<string, number>): Promise<void> {
-  for (let more = 1; more > 0; ) more = await rollUsage(database.db)
+  const { pool } = database.db
+  const isWhole = async () => {
+    await rollUsage(database.db)
+    return (await pool.query('select from usage_state, usage_seq where rolled >= last_value')).rowCount === 1
+  }
+  await until(isWhole, { what: 'all to be counted' })
   await database.db.pool.query(
     'vacuum analyze predictions, outcomes, prediction_tags, requests, usage_totals, usage_state',
   )

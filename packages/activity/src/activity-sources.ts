@@ -43,7 +43,9 @@ function predictionSource(filter: ActivityFilter, model: string | undefined): So
   return {
     kind: 'prediction',
     ids: from(),
-    keeps: sql`exists (select from predictions p where p.id = seen.id and p.deleted_at is null ${common({ ...filter, model })}
+    keeps: (
+      within,
+    ) => sql`exists (select from predictions p where p.id = seen.id and ${within} and p.deleted_at is null ${common({ ...filter, model })}
       ${status === undefined ? sql`` : sql`and p.status = ${status}`} ${others.length > 0 ? sql.join(others, sql` `) : sql``} offset 0)`,
     ...boundsOf(filter),
   }
@@ -55,7 +57,8 @@ function removedSource(filter: ActivityFilter, model: string | undefined): Sourc
   return {
     kind: 'prediction',
     ids: sql`select id from removed_predictions where account_id = ${accountId}::uuid`,
-    keeps: sql`exists (select from removed_predictions p where p.id = seen.id ${common({ ...filter, model })}
+    keeps:
+      () => sql`exists (select from removed_predictions p where p.id = seen.id ${common({ ...filter, model })}
       ${status === undefined ? sql`` : sql`and p.status = ${status}`} ${tagged.length > 0 ? sql.join(tagged, sql` `) : sql``} offset 0)`,
     ...boundsOf(filter),
   }
@@ -69,8 +72,10 @@ function callSources(filter: ActivityFilter, model: string | undefined): Source[
     ${requestId === undefined ? sql`` : sql`and p.request_id = ${requestId}`}
     ${type === undefined ? sql`` : sql`and p.surface = ${type}`}
     ${model === undefined ? sql`` : sql`and ${sql.raw(callModel)} = ${model}`}`
-  const keeps = (own: string | undefined) =>
-    sql`exists (select from requests p where p.id = seen.id ${also} ${own === undefined ? sql`` : sql`and p.status = ${own}`} offset 0)`
+  const keeps =
+    (own: string | undefined): Source['keeps'] =>
+    (within) =>
+      sql`exists (select from requests p where p.id = seen.id and ${within} ${also} ${own === undefined ? sql`` : sql`and p.status = ${own}`} offset 0)`
   const source = (ids: RawBuilder<unknown>, own?: string): Source => ({
     kind: 'call',
     ids,
@@ -158,8 +163,8 @@ export interface Source {
   kind: 'prediction' | 'call'
   /** A select of `id`, which a condition on `id` is added to. */
   ids: RawBuilder<unknown>
-  /** A condition on `seen.id`. */
-  keeps: RawBuilder<unknown>
+  /** A condition on `seen.id`; `within` says of its row, `p`, between which ids that is, so that few partitions come into question. */
+  keeps: (within: RawBuilder<unknown>) => RawBuilder<unknown>
   above?: string
   below?: string
 }

@@ -86,7 +86,7 @@ const fillSteps = {
 const oldPredictions = predictionRows(
   'select unnest as prediction_id from unnest($1::uuid[]) where unnest between $2 and $3',
 )
-const oldRequests = callRows('id = any($1::uuid[]) and id between $2 and $3')
+const oldRequests = callRows('requests where id = any($1::uuid[]) and id between $2 and $3')
 
 const mostNumbers = 10_000
 const filledAtOnce = 5_000

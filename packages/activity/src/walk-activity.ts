@@ -42,9 +42,10 @@ export async function countActivity(
 ): Promise<{ total: number; capped: boolean }> {
   const counts = await Promise.all(
     sourcesOf(filter).map(async (source) => {
+      const { above: low = lowestId, below: high = highestId } = source
       const { rows } = await sql<{ seen: number; kept: number }>`
-        with ${seenOf(source, { low: source.above ?? lowestId, high: source.below ?? highestId, step: most + 1 })}
-        select (select count(*) from seen)::integer as seen, (select count(*) from seen where ${source.keeps})::integer as kept
+        with ${seenOf(source, { low, high, step: most + 1 })}
+        select (select count(*) from seen)::integer as seen, (select count(*) from seen where ${source.keeps(between(low, high))})::integer as kept
       `.execute(db.kysely)
       return rows[0] ?? { seen: 0, kept: 0 }
     }),
@@ -61,7 +62,7 @@ async function take(db: Database, walker: Walker, { upwards, step, limit }: Step
     with ${seenOf(source, { low, high, step, upwards })}
     select (select count(*) from seen)::integer as seen,
       (select id from seen order by id ${sql.raw(upwards ? 'desc' : 'asc')} limit 1) as edge,
-      array(select id from seen where ${source.keeps} order by id ${order} limit ${limit - found.length}) as ids
+      array(select id from seen where ${source.keeps(between(low, high))} order by id ${order} limit ${limit - found.length}) as ids
   `.execute(db.kysely)
   const { seen, edge, ids } = rows[0] ?? { seen: 0, edge: null, ids: [] }
   found.push(...ids)
@@ -99,6 +100,8 @@ function windowOf(
 }
 
 const nearMs = 30 * 86_400_000
+
+const between = (low: string, high: string) => sql`p.id > ${low}::uuid and p.id < ${high}::uuid`
 
 function seenOf({ ids }: Source, { low, high, step, upwards = false }: Seen) {
   return sql`seen as materialized (
