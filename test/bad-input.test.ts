@@ -1,8 +1,10 @@
 import { gzipSync } from 'node:zlib'
 import type { Prediction } from '@millrace/contract/prediction'
+import { scopes } from '@millrace/contract/scopes'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ApiCaller, callerOf, refusalOf } from './api-caller.ts'
 import { documentedOperations, type OwnedKind } from './documented-requests.ts'
+import { givenKeyWith } from './given-accounts.ts'
 import { type Service, startService } from './harness/service.ts'
 import { untilEnded } from './until-ended.ts'
 
@@ -11,7 +13,7 @@ let call: ApiCaller
 function serving(queue: 'redis' | 'postgres', workers = 1): void {
   beforeAll(async () => {
     service = await startService({ queue, workers, dispatchers: 0 })
-    call = callerOf(service.url, service.apiKey)
+    call = callerOf(service.url, await givenKeyWith(service, { scopes: [...scopes] }))
   })
   afterAll(() => service.stop())
 }

@@ -1,9 +1,11 @@
 import { dialects } from '@millrace/api/config'
 import { openapiDocument } from '@millrace/contract/openapi'
+import { scopes } from '@millrace/contract/scopes'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { answers } from './answers-to-texts.ts'
 import { type ApiCaller, type ApiReply, callerOf, refusalOf } from './api-caller.ts'
 import type { ApiDocument } from './fitting-values.ts'
+import { givenKeyWith } from './given-accounts.ts'
 import { givenMediaModels } from './given-media.ts'
 import { type Service, startService } from './harness/service.ts'
 import { type Place, type PlacedRequest, placed, placesOf, type ValidRequest } from './places.ts'
@@ -38,7 +40,7 @@ beforeAll(async () => {
   media = await givenMediaModels()
   const env = { MODELS_DIR: media.dir, POOLS: 'default,media' }
   service = await startService({ queue: 'redis', dispatchers: 0, env })
-  call = callerOf(service.url, service.apiKey)
+  call = callerOf(service.url, await givenKeyWith(service, { scopes: [...scopes] }))
   const [prediction, file, webhook, batch, response] = await Promise.all([
     call('POST /v1/predictions', { body: { model: 'echo', input: {} } }),
     call('POST /v1/files?filename=a.txt', { raw: 'hello' }),

@@ -2,6 +2,7 @@ import { revokeKey } from '@millrace/accounts/manage-keys'
 import { scopes } from '@millrace/contract/scopes'
 import { newId, toTypeId } from '@millrace/database/ids'
 import { newApiKey } from '@millrace/keys/api-key'
+import { moveCredits } from '@millrace/ledger/move-credits'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { callerOf } from './api-caller.ts'
 import { type DocumentedOperation, documentedOperations, type OwnedKind } from './documented-requests.ts'
@@ -32,6 +33,9 @@ beforeAll(async () => {
     },
   })
   const { accountId: other } = await givenAccount(service)
+  // So that its ledger has pages.
+  for (const amount of [1, 2])
+    await moveCredits(service.db, { accountId: service.accountId, amount, reason: 'for a test' })
   const all = scopes.filter((scope) => scope !== 'admin')
   keys = {
     own: await givenKeyWith(service, { scopes: all }),

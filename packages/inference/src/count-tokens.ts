@@ -98,10 +98,13 @@ function countPieces(text: string, count: Count): number {
 }
 
 function textsOf(message: ChatMessage): string[] {
-  const { content, name, refusal, reasoning_content: reasoning, tool_calls: calls = [] } = message
-  const said = Array.isArray(content) ? content.map((part) => part.text ?? '') : [content ?? '']
-  const called = calls.map(({ function: { name: of, arguments: args } }) => `${of} ${args}`)
-  return [...said, name ?? '', refusal ?? '', reasoning ?? '', ...called].filter((text) => text !== '')
+  const { content, name, refusal, reasoning_content: reasoning, tool_calls: calls } = message
+  const said: unknown[] = Array.isArray(content) ? content.map((part) => part.text) : [content]
+  // A request may say anything here: its host is who refuses it.
+  const called: unknown[] = (calls ?? []).flatMap(({ function: of }) => [of?.name, of?.arguments])
+  return [...said, name, refusal, reasoning, ...called].filter(
+    (text): text is string => typeof text === 'string' && text !== '',
+  )
 }
 
 function isMedia({ type }: ContentPart): boolean {

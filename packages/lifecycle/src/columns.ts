@@ -1,11 +1,12 @@
 import type { PredictionTable } from '@millrace/database/tables'
 
 /**
- * All columns of a row of `predictions`, for a select list. Never `*`: a statement that is prepared by name must answer
+ * All columns of a row of `predictions` but those left out, for a select list. Never `*`: a statement that is prepared by name must answer
  * the same columns after a migration added one, or PostgreSQL refuses it on that connection for good.
  */
-export const columnsOf = (table: string): string =>
+export const columnsOf = (table: string, without: readonly (keyof PredictionTable)[] = []): string =>
   Object.keys(columns)
+    .filter((column) => !without.some((one) => one === column))
     .map((column) => `${table}.${column}`)
     .join(', ')
 

@@ -10,6 +10,7 @@ import {
   type Slice,
 } from '@millrace/database/page'
 import { sql } from 'kysely'
+import { columnsOf } from './columns.ts'
 import { rangeOf } from './id-range.ts'
 import { candidates, type ListFilter, onePerEnding } from './list-candidates.ts'
 import type { PredictionRow } from './present.ts'
@@ -134,9 +135,7 @@ async function readRows(db: Database, ids: string[]): Promise<ListedRow[]> {
 }
 
 const listed = `
-  select p.id, account_id, p.model, model_type, p.version, p.status, p.attempt, stream, source, error, error_id, webhook, tags, files,
-         timeouts, created_at, updated_at, started_at, completed_at, p.cancel_requested_at, deleted_at, expired_at, p.priority,
-         p.run_at, expires_in, cold_boot, r.progress,
+  select ${columnsOf('p', ['input', 'output', 'sealed_input'])}, r.progress,
          null as sealed_input,
          case when octet_length(input::text) <= ${shownBytes} then input end as input,
          case when octet_length(output::text) <= ${shownBytes} then output end as output,

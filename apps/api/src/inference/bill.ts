@@ -16,16 +16,17 @@ import type { QuietCall } from './infer.ts'
 export async function holdFor(
   { context, model, slug, bill }: QuietCall,
   request: ChatRequest | EmbeddingsRequest,
-  tokens: { input: number; output: number },
+  most: () => { input: number; output: number },
 ): Promise<void> {
   if (bill.isHeld) return
   const { accountId, keyId, id, multiplier } = bill
   const terms = { multiplier, creditsPerUsd: context.config.CREDITS_PER_USD }
   bill.price = priceOf(model.pricing, request, terms)
   if (bill.price === null) return
+  const { input, output } = most()
   const cost = micros(bill.price, {
-    input_tokens: tokens.input,
-    output_tokens: tokens.output,
+    input_tokens: input,
+    output_tokens: output,
     second: model.timeouts.run,
   })
   // A price is never nothing: who has nothing gets nothing.

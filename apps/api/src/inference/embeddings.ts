@@ -20,7 +20,7 @@ export async function embed(call: QuietCall, body: CreateEmbeddings): Promise<Em
   const { encoding_format: format, dimensions, ...request } = body
   const asked = { ...request, model: call.model.namespace } as EmbeddingsRequest
   await call.takeTokens(() => estimateEmbeddings(asked))
-  await holdFor(call, asked, { input: guess(asked), output: 0 })
+  await holdFor(call, asked, () => ({ input: guess(asked), output: 0 }))
   const { vectors, usage: counted } = await call.context.router.embed(call.model, asked, call)
   call.note.whole = true
   call.note.said = true

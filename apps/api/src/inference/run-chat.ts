@@ -15,7 +15,7 @@ export async function runChat(call: QuietCall, request: ChatRequest): Promise<Ch
   const { stream_options: options, ...rest } = request
   const asked = limitAnswer(model, { ...rest, model: model.namespace })
   await call.takeTokens(() => estimateChat(request))
-  await holdFor(call, asked, { input: guessPrompt(asked), output: mostSaid(asked) })
+  await holdFor(call, asked, () => ({ input: guessPrompt(asked), output: mostSaid(asked) }))
   const reply = await context.router.chat(model, asked, call)
   note.whole = reply.kind === 'whole'
   if (reply.kind === 'stream') {
