@@ -9,6 +9,7 @@ import type { Context } from '../../context.ts'
 import { create } from '../../create.ts'
 import { findModel } from '../../draft-prediction.ts'
 import { failureOf } from '../../failure-of.ts'
+import { refuseForbidden } from '../../permitted-models.ts'
 import { answer, answered, route } from '../../route.ts'
 import { streamEvents } from '../../stream-events.ts'
 import { resultOf } from './result.ts'
@@ -17,9 +18,13 @@ import { checkForLater, inferenceOf, runAtOnce, wantsPrediction } from './run-at
 /** One call runs any model: it creates a prediction, waits, and answers with its result or with a job to poll. */
 export const run = route(endpoints.run, async (incoming) => {
   const { context, request, response, body, caller, hints } = incoming
-  const inference = inferenceOf(findModel(context, body.model))
+  const model = findModel(context, body.model)
+  const inference = inferenceOf(model)
   if (inference && !wantsPrediction(incoming)) return runAtOnce(incoming, inference, inputOf(body))
-  if (inference) await checkForLater(incoming, inference, inputOf(body))
+  if (inference) {
+    refuseForbidden(caller, model)
+    await checkForLater(incoming, inference, inputOf(body))
+  }
   const { inputs: _inputs, input: _input, async: _async, ...wishes } = body
   const later = startsLater(body)
   const waitSeconds =
