@@ -105,7 +105,7 @@ test('while a secret is rotated, both sign; an endpoint has its own', async () =
   })
   const owner = { accountId: account, endpointId: endpoint }
   const before = (await readSecrets(now.db, ring, owner)).secrets[0] ?? ''
-  const after = (await rotateSecret(now.db, ring, owner)).secrets[0] ?? ''
+  const after = (await rotateSecret(now.db, ring, owner, { kind: 'cli' })).secrets[0] ?? ''
   await givenSucceeded(now.db, account)
   now.sending()
 

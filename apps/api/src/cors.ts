@@ -18,7 +18,7 @@ export function cors(origins: string[]): RequestHandler {
       return
     }
     response.set({
-      'access-control-allow-methods': 'GET, POST, PATCH, DELETE',
+      'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE',
       'access-control-allow-headers': request.get('access-control-request-headers') ?? '',
       'access-control-max-age': '600',
     })

@@ -1,5 +1,6 @@
 import type { CreditLimit } from '@millrace/contract/budget'
 import { type Connection, type Database, transaction } from '@millrace/database/connect'
+import { databaseNow } from '@millrace/database/clock'
 import { toTypeId } from '@millrace/database/ids'
 import { newApiKey } from '@millrace/keys/api-key'
 import { followRotation, setCreditLimit, TooManyBudgets } from '@millrace/ledger/key-credits'
@@ -79,6 +80,8 @@ export function rotateKey(
     if (!was) return undefined
     refuseRevoked(was)
     const settings = { ...settingsIn(was), ...(expiresAt === undefined ? {} : { expires_at: expiresAt }) }
+    if (settings.expires_at && settings.expires_at.getTime() <= databaseNow())
+      throw new KeyFault('state', 'The key has expired. Say when the new one is to end.')
     await refuseBeyondBoth(client, asking, was, settings)
     const { rows } = await client.query<KeyRow>(
       `update api_keys set expires_at = least(expires_at, clock_timestamp() + make_interval(secs => $2)) where id = $1 returning ${columns}`,

@@ -1,8 +1,9 @@
 import { type Connection, type Database, transaction } from '@millrace/database/connect'
-import { newId } from '@millrace/database/ids'
+import { newId, toTypeId } from '@millrace/database/ids'
 import { seal, unseal } from '@millrace/keys/seal'
 import { newSecret } from '@millrace/webhooks/sign'
 import type { KeyRing } from './api-keys.ts'
+import { type Actor, noteAct } from './audit.ts'
 
 /** Hours that the old secret signs beside the new one after a rotation. */
 export const overlapHours = 24
@@ -49,7 +50,12 @@ export async function opensSecrets(db: Database, ring: KeyRing): Promise<boolean
  * Makes a new current secret; the old one signs as well for 24 hours more. Of an endpoint that was deleted meanwhile
  * there is none.
  */
-export async function rotateSecret(db: Database, ring: KeyRing, owner: SecretOwner): Promise<Secrets> {
+export async function rotateSecret(
+  db: Database,
+  ring: KeyRing,
+  owner: SecretOwner,
+  actor: Actor,
+): Promise<Secrets> {
   await transaction(db, async (client) => {
     // Two rotations at once: the second retires what the first has made.
     await client.query('select 1 from accounts where id = $1 for no key update', [owner.accountId])
@@ -63,6 +69,11 @@ export async function rotateSecret(db: Database, ring: KeyRing, owner: SecretOwn
       [owner.accountId, owner.endpointId, overlapHours],
     )
     await storeSecret(client, ring, owner)
+    await noteAct(client, actor, {
+      act: 'webhook.secret.rotate',
+      target: owner.endpointId === null ? 'default' : toTypeId('whe', owner.endpointId),
+      accountId: owner.accountId,
+    })
   })
   return readSecrets(db, ring, owner)
 }

@@ -12,6 +12,7 @@ import { transaction } from '@millrace/database/connect'
 import { fromTypeId, newId, toTypeId } from '@millrace/database/ids'
 import type { EndpointTable } from '@millrace/database/tables'
 import { type Selectable, sql } from 'kysely'
+import { actorOf } from '../actor-of.ts'
 import { ApiError } from '../api-error.ts'
 import { checkEvents, checkWebhookUrl } from '../check-webhook.ts'
 import type { Context } from '../context.ts'
@@ -83,15 +84,11 @@ export const getWebhookSecret = route(endpoints.getWebhookSecret, async ({ conte
   )
 })
 
-export const rotateWebhookSecret = route(
-  endpoints.rotateWebhookSecret,
-  async ({ context, caller, params }) => {
-    return secretOf(
-      params.id,
-      await rotateSecret(context.db, context.keyRing, await secretOwner(context, caller, params.id)),
-    )
-  },
-)
+export const rotateWebhookSecret = route(endpoints.rotateWebhookSecret, async (incoming) => {
+  const { context, caller, params } = incoming
+  const owner = await secretOwner(context, caller, params.id)
+  return secretOf(params.id, await rotateSecret(context.db, context.keyRing, owner, actorOf(incoming)))
+})
 
 async function secretOwner(context: Context, caller: Caller, id: string): Promise<SecretOwner> {
   const endpointId = id === 'default' ? null : (await ownEndpoint(context, caller, id)).id

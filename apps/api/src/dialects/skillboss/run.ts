@@ -11,6 +11,7 @@ import { type CreditFields, creditFields, tellCharge } from '../../credits.ts'
 import { findModel } from '../../draft-prediction.ts'
 import { takeMore } from '../../enter-limits.ts'
 import { failureOf } from '../../failure-of.ts'
+import { refuseForbidden } from '../../permitted-models.ts'
 import { answer, answered, route } from '../../route.ts'
 import { streamEvents } from '../../stream-events.ts'
 import { resultOf } from './result.ts'
@@ -23,7 +24,10 @@ export const run = route(endpoints.run, async (incoming) => {
   const inference = model && inferenceOf(model)
   if (inference && !wantsPrediction(incoming)) return runAtOnce(incoming, inference, inputOf(body))
   const begun = await beginCreate(incoming, body.model)
-  if (inference) await takeMore(begun.entry, () => checkForLater(incoming, inference, inputOf(body)))
+  if (inference) {
+    refuseForbidden(caller, model)
+    await takeMore(begun.entry, () => checkForLater(incoming, inference, inputOf(body)))
+  }
   const { inputs: _inputs, input: _input, async: _async, ...wishes } = body
   const later = startsLater(body)
   const waitSeconds =
