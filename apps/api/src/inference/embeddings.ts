@@ -39,11 +39,13 @@ export async function embed(call: QuietCall, body: CreateEmbeddings): Promise<Em
 }
 
 /** The tokens of a request before it is answered. */
-export async function estimateEmbeddings(request: EmbeddingsRequest): Promise<TokenEstimate> {
+export async function estimateEmbeddings(request: Pick<EmbeddingsRequest, 'input'>): Promise<TokenEstimate> {
   return { input: (await estimate(request)).prompt_tokens, output: 0 }
 }
 
-async function estimate({ input }: EmbeddingsRequest): Promise<NonNullable<Embeddings['usage']>> {
+async function estimate({
+  input,
+}: Pick<EmbeddingsRequest, 'input'>): Promise<NonNullable<Embeddings['usage']>> {
   const parts = [input].flat(2)
   const texts = parts.filter((part) => typeof part === 'string')
   const tokens = (await countText(texts.join('\n'))) + parts.length - texts.length
