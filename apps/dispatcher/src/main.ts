@@ -17,7 +17,7 @@ import { type FileStore, openStore } from '@millrace/storage/store'
 import { claimSettings } from './claim-due.ts'
 import { type Config, readConfig } from './config.ts'
 import { type Dispatch, startDispatch } from './dispatch.ts'
-import { countEnded } from './sweep/count-ended.ts'
+import { createCount } from './sweep/count-ended.ts'
 import { endLate } from './sweep/end-overdue.ts'
 import { createProlonging } from './sweep/prolong-starts.ts'
 import { createPurge } from './sweep/purge.ts'
@@ -140,7 +140,7 @@ function sweepsOf(settings: Config, store: FileStore, bells: Queue, dispatcher: 
         return lost > 0 ? { lost } : undefined
       },
     },
-    { name: 'usage', everySeconds: 5, run: () => countEnded(db) },
+    { name: 'usage', everySeconds: 5, run: createCount(db) },
     { name: 'leftovers', everySeconds: 60, run: () => removeLeftovers(db) },
     {
       name: 'partitions',
