@@ -19,7 +19,7 @@ import { type FileStore, openStore } from '@millrace/storage/store'
 import { claimSettings } from './claim-due.ts'
 import { type Config, readConfig } from './config.ts'
 import { type Dispatch, startDispatch } from './dispatch.ts'
-import { countEnded } from './sweep/count-ended.ts'
+import { createCount } from './sweep/count-ended.ts'
 import { endLate } from './sweep/end-overdue.ts'
 import { postNotedEvents } from './sweep/post-account-events.ts'
 import { createProlonging } from './sweep/prolong-starts.ts'
@@ -157,7 +157,7 @@ function sweepsOf(settings: Config, store: FileStore, bells: Queue, dispatcher: 
         return released > 0 ? { released } : undefined
       },
     },
-    { name: 'usage', everySeconds: 5, run: () => countEnded(db) },
+    { name: 'usage', everySeconds: 5, run: createCount(db) },
     { name: 'leftovers', everySeconds: 60, run: () => removeLeftovers(db) },
     {
       name: 'partitions',

@@ -10,12 +10,8 @@ import { callRows, endedRows, predictionRows } from './ended.ts'
  * up to that number is still to come.
  */
 export async function rollUsage(db: Database, atOnce = mostNumbers): Promise<number> {
-  const { rows: given } = await db.pool.query<{ last: number }>(
-    `select case when is_called then last_value else 0 end as last from usage_seq`,
-  )
-  const last = given[0]?.last ?? 0
-  const { rows: known } = await db.pool.query<{ rolled: number }>('select rolled from usage_state')
-  if (last <= (known[0]?.rolled ?? 0)) return 0
+  const { last, rolled } = await readNumbers(db)
+  if (last <= rolled) return 0
   const { rows: taken } = await db.pool.query<{ xid: string }>('select pg_current_xact_id()::text as xid')
   const xid = taken[0]?.xid ?? '0'
   return transaction(db, async (client) => {
@@ -33,6 +29,20 @@ export async function rollUsage(db: Database, atOnce = mostNumbers): Promise<num
     await client.query('update usage_state set rolled = $1', [to])
     return to - from
   })
+}
+
+/** How many numbers were given out that are not in the totals yet. */
+export async function numbersWaiting(db: Database): Promise<number> {
+  const { last, rolled } = await readNumbers(db)
+  return last - rolled
+}
+
+async function readNumbers({ pool }: Database): Promise<{ last: number; rolled: number }> {
+  const { rows } = await pool.query<{ last: number; rolled: number }>({
+    name: 'read-usage-numbers',
+    text: 'select case when is_called then last_value else 0 end as last, rolled from usage_seq, usage_state',
+  })
+  return rows[0] ?? { last: 0, rolled: 0 }
 }
 
 /**
