@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
 import type { Prediction } from '@millrace/contract/prediction'
 import { scopes } from '@millrace/contract/scopes'
@@ -38,6 +39,12 @@ const needs: Record<string, { id: string; fields: string[] }> = {
   'POST /v1/batches': { id: 'INVALID_PARAMETER', fields: ['input_file_id'] },
   'POST /v1/webhooks': { id: 'INVALID_WEBHOOK_URL', fields: ['url'] },
   'POST /v1/webhook_endpoints': { id: 'INVALID_WEBHOOK_URL', fields: ['url'] },
+  'POST /v1/keys': { id: 'INVALID_PARAMETER', fields: ['name'] },
+  'POST /v1/admin/accounts': { id: 'INVALID_PARAMETER', fields: ['name'] },
+  'POST /v1/admin/accounts/{id}/keys': { id: 'INVALID_PARAMETER', fields: ['name'] },
+  'PUT /v1/admin/plans': { id: 'INVALID_PARAMETER', fields: ['name', 'settings'] },
+  'POST /v1/admin/accounts/{id}/credits': { id: 'INVALID_PARAMETER', fields: ['amount', 'reason'] },
+  'POST /v1/admin/accounts/{id}/refunds': { id: 'INVALID_PARAMETER', fields: ['reason'] },
 }
 
 const inference = /^POST \/v1\/(chat|embeddings|responses$|messages|images|audio|videos)/
@@ -189,6 +196,9 @@ async function idOf(kind: OwnedKind | undefined): Promise<string> {
   if (kind === 'whe') {
     return (await call('POST /v1/webhooks', { body: { url: 'http://127.0.0.1:9/', events: ['*'] } })).body.id
   }
+  if (kind === 'key') return (await call('POST /v1/keys', { body: { name: 'a' } })).body.id
+  if (kind === 'acct')
+    return (await call('POST /v1/admin/accounts', { body: { name: randomUUID() } })).body.id
   if (kind === 'budget') return (await call('POST /v1/budgets', { body: {} })).body.id
   return ''
 }

@@ -122,7 +122,7 @@ async function update(
 ): Promise<AccountRow | undefined> {
   const sets = given.map(([column], index) => setOf[column]?.(`$${index + 2}`) ?? '')
   const { rows } = await client.query<AccountRow>(
-    `update accounts set ${['name = name', ...sets].join(', ')} where id = $1 returning ${columns}`,
+    `update accounts set ${['created_at = created_at', ...sets].join(', ')} where id = $1 returning ${columns}`,
     [id, ...given.map(([, value]) => value)],
   )
   return rows[0]

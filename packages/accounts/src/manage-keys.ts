@@ -1,6 +1,6 @@
 import type { CreditLimit } from '@millrace/contract/budget'
-import { type Connection, type Database, transaction } from '@millrace/database/connect'
 import { databaseNow } from '@millrace/database/clock'
+import { type Connection, type Database, transaction } from '@millrace/database/connect'
 import { toTypeId } from '@millrace/database/ids'
 import { newApiKey } from '@millrace/keys/api-key'
 import { followRotation, setCreditLimit, TooManyBudgets } from '@millrace/ledger/key-credits'

@@ -11,7 +11,7 @@ export const balance = z
     held: credits.describe('What of it is set aside for what is under way'),
     available: credits.describe('The rest, for what comes next'),
     currency: z.literal('credits').describe('Always credits'),
-    low: z.boolean().describe('What is available is below BALANCE_WARNING_CREDITS of this service'),
+    low: z.boolean().describe('The balance is below BALANCE_WARNING_CREDITS of this service'),
   })
   .meta({ id: 'Balance', description: 'The credits of an account' })
 

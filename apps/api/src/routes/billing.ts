@@ -121,7 +121,7 @@ async function balanceOf({ db, config }: Context, accountId: string): Promise<Ba
     held: asCredits(held),
     available: asCredits(available),
     currency: 'credits',
-    low: available < asMicros(config.BALANCE_WARNING_CREDITS),
+    low: balance < asMicros(config.BALANCE_WARNING_CREDITS),
   }
 }
 
