@@ -77,7 +77,9 @@ describe.each(['redis', 'postgres'] as const)('with the queue in %s', (queue) =>
   })
 
   test('what a worker is to answer keeps what was estimated, and its repeat takes nothing', async () => {
-    const { apiKey } = await givenAccountOn(service, { limits: { tokens_in: 1000, requests: 100, window: 3600 } })
+    const { apiKey } = await givenAccountOn(service, {
+      limits: { tokens_in: 1000, requests: 100, window: 3600 },
+    })
     const call = callerOf(service.url, apiKey)
     const later = { model: 'parrot', input: 'six words are in this one', background: true }
     const job = { model: 'parrot', inputs: { messages: [{ role: 'user', content: 'a mill' }] }, async: true }
@@ -88,7 +90,9 @@ describe.each(['redis', 'postgres'] as const)('with the queue in %s', (queue) =>
     }
     const first = await ask('/v1/responses', later, 'response')
     expect(first).toBeGreaterThanOrEqual(6)
-    await until(async () => (await ask('/v1/responses', later, 'response')) === first, { what: 'the same count' })
+    await until(async () => (await ask('/v1/responses', later, 'response')) === first, {
+      what: 'the same count',
+    })
     const second = await ask('/v1/run', job, 'job')
     expect(second).toBeGreaterThan(first)
     await until(async () => (await ask('/v1/run', job, 'job')) === second, { what: 'the same count' })
