@@ -31,7 +31,9 @@ describe('an account', () => {
       retention: { files_days: 2, data_days: null },
     })
     expect((await operator(`GET /v1/admin/accounts/${body.id}`)).body).toEqual(body)
-    const { body: key } = await operator(`POST /v1/admin/accounts/${body.id}/keys`, { body: { name: 'first' } })
+    const { body: key } = await operator(`POST /v1/admin/accounts/${body.id}/keys`, {
+      body: { name: 'first' },
+    })
     const call = callerOf(service.url, key.key)
     expect((await call('POST /v1/predictions', { body: { model: 'echo', input: {} } })).status).toBe(201)
     expect((await call('GET /v1/keys')).body.data).toMatchObject([{ id: key.id, name: 'first' }])
@@ -59,7 +61,9 @@ describe('an account', () => {
     const { body: made } = await operator('POST /v1/admin/accounts', { body: { name: 'newest' } })
     const { body } = await operator('GET /v1/admin/accounts?per_page=1')
     expect(body.data).toEqual([made])
-    const { body: next } = await operator(`GET /v1/admin/accounts?per_page=50&cursor=${body.pagination.next_cursor}`)
+    const { body: next } = await operator(
+      `GET /v1/admin/accounts?per_page=50&cursor=${body.pagination.next_cursor}`,
+    )
     expect(next.data.at(-1).name).toBe('default')
   })
 
@@ -88,13 +92,19 @@ describe('an account', () => {
         [`PATCH /v1/admin/accounts/${id}`, { body: { weight: 2 } }],
         [`POST /v1/admin/accounts/${id}/keys`, { body: { name: 'x' } }],
       ] as const)
-        expect(refusalOf(await operator(request, options))).toMatchObject({ status: 404, id: 'ACCOUNT_NOT_FOUND' })
+        expect(refusalOf(await operator(request, options))).toMatchObject({
+          status: 404,
+          id: 'ACCOUNT_NOT_FOUND',
+        })
   })
 })
 
 describe('a plan', () => {
   test('is data: put under its name, it is what it says', async () => {
-    const settings = { limits: { requests: 5, families: { files: { requests: 2 } } }, models: { deny: ['x*'] } }
+    const settings = {
+      limits: { requests: 5, families: { files: { requests: 2 } } },
+      models: { deny: ['x*'] },
+    }
     const { body } = await operator('PUT /v1/admin/plans/trial', { body: settings })
     expect(body).toMatchObject({ name: 'trial', settings })
     const { body: changed } = await operator('PUT /v1/admin/plans', { body: { name: 'trial', settings: {} } })
@@ -127,7 +137,9 @@ describe('the audit log', () => {
     const { id } = await givenAccount('audited')
     const { body: of } = await operator(`GET /v1/admin/audit?account=${id}&per_page=1`)
     expect(of.data).toMatchObject([{ act: 'key.create', account_id: id }])
-    const { body: next } = await operator(`GET /v1/admin/audit?account=${id}&cursor=${of.pagination.next_cursor}`)
+    const { body: next } = await operator(
+      `GET /v1/admin/audit?account=${id}&cursor=${of.pagination.next_cursor}`,
+    )
     expect(next.data).toMatchObject([{ act: 'account.create', target: id }])
     const { key_id: key } = of.data[0].by
     expect((await operator(`GET /v1/admin/audit?key=${key}`)).body.data.length).toBeGreaterThan(1)
@@ -158,13 +170,27 @@ describe('the command line', () => {
     expect(await admin('accounts', 'create', 'mill', '--plan', 'pro', '--weight', '2')).toMatch(
       /^acct_\w+ {2}mill {2}pro {2}weight 2$/,
     )
-    const [id = ''] = (await admin('accounts', 'set', 'mill', '--plan', 'free', '--over-limit', 'refuse')).split('  ')
-    expect((await operator(`GET /v1/admin/accounts/${id}`)).body).toMatchObject({ plan: 'free', over_limit: 'refuse' })
+    const [id = ''] = (
+      await admin('accounts', 'set', 'mill', '--plan', 'free', '--over-limit', 'refuse')
+    ).split('  ')
+    expect((await operator(`GET /v1/admin/accounts/${id}`)).body).toMatchObject({
+      plan: 'free',
+      over_limit: 'refuse',
+    })
 
     const [keyId = '', key = ''] = (
       await admin(
         ...['keys', 'create', '--account', 'mill', '--name', 'wheel', '--scopes', 'models:read,keys:read'],
-        ...['--models', 'echo,doodle*', '--deny-models', 'service:partner', '--ip', '127.0.0.0/8,::1', '--expires', '2099-12-31'],
+        ...[
+          '--models',
+          'echo,doodle*',
+          '--deny-models',
+          'service:partner',
+          '--ip',
+          '127.0.0.0/8,::1',
+          '--expires',
+          '2099-12-31',
+        ],
       )
     ).split('\n')
     const call = callerOf(service.url, key)
@@ -181,10 +207,15 @@ describe('the command line', () => {
     expect(await admin('keys', 'list', '--account', 'mill')).toMatch(/expires.*\n.*revoked/)
 
     expect(await admin('accounts', 'suspend', 'mill')).toContain('suspended')
-    await until(async () => (await call('GET /v1/models')).status === 401, { within: 5_000, what: 'the suspension' })
+    await until(async () => (await call('GET /v1/models')).status === 401, {
+      within: 5_000,
+      what: 'the suspension',
+    })
     expect(await admin('accounts', 'unsuspend', 'mill')).not.toContain('suspended')
 
-    expect(await admin('plans', 'set', 'by-hand', '{"limits":{"running":1}}')).toBe('by-hand  {"limits":{"running":1}}')
+    expect(await admin('plans', 'set', 'by-hand', '{"limits":{"running":1}}')).toBe(
+      'by-hand  {"limits":{"running":1}}',
+    )
     expect(await admin('plans', 'list')).toContain('by-hand  {"limits":{"running":1}}')
 
     const { body } = await operator(`GET /v1/admin/audit?account=${id}&per_page=50`)
@@ -215,7 +246,9 @@ describe('the command line', () => {
 
   async function admin(...words: string[]): Promise<string> {
     const program = new URL('../apps/api/src/admin.ts', import.meta.url).pathname
-    const { stdout } = await promisify(execFile)(process.execPath, [program, ...words], { env: service.environment })
+    const { stdout } = await promisify(execFile)(process.execPath, [program, ...words], {
+      env: service.environment,
+    })
     return stdout.trim()
   }
 })

@@ -80,7 +80,10 @@ describe('a key with addresses', () => {
 
     const body = { name: 'from there', scopes: ['models:read'] }
     const { body: made } = await call('POST /v1/keys', { ...from('203.0.113.9'), body })
-    const { body: audit } = await callerOf(service.url, service.adminKey)(`GET /v1/admin/audit?target=${made.id}`)
+    const { body: audit } = await callerOf(
+      service.url,
+      service.adminKey,
+    )(`GET /v1/admin/audit?target=${made.id}`)
     expect(audit.data).toMatchObject([{ by: { ip: '203.0.113.9' } }])
   })
 

@@ -88,15 +88,20 @@ test.each([
 describe('a key never gives more than it has', () => {
   test.each<[string, Parameters<typeof givenKeyWith>[1], object, string]>([
     ['scopes', {}, { scopes: ['files:read', 'admin'] }, 'SCOPE_REQUIRED'],
-    ['models', { models: { allow: ['doodle*'] } }, { models: { allow: ['doodle', 'echo'] } }, 'MODEL_FORBIDDEN'],
-    ['all models', { models: { allow: ['doodle*'] } }, { models: null }, 'MODEL_FORBIDDEN'],
-    ['models it is denied', { models: { deny: ['echo'] } }, { models: { deny: ['doodle'] } }, 'MODEL_FORBIDDEN'],
     [
-      'addresses',
-      { ip_allow: ['127.0.0.0/8', '::1'] },
-      { ip_allow: ['10.0.0.1'] },
-      'SECURITY_VIOLATION',
+      'models',
+      { models: { allow: ['doodle*'] } },
+      { models: { allow: ['doodle', 'echo'] } },
+      'MODEL_FORBIDDEN',
     ],
+    ['all models', { models: { allow: ['doodle*'] } }, { models: null }, 'MODEL_FORBIDDEN'],
+    [
+      'models it is denied',
+      { models: { deny: ['echo'] } },
+      { models: { deny: ['doodle'] } },
+      'MODEL_FORBIDDEN',
+    ],
+    ['addresses', { ip_allow: ['127.0.0.0/8', '::1'] }, { ip_allow: ['10.0.0.1'] }, 'SECURITY_VIOLATION'],
     ['all addresses', { ip_allow: ['127.0.0.0/8', '::1'] }, { ip_allow: null }, 'SECURITY_VIOLATION'],
     ['time', { expires_at: inAnHour() }, { expires_in: 7_200 }, 'SECURITY_VIOLATION'],
     ['endless time', { expires_at: inAnHour() }, { expires_at: null }, 'SECURITY_VIOLATION'],
@@ -109,7 +114,10 @@ describe('a key never gives more than it has', () => {
       status: 403,
       id,
     })
-    expect(refusalOf(await narrow(`PATCH /v1/keys/${other.id}`, { body: wanted }))).toMatchObject({ status: 403, id })
+    expect(refusalOf(await narrow(`PATCH /v1/keys/${other.id}`, { body: wanted }))).toMatchObject({
+      status: 403,
+      id,
+    })
   })
 
   test('what is left out is as of the key that asks', async () => {
@@ -157,7 +165,10 @@ describe('a change of a key', () => {
     const { id } = await made({})
     await owner(`DELETE /v1/keys/${id}`)
     for (const request of [`PATCH /v1/keys/${id}`, `POST /v1/keys/${id}/rotate`])
-      expect(refusalOf(await owner(request, { body: {} }))).toMatchObject({ status: 400, id: 'INVALID_REQUEST' })
+      expect(refusalOf(await owner(request, { body: {} }))).toMatchObject({
+        status: 400,
+        id: 'INVALID_REQUEST',
+      })
   })
 })
 
@@ -183,7 +194,11 @@ describe('a revoked key', () => {
 
 describe('a rotated key', () => {
   test('works beside the new one, which may do the same, for a day unless told', async () => {
-    const settings = { scopes: ['models:read', 'predictions:read'], models: { deny: ['echo'] }, ip_allow: ['127.0.0.1'] }
+    const settings = {
+      scopes: ['models:read', 'predictions:read'],
+      models: { deny: ['echo'] },
+      ip_allow: ['127.0.0.1'],
+    }
     const old = await made(settings)
     const { status, body } = await owner(`POST /v1/keys/${old.id}/rotate`, { body: {} })
     expect(status).toBe(201)
@@ -212,9 +227,17 @@ describe('a rotated key', () => {
 
 test('a key of another account answers like one that never was', async () => {
   const { accountId } = await givenAccount(service)
-  const other = callerOf(service.url, await givenKeyWith(service, { accountId, scopes: ['keys:read', 'keys:write'] }))
+  const other = callerOf(
+    service.url,
+    await givenKeyWith(service, { accountId, scopes: ['keys:read', 'keys:write'] }),
+  )
   const { id, key } = await made({})
-  for (const request of ['GET /v1/keys/ID', 'PATCH /v1/keys/ID', 'DELETE /v1/keys/ID', 'POST /v1/keys/ID/rotate']) {
+  for (const request of [
+    'GET /v1/keys/ID',
+    'PATCH /v1/keys/ID',
+    'DELETE /v1/keys/ID',
+    'POST /v1/keys/ID/rotate',
+  ]) {
     const body = /^(PATCH|POST)/.test(request) ? { body: {} } : {}
     const headers = { 'x-request-id': 'same' }
     const [theirs, none] = await Promise.all(
@@ -228,14 +251,22 @@ test('a key of another account answers like one that never was', async () => {
 
 test('every act is in the audit log, with who did it and without a secret', async () => {
   const { id, key } = await made({ name: 'watched' })
-  await owner(`PATCH /v1/keys/${id}`, { body: { name: 'renamed' }, headers: { 'x-request-id': 'the-change' } })
+  await owner(`PATCH /v1/keys/${id}`, {
+    body: { name: 'renamed' },
+    headers: { 'x-request-id': 'the-change' },
+  })
   const rotated = (await owner(`POST /v1/keys/${id}/rotate`, { body: {} })).body
   await owner(`DELETE /v1/keys/${id}`)
   const operator = callerOf(service.url, service.adminKey)
   const { body, text } = await operator(`GET /v1/admin/audit?target=${id}`)
   expect(body.data.map(({ act }: { act: string }) => act)).toEqual(['key.revoke', 'key.change', 'key.create'])
   expect(body.data[1]).toMatchObject({
-    by: { type: 'key', key_name: 'test', account_id: toTypeId('acct', service.accountId), ip: expect.any(String) },
+    by: {
+      type: 'key',
+      key_name: 'test',
+      account_id: toTypeId('acct', service.accountId),
+      ip: expect.any(String),
+    },
     request_id: 'the-change',
     before: { name: 'watched' },
     after: { name: 'renamed' },
@@ -250,12 +281,16 @@ test('when a key was used last is noted at most once a minute', async () => {
   await Promise.all(Array.from({ length: 20 }, () => works(key)))
   const lastUsed = async () => (await owner(`GET /v1/keys/${id}`)).body.last_used_at
   const noted = await until(lastUsed, { within: 10_000, what: 'its use to be noted' })
-  const versions = async () => (await service.db.pool.query('select xmin from api_keys where prefix = $1', [key.slice(0, 11)])).rows
+  const versions = async () =>
+    (await service.db.pool.query('select xmin from api_keys where prefix = $1', [key.slice(0, 11)])).rows
   const before = await versions()
   await Promise.all(Array.from({ length: 20 }, () => works(key)))
   const { id: later, key: laterKey } = await made({})
   await works(laterKey)
-  await until(async () => (await owner(`GET /v1/keys/${later}`)).body.last_used_at, { within: 10_000, what: 'the next note' })
+  await until(async () => (await owner(`GET /v1/keys/${later}`)).body.last_used_at, {
+    within: 10_000,
+    what: 'the next note',
+  })
   expect(await lastUsed()).toBe(noted)
   expect(await versions()).toEqual(before)
 })

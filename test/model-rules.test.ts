@@ -60,9 +60,7 @@ test('rules that cover others allow all that those do', () => {
     fc.oneof(fc.constantFrom('service:partner', 'service:native'), fc.stringMatching(/^[ab*]{1,4}$/)),
     { maxLength: 3 },
   )
-  const rules = fc.option(
-    fc.record({ allow: patterns, deny: patterns }, { requiredKeys: [] }),
-  )
+  const rules = fc.option(fc.record({ allow: patterns, deny: patterns }, { requiredKeys: [] }))
   const models = fc.record({
     namespace: fc.stringMatching(/^[ab]{1,5}$/),
     aliases: fc.constant([]),

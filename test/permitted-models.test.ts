@@ -79,7 +79,9 @@ describe('a key that may not chat', () => {
     const reply = await call(request, { body })
     expect(reply).toMatchObject({
       status: 403,
-      body: { error: { type: 'permission_error', code: 'forbidden', param: 'model', error_id: 'MODEL_FORBIDDEN' } },
+      body: {
+        error: { type: 'permission_error', code: 'forbidden', param: 'model', error_id: 'MODEL_FORBIDDEN' },
+      },
     })
   })
 
@@ -87,7 +89,10 @@ describe('a key that may not chat', () => {
     'is told so by %s in the words of Anthropic',
     async (request) => {
       const reply = await call(request, { body: { model: 'parrot', max_tokens: 9, messages } })
-      expect(reply).toMatchObject({ status: 403, body: { type: 'error', error: { type: 'permission_error' } } })
+      expect(reply).toMatchObject({
+        status: 403,
+        body: { type: 'error', error: { type: 'permission_error' } },
+      })
     },
   )
 
@@ -123,8 +128,15 @@ describe('a key that may not chat', () => {
     )
     expect(ended.request_counts).toEqual({ total: 3, completed: 1, failed: 2 })
     const { text } = await call(`GET /v1/files/${ended.error_file_id}/content`)
-    const lines = text.trim().split('\n').map((one) => JSON.parse(one))
-    expect(lines.map(({ custom_id, response }) => [custom_id, response.status_code, response.body.error.error_id]).sort()).toEqual([
+    const lines = text
+      .trim()
+      .split('\n')
+      .map((one) => JSON.parse(one))
+    expect(
+      lines
+        .map(({ custom_id, response }) => [custom_id, response.status_code, response.body.error.error_id])
+        .sort(),
+    ).toEqual([
       ['chat', 403, 'MODEL_FORBIDDEN'],
       ['echo', 403, 'MODEL_FORBIDDEN'],
     ])

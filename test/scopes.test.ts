@@ -21,9 +21,12 @@ beforeAll(async () => {
 })
 afterAll(() => service.stop())
 
-test.each(Object.entries<EndpointDefinition>(endpoints))('%s needs no key or a scope', (_, { open, scope }) => {
-  expect(open === true).toBe(scope === undefined)
-})
+test.each(Object.entries<EndpointDefinition>(endpoints))(
+  '%s needs no key or a scope',
+  (_, { open, scope }) => {
+    expect(open === true).toBe(scope === undefined)
+  },
+)
 
 test('the document tells the scope of every operation that needs a key, and of no other', () => {
   for (const { name, open, scope, description } of operations) {

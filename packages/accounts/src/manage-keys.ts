@@ -1,5 +1,5 @@
-import { type Connection, type Database, transaction } from '@millrace/database/connect'
 import { databaseNow } from '@millrace/database/clock'
+import { type Connection, type Database, transaction } from '@millrace/database/connect'
 import { toTypeId } from '@millrace/database/ids'
 import { newApiKey } from '@millrace/keys/api-key'
 import type { PoolClient } from 'pg'

@@ -10,10 +10,7 @@ const scopeList = z
   .min(1)
   .max(scopes.length)
   .describe('What it may do; what a key asks for must be among its own')
-const ipAllow = z
-  .array(z.string().min(1).max(64))
-  .min(1)
-  .max(100)
+const ipAllow = z.array(z.string().min(1).max(64)).min(1).max(100)
 const expiresAt = z.iso.datetime({ offset: true })
 const mayBeNull = {
   models: statedRules.nullish().describe('Which of the models of the plan it may use; null for all of them'),

@@ -84,14 +84,11 @@ export const getWebhookSecret = route(endpoints.getWebhookSecret, async ({ conte
   )
 })
 
-export const rotateWebhookSecret = route(
-  endpoints.rotateWebhookSecret,
-  async (incoming) => {
-    const { context, caller, params } = incoming
-    const owner = await secretOwner(context, caller, params.id)
-    return secretOf(params.id, await rotateSecret(context.db, context.keyRing, owner, actorOf(incoming)))
-  },
-)
+export const rotateWebhookSecret = route(endpoints.rotateWebhookSecret, async (incoming) => {
+  const { context, caller, params } = incoming
+  const owner = await secretOwner(context, caller, params.id)
+  return secretOf(params.id, await rotateSecret(context.db, context.keyRing, owner, actorOf(incoming)))
+})
 
 async function secretOwner(context: Context, caller: Caller, id: string): Promise<SecretOwner> {
   const endpointId = id === 'default' ? null : (await ownEndpoint(context, caller, id)).id
