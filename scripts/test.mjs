@@ -1,5 +1,6 @@
 // `npm test`: installs what is missing, then runs every check and every test. Node 20 must be able to run this file.
-// Arguments go to vitest: `npm test -- test/lifecycle.test.ts`. With `--all` the long ones (`*.long.test.ts`) run, too.
+// Arguments go to vitest: `npm test -- test/lifecycle.test.ts`. With `--all` the long ones (`*.long.test.ts`) run, too;
+// those that take hours (`*.hours.test.ts`) run where they are named.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,7 +22,11 @@ try {
   const given = process.argv.slice(2)
   const all = given.includes('--all') || given.some((argument) => argument.includes('.long'))
   const wanted = given.filter((argument) => argument !== '--all')
-  const tests = await runTests([...(all ? [] : ['--exclude=**/*.long.test.ts']), ...wanted])
+  const without = [
+    ...(all ? [] : ['long']),
+    ...(given.some((argument) => argument.includes('.hours')) ? [] : ['hours']),
+  ]
+  const tests = await runTests([...without.map((kind) => `--exclude=**/*.${kind}.test.ts`), ...wanted])
   const passed = checks.filter(Boolean).length + tests.passed
   const failed = checks.filter((ok) => !ok).length + tests.failed
   console.log(`\n${passed} passed, ${failed} failed`)
