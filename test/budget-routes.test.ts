@@ -48,6 +48,20 @@ test('a budget is created, shown, listed, changed and deleted', async () => {
   }
 })
 
+test('who made, changed and deleted a budget is in the audit log', async () => {
+  const { id } = (await call('POST /v1/budgets', { body: { hard_cap: 10 } })).body
+  await call(`PATCH /v1/budgets/${id}`, { body: { hard_cap: 20 } })
+  await call(`DELETE /v1/budgets/${id}`)
+
+  const { data } = (await call(`GET /v1/admin/audit?target=${id}`)).body
+
+  expect(data).toMatchObject([
+    { act: 'budget.delete', before: { hard_cap: 20 }, after: null },
+    { act: 'budget.change', before: { hard_cap: 10 }, after: { hard_cap: 20 } },
+    { act: 'budget.create', before: null, after: { hard_cap: 10, period: 'month' } },
+  ])
+})
+
 test('a budget is of one key, or of one tag', async () => {
   const key_id = toTypeId('key', (await givenKey(service, service.accountId)).id)
   const ofKey = await call('POST /v1/budgets', { body: { scope: 'key', key_id, period: 'day' } })

@@ -185,7 +185,7 @@ describe('what a budget counts', () => {
     const removed = await givenBudget(db, account, { hardCap: 5 })
     const made = pricedDraft(account, 5)
     await take([made])
-    expect(await removeBudget(db, account, removed)).toBe(true)
+    expect(await removeBudget(db.pool, account, removed)).toMatchObject({ id: removed })
     await end(before)
     await end(made)
     expect(await countsOf(db, budget)).toEqual({ held: 0, spent: 5 })

@@ -2,7 +2,6 @@ import type { BudgetPeriod, BudgetThreshold } from '@millrace/contract/budget'
 import type { Connection, Database } from '@millrace/database/connect'
 import { newId } from '@millrace/database/ids'
 import { countCap, type Found, findPage, type Page } from '@millrace/database/page'
-import { sql } from 'kysely'
 import type { BudgetRow } from './present-budget.ts'
 
 /** Makes a budget that counts from now on. Undefined when its account has as many as it may. */
@@ -76,33 +75,38 @@ export async function findBudget(
 
 /** Changes what is given of a budget. Undefined when it is gone. */
 export async function changeBudget(
-  { kysely }: Database,
+  connection: Connection,
   accountId: string,
   id: string,
   { name, hardCap, thresholds }: BudgetChange,
 ): Promise<BudgetRow | undefined> {
-  return await kysely
-    .updateTable('budgets')
-    .set({
-      updated_at: sql`clock_timestamp()`,
-      ...(name === undefined ? {} : { name }),
-      ...(hardCap === undefined ? {} : { hard_cap: hardCap }),
-      ...(thresholds === undefined ? {} : { thresholds: JSON.stringify(thresholds) }),
-    })
-    .where('id', '=', id)
-    .where('account_id', '=', accountId)
-    .returningAll()
-    .executeTakeFirst()
+  const { rows } = await connection.query<BudgetRow>(
+    `update budgets set updated_at = clock_timestamp(), name = coalesce($3, name),
+       hard_cap = case when $4::boolean then $5 else hard_cap end, thresholds = coalesce($6::json, thresholds)
+     where id = $1 and account_id = $2 returning *`,
+    [
+      id,
+      accountId,
+      name,
+      hardCap !== undefined,
+      hardCap ?? null,
+      thresholds === undefined ? null : JSON.stringify(thresholds),
+    ],
+  )
+  return rows[0]
 }
 
-/** Removes a budget; what is under way counts in it no more. Answers whether it was there. */
-export async function removeBudget({ kysely }: Database, accountId: string, id: string): Promise<boolean> {
-  const { numDeletedRows } = await kysely
-    .deleteFrom('budgets')
-    .where('id', '=', id)
-    .where('account_id', '=', accountId)
-    .executeTakeFirst()
-  return numDeletedRows > 0n
+/** Removes a budget; what is under way counts in it no more. Answers it as it was; undefined when it is gone. */
+export async function removeBudget(
+  connection: Connection,
+  accountId: string,
+  id: string,
+): Promise<BudgetRow | undefined> {
+  const { rows } = await connection.query<BudgetRow>(
+    'delete from budgets where id = $1 and account_id = $2 returning *',
+    [id, accountId],
+  )
+  return rows[0]
 }
 
 /** What is undefined stays. */

@@ -1,29 +1,36 @@
+import { changesOf, noteAct } from '@millrace/accounts/audit'
 import type { Budget, BudgetThreshold, createBudget as budgetToBe } from '@millrace/contract/budget'
 import { endpoints } from '@millrace/contract/endpoints'
 import { databaseNow } from '@millrace/database/clock'
-import { fromTypeId } from '@millrace/database/ids'
+import { type Connection, transaction } from '@millrace/database/connect'
+import { fromTypeId, toTypeId } from '@millrace/database/ids'
 import * as rows from '@millrace/ledger/budgets'
 import { asMicros } from '@millrace/ledger/micro'
 import { type BudgetRow, presentBudget } from '@millrace/ledger/present-budget'
 import type { z } from 'zod'
+import { actorOf } from '../actor-of.ts'
 import { ApiError } from '../api-error.ts'
 import { badParameter } from '../bad-parameter.ts'
 import type { Context } from '../context.ts'
 import { pageOf, paginationOf } from '../paging.ts'
-import { route } from '../route.ts'
+import { type Incoming, route } from '../route.ts'
 
-export const createBudget = route(endpoints.createBudget, async ({ context, caller, body }) => {
+export const createBudget = route(endpoints.createBudget, async (incoming) => {
+  const { context, caller, body } = incoming
   const { name = '', period = 'month', hard_cap = null, thresholds = [] } = body
   checkThresholds(thresholds, hard_cap)
-  const row = await rows.createBudget(context.db.pool, caller.accountId, {
+  const budget = {
     name,
     of: await scopeOf(context, caller.accountId, body),
     period,
     hardCap: hard_cap === null ? null : asMicros(hard_cap),
     thresholds,
+  }
+  return noted(incoming, 'budget.create', async (client) => {
+    const row = await rows.createBudget(client, caller.accountId, budget)
+    if (!row) throw new ApiError('INVALID_PARAMETER', `An account has at most ${rows.mostBudgets} budgets.`)
+    return { row, after: stated(row) }
   })
-  if (!row) throw new ApiError('INVALID_PARAMETER', `An account has at most ${rows.mostBudgets} budgets.`)
-  return shown(row)
 })
 
 export const listBudgets = route(endpoints.listBudgets, async ({ context, caller, query }) => {
@@ -36,23 +43,57 @@ export const getBudget = route(endpoints.getBudget, async ({ context, caller, pa
   return shown(existing(await rows.findBudget(context.db, caller.accountId, idOf(params))))
 })
 
-export const patchBudget = route(endpoints.patchBudget, async ({ context, caller, params, body }) => {
+export const patchBudget = route(endpoints.patchBudget, async (incoming) => {
+  const { context, caller, params, body } = incoming
   const id = idOf(params)
-  const before = existing(await rows.findBudget(context.db, caller.accountId, id))
+  const was = existing(await rows.findBudget(context.db, caller.accountId, id))
   const { name, hard_cap, thresholds } = body
-  checkThresholds(thresholds ?? before.thresholds, hard_cap === undefined ? before.hard_cap : hard_cap)
-  const row = await rows.changeBudget(context.db, caller.accountId, id, {
+  checkThresholds(thresholds ?? was.thresholds, hard_cap === undefined ? was.hard_cap : hard_cap)
+  const change = {
     name,
     thresholds,
     hardCap: typeof hard_cap === 'number' ? asMicros(hard_cap) : hard_cap,
+  }
+  return noted(incoming, 'budget.change', async (client) => {
+    const row = existing(await rows.changeBudget(client, caller.accountId, id, change))
+    return { row, ...changesOf(stated(was), stated(row)) }
   })
-  return shown(existing(row))
 })
 
-export const deleteBudget = route(endpoints.deleteBudget, async ({ context, caller, params }) => {
-  if (!(await rows.removeBudget(context.db, caller.accountId, idOf(params)))) throw notFound()
+export const deleteBudget = route(endpoints.deleteBudget, async (incoming) => {
+  const { caller, params } = incoming
+  await noted(incoming, 'budget.delete', async (client) => {
+    const row = existing(await rows.removeBudget(client, caller.accountId, idOf(params)))
+    return { row, before: stated(row) }
+  })
   return { id: params.id, deleted: true }
 })
+
+/** Does something to a budget and notes it in the audit log, in one transaction. */
+function noted(
+  {
+    context,
+    caller,
+    request,
+    response,
+  }: Pick<Incoming<never>, 'context' | 'caller' | 'request' | 'response'>,
+  act: string,
+  work: (client: Connection) => Promise<{ row: BudgetRow; before?: object; after?: object }>,
+): Promise<Budget> {
+  return transaction(context.db, async (client) => {
+    const { row, ...changes } = await work(client)
+    const target = toTypeId('budget', row.id)
+    const { accountId } = caller
+    await noteAct(client, actorOf({ caller, request, response }), { act, target, accountId, ...changes })
+    return shown(row)
+  })
+}
+
+/** What somebody has said of it. */
+function stated(row: BudgetRow): object {
+  const { name, scope, key_id, tag, period, hard_cap, thresholds } = shown(row)
+  return { name, scope, key_id, tag, period, hard_cap, thresholds }
+}
 
 async function scopeOf(
   { db }: Context,
