@@ -68,7 +68,8 @@ describe('an account', () => {
   })
 
   test('that is suspended is told so at once, and works again when it is not', async () => {
-    const { id, call } = await givenAccount('suspended')
+    const { id, call } = await givenAccount('to be renamed')
+    await operator(`PATCH /v1/admin/accounts/${id}`, { body: { name: 'suspended' } })
     expect((await call('GET /v1/models')).status).toBe(200)
     const { body } = await operator(`PATCH /v1/admin/accounts/${id}`, { body: { suspended: true } })
     expect(body).toMatchObject({ suspended: true, suspended_at: expect.any(String), name: 'suspended' })
@@ -81,7 +82,8 @@ describe('an account', () => {
     expect(acts).toMatchObject([
       { act: 'account.unsuspend', before: { suspended: true }, after: { suspended: false } },
       { act: 'account.suspend', before: { suspended: false }, after: { suspended: true } },
-      { act: 'account.create', before: null, after: { name: 'suspended', plan: 'free' } },
+      { act: 'account.change', before: { name: 'to be renamed' }, after: { name: 'suspended' } },
+      { act: 'account.create', before: null, after: { name: 'to be renamed', plan: 'free' } },
     ])
   })
 

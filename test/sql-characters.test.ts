@@ -1,9 +1,11 @@
 import { dialects } from '@millrace/api/config'
 import { openapiDocument } from '@millrace/contract/openapi'
+import { scopes } from '@millrace/contract/scopes'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { answers } from './answers-to-texts.ts'
 import { type ApiCaller, type ApiReply, callerOf, refusalOf } from './api-caller.ts'
 import type { ApiDocument } from './fitting-values.ts'
+import { givenKeyWith } from './given-accounts.ts'
 import { givenMediaModels } from './given-media.ts'
 import { type Service, startService } from './harness/service.ts'
 import { type Place, type PlacedRequest, placed, placesOf, type ValidRequest } from './places.ts'
@@ -38,7 +40,7 @@ beforeAll(async () => {
   media = await givenMediaModels()
   const env = { MODELS_DIR: media.dir, POOLS: 'default,media' }
   service = await startService({ queue: 'redis', dispatchers: 0, env })
-  call = callerOf(service.url, service.apiKey)
+  call = callerOf(service.url, await givenKeyWith(service, { scopes }))
   const [prediction, file, webhook, batch, response] = await Promise.all([
     call('POST /v1/predictions', { body: { model: 'echo', input: {} } }),
     call('POST /v1/files?filename=a.txt', { raw: 'hello' }),
@@ -46,6 +48,12 @@ beforeAll(async () => {
     call('POST /v1/batches', { body: { requests } }),
     call('POST /v1/responses', { body: { model: 'parrot', input: 'a' } }),
   ])
+  const [key, account] = await Promise.all([
+    call('POST /v1/keys', { body: { name: 'a' } }),
+    call('POST /v1/admin/accounts', { body: { name: 'somebody' } }),
+  ])
+  const ofKey = { params: { id: key.body.id } }
+  const ofAccount = { params: { id: account.body.id } }
   const video = await call('POST /v1/videos', { body: { model: 'film', prompt: 'a' } })
   await Promise.all([prediction, video].map(({ body }) => untilEnded(call, body.id)))
   const ofPrediction = { params: { id: prediction.body.id } }
@@ -58,6 +66,16 @@ beforeAll(async () => {
     getPrediction: ofPrediction,
     streamPrediction: { ...ofPrediction, headers: { accept: 'text/event-stream' } },
     listDeliveries: ofPrediction,
+    createKey: { body: { name: 'a' } },
+    getKey: ofKey,
+    patchKey: { ...ofKey, body: {} },
+    rotateKey: { ...ofKey, body: {} },
+    createAccount: { body: { name: 'somebody else' } },
+    getAccount: ofAccount,
+    patchAccount: { ...ofAccount, body: {} },
+    createAccountKey: { ...ofAccount, body: { name: 'a' } },
+    putPlan: { body: { name: 'trial', settings: {} } },
+    putNamedPlan: { params: { name: 'trial' }, body: {} },
     createBatch: { body: { requests } },
     getBatch: { params: { id: batch.body.id } },
     cancelBatch: { params: { id: batch.body.id } },

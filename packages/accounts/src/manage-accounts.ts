@@ -122,7 +122,9 @@ async function update(
 ): Promise<AccountRow | undefined> {
   const sets = given.map(([column], index) => setOf[column]?.(`$${index + 2}`) ?? '')
   const { rows } = await client.query<AccountRow>(
-    `update accounts set ${['name = name', ...sets].join(', ')} where id = $1 returning ${columns}`,
+    sets.length === 0
+      ? `select ${columns} from accounts where id = $1`
+      : `update accounts set ${sets.join(', ')} where id = $1 returning ${columns}`,
     [id, ...given.map(([, value]) => value)],
   )
   return rows[0]
