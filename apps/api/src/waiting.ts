@@ -6,7 +6,8 @@ import { ApiError } from './api-error.ts'
 /**
  * Bounds how many predictions of an account, or of a key, wait to begin. They are counted when somebody asks, no further
  * than to their limit, and the count is kept for a moment, with what this process has accepted since: so processes that
- * accept at once may go a little beyond it. One that takes long to count is kept for fifty times as long.
+ * accept at once may go a little beyond it. One that takes long to count is kept for fifty times as long, for two seconds
+ * at most. Nobody is refused by a count that is not of this very moment.
  */
 export function watchWaiting(db: Database): Waiting {
   const kept = new Map<string, Kept>()
@@ -15,7 +16,9 @@ export function watchWaiting(db: Database): Waiting {
   async function current(owner: Owner): Promise<Kept> {
     const name = nameOf(owner)
     const known = kept.get(name)
-    if (known && performance.now() < known.until) return known
+    const now = performance.now()
+    const isFull = known && known.waiting >= owner.most
+    if (known && now < known.until && (!isFull || now - known.countedAt < freshMs)) return known
     // Whoever asks meanwhile waits for the same answer.
     const under = counting.get(name) ?? count(name, owner).finally(() => counting.delete(name))
     counting.set(name, under)
@@ -26,7 +29,8 @@ export function watchWaiting(db: Database): Waiting {
     const begun = performance.now()
     const waiting = await countWaiting(db, owner)
     const now = performance.now()
-    const counted = { waiting, until: now + Math.max(keptMs, 50 * (now - begun)) }
+    const keep = Math.min(longestMs, Math.max(keptMs, 50 * (now - begun)))
+    const counted = { waiting, countedAt: now, until: now + keep }
     if (kept.size >= mostKept) kept.clear()
     kept.set(name, counted)
     return counted
@@ -75,6 +79,9 @@ function full({ keyId, most }: Owner): ApiError {
 const againSeconds = 2
 
 const keptMs = 250
+const longestMs = 2_000
+/** So old may a count be that somebody is refused by. */
+const freshMs = 20
 const mostKept = 10_000
 
 export interface Waiting {
@@ -95,5 +102,6 @@ interface Owner {
 
 interface Kept {
   waiting: number
+  countedAt: number
   until: number
 }

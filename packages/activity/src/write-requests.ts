@@ -2,6 +2,7 @@ import type { Connection, Database } from '@millrace/database/connect'
 import { faultOf } from '@millrace/database/faults'
 import { ensurePartitions, type PartitionWidth } from '@millrace/database/partitions'
 import { sanitise } from '@millrace/database/sanitise'
+import { rangeOf } from '@millrace/lifecycle/id-range'
 import type { Row } from './request-log.ts'
 
 /**
@@ -25,7 +26,8 @@ export async function sayAlive({ pool }: Database, ids: string[]): Promise<void>
     name: 'requests-alive',
     text: `update requests set alive_at = clock_timestamp()
            where id = any($1::uuid[]) and id between $2 and $3 and status = 'running'`,
-    values: [ids, ids[0], ids.at(-1)],
+    // In the order in which they began, which is not that of ids that were given out before.
+    values: [ids, ...rangeOf(ids)],
   })
 }
 

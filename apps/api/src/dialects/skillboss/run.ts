@@ -23,24 +23,30 @@ export const run = route(endpoints.run, async (incoming) => {
   const model = context.catalogue.find(body.model)
   const inference = model && inferenceOf(model)
   if (inference && !wantsPrediction(incoming)) return runAtOnce(incoming, inference, inputOf(body))
-  const begun = await beginCreate(incoming, body.model)
-  if (inference) {
-    refuseForbidden(caller, model)
-    await takeMore(begun.entry, () => checkForLater(incoming, inference, inputOf(body)))
-  }
-  const { inputs: _inputs, input: _input, async: _async, ...wishes } = body
   const later = startsLater(body)
-  const waitSeconds =
-    inference || later || body.stream || isAsync(context, body, request.get('prefer'))
-      ? 0
-      : context.config.AWAIT_SECONDS
-  const { row } = await create({
-    ...incoming,
-    body: { ...wishes, input: inputOf(body), ...(inference ? { tags: { ...body.tags, ...asRun } } : {}) },
-    api: 'any',
-    isInference: inference !== undefined,
-    waitSeconds,
-    begun,
+  const begun = await beginCreate(incoming, body.model)
+  const made = async () => {
+    if (inference) {
+      refuseForbidden(caller, model)
+      await takeMore(begun.entry, () => checkForLater(incoming, inference, inputOf(body)))
+    }
+    const { inputs: _inputs, input: _input, async: _async, ...wishes } = body
+    const waitSeconds =
+      inference || later || body.stream || isAsync(context, body, request.get('prefer'))
+        ? 0
+        : context.config.AWAIT_SECONDS
+    return create({
+      ...incoming,
+      body: { ...wishes, input: inputOf(body), ...(inference ? { tags: { ...body.tags, ...asRun } } : {}) },
+      api: 'any',
+      isInference: inference !== undefined,
+      waitSeconds,
+      begun,
+    })
+  }
+  const { row } = await made().catch((error: unknown) => {
+    begun.entry?.leave()
+    throw error
   })
   if (body.stream && !later && !inference) {
     await streamEvents(context, caller, row, request, response)
