@@ -81,6 +81,19 @@ describe('a hard cap', () => {
     expect(await countsOf(db, budget)).toEqual({ held: 10, spent: 0 })
   })
 
+  test('lets the second of one idempotency key hold nothing, also where the first is refused', async () => {
+    const poor = await givenRich(db, 10)
+    await givenBudget(db, poor, { of: { scope: 'tag', name: 'team', value: 'red' }, hardCap: 0 })
+    const key = (given: string) => ({ key: 'once', fingerprint: Buffer.from(given), statusCode: 201 })
+    const first = pricedDraft(poor, 1, { idempotency: key('a'), tags: { team: 'red' } })
+    const second = pricedDraft(poor, 1_000, { idempotency: key('b') })
+    expect(await take([first, second])).toEqual([
+      expect.objectContaining({ errorId: 'BUDGET_EXCEEDED' }),
+      false,
+    ])
+    expect(await moneyOf(db, poor)).toMatchObject({ balance: 10, held: 0 })
+  })
+
   test('counts nothing twice when the same is accepted again, as after a lost answer', async () => {
     const budget = await givenBudget(db, account, { hardCap: 10 })
     const drafts = [pricedDraft(account, 6), pricedDraft(account, 4)]

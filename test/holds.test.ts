@@ -168,6 +168,24 @@ test('whoever ends it, the hold goes with it: a cancel before it begins, the swe
   })
 })
 
+test('what was deleted while it ran and then succeeded shows its charge in the activity', async () => {
+  const { db } = database
+  const account = await givenFunds(db, 1_000)
+  const made = paidDraft(account, 100)
+  await acceptAll([made])
+  const fence = await claimed(db, made.model)
+  await begin(lifecycleOn(db), [fence])
+  await hide(db, account, made.id)
+
+  const { succeeded } = endings(fence)
+  if (succeeded) await settle(lifecycleOn(db), [succeeded])
+
+  const { rows } = await db.pool.query('select status, charged from removed_predictions where id = $1', [
+    made.id,
+  ])
+  expect(rows).toEqual([{ status: 'succeeded', charged: 100 }])
+})
+
 test('a result that lost the race for its end moves no money', async () => {
   const account = await givenFunds(database.db, 100)
   const made = paidDraft(account, 10)

@@ -4,7 +4,7 @@ import { laneOf } from './caps.ts'
 // A draft is paid for while the holds of its account up to it, in the order of ids, fit into what the account has left.
 // The row of the balance is locked until the statement has committed, so two processes never spend the same credits; and
 // each row is what it is once the lock is there, not what it was when the statement began. Of two drafts with one key the
-// second holds nothing.
+// second holds nothing, and is never stored, whatever becomes of the first.
 const funding = `, priced as materialized (
     select id, account_id, hold, key is null or row_number() over (partition by account_id, key order by id) = 1 as counts
     from incoming where hold > 0
@@ -20,7 +20,7 @@ const funding = `, priced as materialized (
     where upto > coalesce(balance - held, 0)
   )`
 
-const funded = 'id not in (select id from unfunded)'
+const funded = 'id not in (select id from unfunded union all select id from priced where not counts)'
 
 const holding = `, spent as materialized (
     select account_id, sum(hold)::bigint as hold from fresh join locked using (account_id) where hold > 0 group by account_id

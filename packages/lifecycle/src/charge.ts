@@ -47,6 +47,8 @@ const statement = `
   ), shown as (
     update predictions p set charged = i.charge from incoming i
     where p.id = i.prediction_id and p.id between $2 and $3 and i.charge > 0
+  ), removed as (
+    update removed_predictions r set charged = i.charge from incoming i where r.id = i.prediction_id and i.charge > 0
   ), entered as (
     insert into ledger_entries (id, account_id, kind, debit, credit, amount, prediction_id, key_id, model)
     select entry_id, account_id, 'charge', 'account', 'revenue', charge, prediction_id, key_id, model
