@@ -205,6 +205,19 @@ describe('a credit limit', () => {
     expect(await budgetsOf(id)).toEqual([])
   })
 
+  test('is no budget that could be changed or taken away past its key', async () => {
+    const { id } = await made({ credit_limit: limit })
+    const [budget] = await budgetsOf(id)
+    for (const way of ['PATCH', 'DELETE'])
+      expect(
+        refusalOf(await owner(`${way} /v1/budgets/${budget.id}`, { body: { hard_cap: null } })),
+      ).toMatchObject({
+        status: 400,
+        fields: ['id'],
+      })
+    expect(await budgetsOf(id)).toMatchObject([{ id: budget.id, hard_cap: 5 }])
+  })
+
   test('goes on over a rotation: the new key spends what the old one left', async () => {
     const { id } = await made({ credit_limit: limit })
     const [budget] = await budgetsOf(id)

@@ -79,7 +79,11 @@ const schema = z.object({
   OUTBOUND_ALLOW: list.default([]),
   OUTBOUND_LOOPBACK: flag.optional(),
   CORS_ORIGINS: list.default([]),
-  TRUST_PROXY: z.string().optional(),
+  // A number of hops, `true`, or whose word is believed: addresses, ranges and express's names for some.
+  TRUST_PROXY: z
+    .string()
+    .transform((text) => (/^\d+$/.test(text) ? Number(text) : text === 'true' ? true : text))
+    .optional(),
   DIALECTS: list.pipe(z.array(z.enum(dialects))).default([...dialects]),
   MAX_BODY_BYTES: z.coerce
     .number()

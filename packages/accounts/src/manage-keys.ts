@@ -125,6 +125,7 @@ export function revokeKey(
 
 async function insertKey(client: Connection, ring: KeyRing, actor: Actor, made: InsertKey): Promise<MadeKey> {
   const { accountId, settings, rotatedFrom } = made
+  await refuseTooMany(client, accountId)
   const key = newApiKey()
   const { expires_at: expiresAt, ip_allow: ipAllow, name, scopes, models, limits, credit_limit } = settings
   const stored = { accountId, key, name, scopes, models, ipAllow, limits, expiresAt, rotatedFrom }
@@ -142,6 +143,19 @@ async function insertKey(client: Connection, ring: KeyRing, actor: Actor, made: 
   if (!row) throw new Error('A key that was just stored is not there')
   return { row, key }
 }
+
+/** Each key with a limit of its own has a line of its own, which every claim may have to look at. */
+async function refuseTooMany(client: Connection, accountId: string): Promise<void> {
+  const { rows } = await client.query(
+    `select from api_keys where account_id = $1 and revoked_at is null
+       and (expires_at is null or expires_at > clock_timestamp()) limit ${mostKeys}`,
+    [accountId],
+  )
+  if (rows.length === mostKeys)
+    throw new KeyFault('state', `An account has at most ${mostKeys} valid keys. Revoke some of them first.`)
+}
+
+const mostKeys = 1_000
 
 async function refuseBeyondBoth(
   client: PoolClient,

@@ -1,5 +1,5 @@
 import type { Plan } from '@millrace/contract/admin'
-import { type PlanSettings, planSettings } from '@millrace/contract/plan'
+import { type PlanSettings, readSettings } from '@millrace/contract/plan'
 import { type Database, transaction } from '@millrace/database/connect'
 import { type Actor, noteAct } from './audit.ts'
 
@@ -32,7 +32,7 @@ export function putPlan(db: Database, actor: Actor, name: string, settings: Plan
 function presentPlan({ name, settings, created_at: createdAt, updated_at: updatedAt }: PlanRow): Plan {
   return {
     name,
-    settings: planSettings.parse(settings),
+    settings: readSettings(settings),
     created_at: createdAt.toISOString(),
     updated_at: updatedAt.toISOString(),
   }

@@ -1,4 +1,4 @@
-import { type OverLimit, type PlanSettings, planSettings } from '@millrace/contract/plan'
+import { type OverLimit, type PlanSettings, readSettings } from '@millrace/contract/plan'
 import type { Database } from '@millrace/database/connect'
 import type { Retention } from '@millrace/database/tables'
 
@@ -23,7 +23,7 @@ export function standingOf(accounts: string): string {
 
 /** The standing that a row with those columns tells. */
 export function asStanding({ suspended, retention, weight, over_limit, plan }: StandingRow): Standing {
-  const settings = planSettings.parse(plan.settings)
+  const settings = readSettings(plan.settings)
   const overLimit = over_limit ?? settings.over_limit ?? 'queue'
   return { suspended, retention, weight, overLimit, plan: { ...settings, name: plan.name } }
 }

@@ -85,6 +85,14 @@ export const statedSettings = planSettings
   })
   .strict()
 
+/** What a stored plan says, as far as this version knows it: a later one may have more groups of routes. */
+export function readSettings(stored: unknown): PlanSettings {
+  const { limits: stated, ...rest } = (stored ?? {}) as { limits?: { families?: Record<string, unknown> } }
+  if (!stated?.families) return planSettings.parse(stored)
+  const known = Object.entries(stated.families).filter(([name]) => rateFamilies.some((one) => one === name))
+  return planSettings.parse({ ...rest, limits: { ...stated, families: Object.fromEntries(known) } })
+}
+
 export type Limits = z.infer<typeof limits>
 export type ModelRules = z.infer<typeof modelRules>
 export type OverLimit = z.infer<typeof overLimit>

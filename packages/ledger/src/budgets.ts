@@ -73,6 +73,19 @@ export async function findBudget(
     .executeTakeFirst()
 }
 
+/** An account's budget, which nobody else changes until the transaction is over. */
+export async function lockBudget(
+  connection: Connection,
+  accountId: string,
+  id: string,
+): Promise<BudgetRow | undefined> {
+  const { rows } = await connection.query<BudgetRow>(
+    'select * from budgets where id = $1 and account_id = $2 for no key update',
+    [id, accountId],
+  )
+  return rows[0]
+}
+
 /** Changes what is given of a budget. Undefined when it is gone. */
 export async function changeBudget(
   connection: Connection,

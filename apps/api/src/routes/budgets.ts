@@ -44,17 +44,17 @@ export const getBudget = route(endpoints.getBudget, async ({ context, caller, pa
 })
 
 export const patchBudget = route(endpoints.patchBudget, async (incoming) => {
-  const { context, caller, params, body } = incoming
+  const { caller, params, body } = incoming
   const id = idOf(params)
-  const was = existing(await rows.findBudget(context.db, caller.accountId, id))
   const { name, hard_cap, thresholds } = body
-  checkThresholds(thresholds ?? was.thresholds, hard_cap === undefined ? was.hard_cap : hard_cap)
   const change = {
     name,
     thresholds,
     hardCap: typeof hard_cap === 'number' ? asMicros(hard_cap) : hard_cap,
   }
   return noted(incoming, 'budget.change', async (client) => {
+    const was = own(await rows.lockBudget(client, caller.accountId, id))
+    checkThresholds(thresholds ?? was.thresholds, hard_cap === undefined ? was.hard_cap : hard_cap)
     const row = existing(await rows.changeBudget(client, caller.accountId, id, change))
     return { row, ...changesOf(stated(was), stated(row)) }
   })
@@ -63,7 +63,7 @@ export const patchBudget = route(endpoints.patchBudget, async (incoming) => {
 export const deleteBudget = route(endpoints.deleteBudget, async (incoming) => {
   const { caller, params } = incoming
   await noted(incoming, 'budget.delete', async (client) => {
-    const row = existing(await rows.removeBudget(client, caller.accountId, idOf(params)))
+    const row = own(await rows.removeBudget(client, caller.accountId, idOf(params)))
     return { row, before: stated(row) }
   })
   return { id: params.id, deleted: true }
@@ -129,6 +129,14 @@ function idOf({ id: publicId }: { id: string }): string {
 function existing(row: BudgetRow | undefined): BudgetRow {
   if (!row) throw notFound()
   return row
+}
+
+/** The credit limit of a key is a budget, too, and no less a bound of the key than its scopes: it changes with it. */
+function own(row: BudgetRow | undefined): BudgetRow {
+  const budget = existing(row)
+  if (budget.credit_limit)
+    throw badParameter('id', 'is the credit limit of a key: change it by PATCH /v1/keys/{id}')
+  return budget
 }
 
 const notFound = () => new ApiError('BUDGET_NOT_FOUND')
