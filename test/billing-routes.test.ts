@@ -131,7 +131,8 @@ test('a plan has its own price, and what was accepted keeps the price it had', a
     balance: 10,
     held: 2.5,
     available: 7.5,
-    low: true,
+    // What is held is there yet.
+    low: false,
   })
   expect((await untilEnded(call, body.id)).metadata.billing.credits_used).toBe(2.5)
 })

@@ -119,9 +119,9 @@ async function untilWaiting({ pool }: Database, count: number): Promise<string[]
   return await until(
     async () => {
       const { rows } = await pool.query<{ query: string }>(
-        // Who waits is read after what is asked, and a backend may come from `begin` to its wait in between.
+        // Who waits is read after what is asked, and a backend may come from there to its wait in between.
         `select query from pg_stat_activity
-         where datname = current_database() and wait_event_type = 'Lock' and query <> 'begin'
+         where datname = current_database() and wait_event_type = 'Lock' and query not in ('begin', 'commit')
          order by query_start`,
       )
       return rows.length === count && rows.map(({ query }) => query)
