@@ -1,4 +1,5 @@
 import { newId } from '@millrace/database/ids'
+import { postNotedEvents } from '@millrace/dispatcher/sweep/post-account-events'
 import { type CallHold, holdCalls } from '@millrace/ledger/hold-calls'
 import { releaseLostCalls } from '@millrace/ledger/release-lost-calls'
 import { type CallSettle, settleCalls } from '@millrace/ledger/settle-calls'
@@ -6,6 +7,7 @@ import { accept } from '@millrace/lifecycle/accept'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { countsOf, endPeriod, givenBudget, givenRich, notedEvents, pricedDraft } from './given-budgets.ts'
 import { lifecycleOn } from './given-predictions.ts'
+import { givenEndpoint } from './given-webhooks.ts'
 import { type FreshDatabase, freshDatabase } from './harness/database.ts'
 import { moneyOf } from './money-of.ts'
 
@@ -91,6 +93,42 @@ test('what was held for a call whose process went is free again', async () => {
   await db.pool.query(`update call_holds set alive_at = alive_at - interval '2 minutes'`)
   await releaseLostCalls(db, { since: 0 })
   expect(await countsOf(db, budget)).toEqual({ held: 0, spent: 0 })
+})
+
+test('a call whose hold was given back under it counts in the budgets of its account and key all the same', async () => {
+  const keyId = newId()
+  const ofAll = await givenBudget(db, account, { hardCap: 10, thresholds: [{ percent: 50 }] })
+  const ofKey = await givenBudget(db, account, { of: { scope: 'key', keyIds: [keyId] } })
+  const ofOther = await givenBudget(db, account, { of: { scope: 'key', keyIds: [newId()] } })
+  const [lost, kept] = [call(6, { keyId }), call(2, { keyId })]
+  await holdCalls(db, [lost, kept])
+  await settleCalls(db, [ended(lost, 0)])
+
+  for (const _ of [1, 2]) await settleCalls(db, [ended(lost, 5), ended(kept, 1)])
+
+  for (const budget of [ofAll, ofKey]) expect(await countsOf(db, budget)).toEqual({ held: 0, spent: 6 })
+  expect(await countsOf(db, ofOther)).toEqual({ held: 0, spent: 0 })
+  expect(await notedEvents(db)).toEqual([{ percent: 50 }])
+})
+
+test('a threshold that is reached in a period which is over is told as of that period', async () => {
+  const budget = await givenBudget(db, account, { period: 'day', thresholds: [{ credits: 0.000005 }] })
+  await givenEndpoint(db, account, 'https://example.com/', {}, { events: ['budget.threshold'] })
+  const held = call(5)
+  await holdCalls(db, [held])
+  await endPeriod(db, budget)
+  await db.pool.query(
+    `update call_holds set budgets = (select json_agg(json_build_object('id', id, 'since', period_start)) from budgets)`,
+  )
+  await settleCalls(db, [ended(held, 5)])
+
+  await postNotedEvents(db, () => {})
+
+  const { body } = await db.kysely.selectFrom('webhook_bodies').select('body').executeTakeFirstOrThrow()
+  const row = await db.kysely.selectFrom('budgets').select('period_start').executeTakeFirstOrThrow()
+  expect(JSON.parse(String(body))).toMatchObject({
+    data: { spent: 0.000005, period_start: row.period_start.toISOString() },
+  })
 })
 
 test('a call that ends in the next period counts in the one in which it began', async () => {

@@ -1,10 +1,11 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { newId } from '@millrace/database/ids'
 import { type CallHold, holdCalls } from '@millrace/ledger/hold-calls'
 import { releaseLostCalls } from '@millrace/ledger/release-lost-calls'
 import { settleCalls } from '@millrace/ledger/settle-calls'
 import { openTill, type Till } from '@millrace/ledger/till'
 import { createLog } from '@millrace/process/log'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { givenFunds } from './given-credits.ts'
 import { type FreshDatabase, freshDatabase } from './harness/database.ts'
 import { until } from './harness/wait.ts'
@@ -67,6 +68,107 @@ test('a hold that is asked for again is held once', async () => {
 
   expect(again.flat().map(({ held }) => held)).toEqual([true, true, true, true])
   expect(await moneyOf(database.db, account)).toMatchObject({ balance: 100, held: 90, holds: 90 })
+})
+
+test('who asks again while his first try is under way is not refused for what that took', async () => {
+  const account = await givenAccount(100)
+  const hold = holdOf(account, 60)
+
+  const tries = await whileLocked(account, () => [
+    holdCalls(database.db, [hold]),
+    holdCalls(database.db, [hold]),
+  ])
+
+  expect(tries.flat().map(({ held }) => held)).toEqual([true, true])
+  expect(await moneyOf(database.db, account)).toMatchObject({ held: 60, holds: 60 })
+})
+
+test('a hold that is given back while it is asked for again is held anew', async () => {
+  const account = await givenAccount(100)
+  const hold = holdOf(account, 60)
+  await holdCalls(database.db, [hold])
+
+  const [, again] = await whileLocked(account, () => [
+    settleCalls(database.db, [settleOf(hold, 0)]),
+    holdCalls(database.db, [hold]),
+  ])
+
+  expect(again).toEqual([{ held: true, balance: 100 }])
+  expect(await moneyOf(database.db, account)).toMatchObject({ held: 60, holds: 60 })
+})
+
+test('a hold that is asked for again is alive from then on', async () => {
+  const account = await givenAccount(100)
+  const hold = holdOf(account, 60)
+  await holdCalls(database.db, [hold])
+  await database.db.pool.query(
+    `update call_holds set alive_at = alive_at - interval '61 seconds' where id = $1`,
+    [hold.id],
+  )
+
+  await holdCalls(database.db, [hold])
+
+  expect(await releaseLostCalls(database.db, always)).toBe(0)
+  expect(await moneyOf(database.db, account)).toMatchObject({ held: 60, holds: 60 })
+})
+
+test('a call that is tried again after a lost answer keeps what is held for it', async () => {
+  const account = await givenAccount(100)
+  const cut = { is: true, times: 0 }
+  const till = givenTill(
+    databaseWhere(
+      async (_, query) => {
+        const result = await query()
+        if (!cut.is) return result
+        cut.times++
+        throw new Error('the answer was lost')
+      },
+      'hold-calls',
+      'settle-calls',
+    ),
+  )
+  const hold = holdOf(account, 50)
+  await expect(till.hold(hold, 'm')).rejects.toThrow('lost')
+  await until(() => cut.times === 2, { what: 'it to be given back, as far as is known in vain' })
+  cut.is = false
+
+  expect(await till.hold(hold, 'm')).toMatchObject({ held: true })
+
+  await delay(1_000)
+  expect(await moneyOf(database.db, account)).toMatchObject({ held: 50, holds: 50 })
+  till.settle(settleOf(hold, 20))
+  await till.close()
+  expect(await moneyOf(database.db, account)).toMatchObject({ balance: 80, held: 0, charges: 1 })
+})
+
+test('calls are told of as alive when no charge of their process is under way', async () => {
+  const account = await givenAccount(100)
+  const gate = Promise.withResolvers<void>()
+  const seen: string[] = []
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const till = givenTill(
+    databaseWhere(
+      async (name, query) => {
+        seen.push(name)
+        if (name === 'settle-calls') await gate.promise
+        return query()
+      },
+      'settle-calls',
+      'calls-alive',
+    ),
+  )
+  const [over, open] = [holdOf(account, 10), holdOf(account, 10)]
+  await Promise.all([till.hold(over, 'm'), till.hold(open, 'm')])
+  till.settle(settleOf(over, 10))
+  await until(() => seen.length === 1, { what: 'the charge to be under way' })
+
+  vi.advanceTimersByTime(20_000)
+
+  await delay(50)
+  expect(seen).toEqual(['settle-calls'])
+  gate.resolve()
+  await until(() => seen.includes('calls-alive'), { what: 'the calls to be told of' })
 })
 
 test('a call is charged once, whoever says it again, and may cost more than was held', async () => {
@@ -185,3 +287,41 @@ test('calls that are held, charged, repeated and lost in any order leave the boo
     expect([balance, held, holds]).toEqual([entries, 0, 0])
   }
 })
+
+/** What is begun while another has an account's balance, in this order, and goes on together once that is let go. */
+async function whileLocked<const T extends readonly Promise<unknown>[]>(
+  account: string,
+  begin: () => T,
+): Promise<{ -readonly [At in keyof T]: Awaited<T[At]> }> {
+  const client = await database.db.pool.connect()
+  try {
+    await client.query('begin')
+    await client.query('select from balances where account_id = $1 for update', [account])
+    const begun = begin()
+    await until(async () => (await waitingForLocks()) === begun.length, { what: 'all to wait' })
+    await client.query('commit')
+    return await Promise.all(begun)
+  } finally {
+    client.release()
+  }
+}
+
+async function waitingForLocks(): Promise<number> {
+  const { rows } = await database.db.pool.query<{ count: number }>(
+    `select count(*)::integer as count from pg_stat_activity
+     where datname = current_database() and wait_event_type = 'Lock'`,
+  )
+  return rows[0]?.count ?? 0
+}
+
+/** A database between which and its caller something stands for the statements of these names. */
+function databaseWhere(
+  stands: (name: string, query: () => Promise<unknown>) => Promise<unknown>,
+  ...names: string[]
+): FreshDatabase['db'] {
+  const query = (statement: { name?: string }) => {
+    const run = (): Promise<unknown> => database.db.pool.query(statement as never) as never
+    return statement.name && names.includes(statement.name) ? stands(statement.name, run) : run()
+  }
+  return { ...database.db, pool: Object.create(database.db.pool, { query: { value: query } }) }
+}

@@ -5,7 +5,7 @@ import { matchBudgets } from './match-budgets.ts'
 /**
  * Sets money aside for calls that are about to begin, many in one statement. Of each account they are served in their
  * order: whoever finds too little left is refused, and those after it may still find enough. Safe to repeat with the same
- * ids when the outcome of the first try is unknown.
+ * ids when the outcome of the first try is unknown: what is held already stays so, and counts as alive from now.
  */
 export async function holdCalls(db: Database, holds: readonly CallHold[]): Promise<HoldAnswer[]> {
   const answers = await holdOnce(db, holds)
@@ -33,15 +33,29 @@ async function holdOnce({ pool }: Database, holds: readonly CallHold[]): Promise
       ? { ...plain, values }
       : { ...budgeted, values: [...values, JSON.stringify(matches)] },
   )
-  return new Map(
-    rows.map(({ id, held, balance, budget_id, room }) => [
-      id,
-      budget_id === null || held ? { held, balance } : { held, balance, budget: { id: budget_id, room } },
-    ]),
-  )
+  const refused = rows.flatMap(({ id, held }) => (held ? [] : [id]))
+  const kept = await findHeld(pool, refused)
+  return new Map(rows.map((row) => [row.id, answerOf(row, kept.has(row.id))]))
 }
 
-// Whoever holds or charges locks the balances first, in the order of accounts: nobody waits in a circle.
+function answerOf({ held, balance, budget_id, room }: AnsweredRow, isKept: boolean): HoldAnswer {
+  if (held || isKept) return { held: true, balance }
+  return budget_id === null ? { held, balance } : { held, balance, budget: { id: budget_id, room } }
+}
+
+/** Who repeats what it had no answer to may be held for by the first try, which took what the second one misses. */
+async function findHeld(pool: Database['pool'], ids: string[]): Promise<Set<string>> {
+  if (ids.length === 0) return new Set()
+  const { rows } = await pool.query<{ id: string }>({
+    name: 'find-held-calls',
+    text: 'select id from call_holds where id = any($1::uuid[])',
+    values: [ids],
+  })
+  return new Set(rows.map(({ id }) => id))
+}
+
+// Whoever holds or charges locks the balances first, in the order of accounts: nobody waits in a circle. What is held
+// already is locked after them, so that it is there for sure: what was given back meanwhile is held anew.
 const statement = ({ rooms, fits, budgets, counting, told }: Parts): string => `
   with recursive incoming as materialized (
     select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[])
@@ -49,9 +63,14 @@ const statement = ({ rooms, fits, budgets, counting, told }: Parts): string => `
   ), accounts as materialized (
     select account_id, balance, balance - held as free from balances
     where account_id = any($2::uuid[]) order by account_id for update
+  ), known as materialized (
+    select h.id from call_holds h join accounts using (account_id)
+    where h.id = any($1::uuid[]) order by h.id for no key update of h
+  ), alive as (
+    update call_holds h set alive_at = clock_timestamp() from known k where h.id = k.id
   )${rooms}, turns as materialized (
     select i.id, i.account_id, i.amount, row_number() over (partition by i.account_id order by i.place) as turn
-    from incoming i where not exists (select from call_holds h where h.id = i.id)${fits}
+    from incoming i where i.id not in (select id from known)${fits}
   ), served as (
     select account_id, 0::bigint as turn, null::uuid as id, free, false as held from accounts
     union all
@@ -69,7 +88,7 @@ const statement = ({ rooms, fits, budgets, counting, told }: Parts): string => `
     where b.account_id = s.account_id
   )${counting}
   select i.id, coalesce(a.balance, 0) as balance,
-         coalesce(s.held, exists (select from call_holds h where h.id = i.id)) as held,
+         coalesce(s.held, i.id in (select id from known)) as held,
          ${told} from incoming i left join served s on s.id = i.id left join accounts a on a.account_id = i.account_id`
 
 const plain = {
@@ -88,7 +107,7 @@ const budgeted = {
   name: 'hold-budgeted-calls',
   text: statement({
     rooms: `, priced as materialized (
-    select i.id, i.amount as hold, not exists (select from call_holds h where h.id = i.id) as counts from incoming i
+    select i.id, i.amount as hold, i.id not in (select id from known) as counts from incoming i
   ), ${budgetRooms('$5', 'accounts')}`,
     fits: ' and i.id not in (select id from overdrawn)',
     budgets: countedIn('i.id'),

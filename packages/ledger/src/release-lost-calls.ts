@@ -4,7 +4,7 @@ import { chargeBudgets } from './charge-budgets.ts'
 /**
  * Gives back what is held for calls whose process went in the middle of them, up to `most` at a time: for a minute it has
  * said nothing, and the database was there to hear it since `there.since`, in seconds since 1970. What such a call gave its client is not known, so nothing
- * is charged; should the process be back, it charges what it knows, though in no budget any more. Answers their number.
+ * is charged; should the process be back, it charges what it knows. Answers their number.
  */
 export async function releaseLostCalls(
   { pool }: Database,

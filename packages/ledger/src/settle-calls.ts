@@ -6,7 +6,8 @@ import { chargeBudgets } from './charge-budgets.ts'
 /**
  * Charges calls that have ended and gives back what was held for them, many in one statement. What a call cost may be more
  * than was held, and takes the balance below zero if it must. Safe to repeat: a call is charged once, and its hold is given
- * back once. Answers what each account of them has now, in millionths of a credit.
+ * back once. A charge whose hold is gone already counts in the budgets that its account and key have by now. Answers what
+ * each account of them has now, in millionths of a credit.
  */
 export async function settleCalls(
   { pool }: Database,
@@ -54,9 +55,18 @@ const statement = `
     from moves m where b.account_id = m.account_id
     returning b.account_id, b.balance, b.balance + m.charge as before
   ), told as (${tellLowBalances('moved', '$7')}
+  ), unheld as materialized (
+    select c.account_id, i.key_id, c.amount from charged c join incoming i on i.id = c.call_id
+    where c.call_id not in (select id from released)
+  ), missed as materialized (
+    select b.id, b.period_start, u.amount from unheld u join budgets b using (account_id)
+    where b.scope = 'account' or b.scope = 'key' and u.key_id = any(b.key_ids)
+    order by b.id for update of b
   ), ended as materialized (
     select r.budgets, r.amount as hold, coalesce(c.amount, 0) as charge
     from released r left join charged c on c.call_id = r.id where r.budgets is not null
+    union all
+    select json_build_array(json_build_object('id', id, 'since', period_start)), 0, amount from missed
   ), ${chargeBudgets('ended')}
   select a.account_id as "accountId", coalesce(m.balance, a.balance) as balance
   from accounts a left join moved m using (account_id)`

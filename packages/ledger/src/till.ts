@@ -22,6 +22,8 @@ export function openTill({ db, log, balanceWarning }: TillOptions): Till {
   /** What is held, or may be. */
   const open = new Set<string>()
   const unsettled = new Set<Promise<void>>()
+  /** What is about to be given back without a charge, by the call. */
+  const givingBack = new Map<string, GivingBack>()
   const stopping = new AbortController()
 
   const holding = createBatcher<CallHold, HoldAnswer>({
@@ -47,7 +49,8 @@ export function openTill({ db, log, balanceWarning }: TillOptions): Till {
     isPoison,
   })
 
-  async function settleSurely(settle: CallSettle): Promise<void> {
+  async function settleSurely(settle: CallSettle, calledOff?: AbortSignal): Promise<void> {
+    const ending = calledOff ? AbortSignal.any([stopping.signal, calledOff]) : stopping.signal
     for (let pauseMs = 100; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
       try {
         await settling.add(settle)
@@ -60,26 +63,53 @@ export function openTill({ db, log, balanceWarning }: TillOptions): Till {
           break
         }
         log.warn({ err }, 'a charge could not be booked; it is tried again')
-        if (stopping.signal.aborted) return
+        if (ending.aborted) return
       }
-      await delay(pauseMs, undefined, { signal: stopping.signal }).catch(() => undefined)
+      await delay(pauseMs, undefined, { signal: ending }).catch(() => undefined)
+      if (calledOff?.aborted) return
     }
     open.delete(settle.id)
   }
 
   function settle(what: CallSettle): void {
-    if (what.charge > 0) balances.owe(what.accountId, what.charge)
-    const done = settleSurely(what).finally(() => unsettled.delete(done))
+    if (what.charge > 0) {
+      balances.owe(what.accountId, what.charge)
+      keepTrack(settleSurely(what))
+    } else giveBack(what)
+  }
+
+  function giveBack(what: CallSettle): void {
+    const stop = new AbortController()
+    const done = settleSurely(what, stop.signal).finally(() => {
+      if (givingBack.get(what.id)?.done === done) givingBack.delete(what.id)
+    })
+    givingBack.set(what.id, { stop, done })
+    keepTrack(done)
+  }
+
+  function keepTrack(settling: Promise<void>): void {
+    const done = settling.finally(() => unsettled.delete(done))
     unsettled.add(done)
+  }
+
+  /** A call that is tried again keeps what was held for it; else that would be taken from it in the middle. */
+  async function keepHold({ stop, done }: GivingBack): Promise<void> {
+    stop.abort()
+    await done
   }
 
   const alive = setInterval(() => {
     if (open.size === 0) return
-    sayCallsAlive(db, [...open]).catch((err: unknown) => log.debug({ err }, 'open calls could not be told'))
+    // It locks what settles delete.
+    inTurn(() => sayCallsAlive(db, [...open])).catch((err: unknown) =>
+      log.debug({ err }, 'open calls could not be told'),
+    )
   }, aliveEveryMs).unref()
 
   return {
     async hold(what, model) {
+      const leaving = givingBack.get(what.id)
+      if (leaving) await keepHold(leaving)
       open.add(what.id)
       try {
         const answer = await holding.add(what)
@@ -147,6 +177,11 @@ export interface Till {
 
 /** Does what it is given when all that came before is done. */
 export type Lane = <T>(work: () => Promise<T>) => Promise<T>
+
+interface GivingBack {
+  stop: AbortController
+  done: Promise<void>
+}
 
 interface TillOptions {
   db: Database

@@ -48,11 +48,12 @@ const noted: readonly NotedEvent['name'][] = ['budget.threshold', 'balance.low']
 /** Taken in one transaction. */
 const atOnce = 200
 
-function dataOf({ account_id, created_at, ...event }: NotedEvent): EventData {
+function dataOf({ account_id, ...event }: NotedEvent): EventData {
   switch (event.name) {
     case 'budget.threshold': {
-      const { budget, threshold } = event.data
-      return { ...presentBudget(budgetOf(budget), created_at), threshold }
+      const budget = budgetOf(event.data.budget)
+      // In the period that it counted in, which may be over by now.
+      return { ...presentBudget(budget, budget.period_start), threshold: event.data.threshold }
     }
     case 'balance.low':
       return {
