@@ -20,7 +20,7 @@ export async function embed(call: QuietCall, body: CreateEmbeddings): Promise<Em
   const { encoding_format: format, dimensions, ...request } = body
   const asked = { ...request, model: call.model.namespace } as EmbeddingsRequest
   await call.takeTokens(() => estimateEmbeddings(asked))
-  await holdFor(call, asked, () => ({ input: guess(asked), output: 0 }))
+  await holdFor(call, asked, () => guessEmbeddings(asked))
   const { vectors, usage: counted } = await call.context.router.embed(call.model, asked, call)
   call.note.whole = true
   call.note.said = true
@@ -56,10 +56,10 @@ async function estimate({
 }
 
 /** About as many tokens as there are at most. */
-function guess({ input }: EmbeddingsRequest): number {
+export function guessEmbeddings({ input }: Pick<EmbeddingsRequest, 'input'>): TokenEstimate {
   const parts = [input].flat(2)
   const texts = parts.filter((part) => typeof part === 'string')
-  return guessText(texts) + parts.length - texts.length
+  return { input: guessText(texts) + parts.length - texts.length, output: 0 }
 }
 
 /** The first `dimensions` of a vector, of length 1 again. */
