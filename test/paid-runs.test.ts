@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type RemoteService, startRemoteService } from './given-hosts.ts'
 import { answering, away, givenHttpHost } from './given-http-hosts.ts'
 import { givenPayer, givenPriced, messages, settled } from './given-payers.ts'
-import { completion, whole } from './hosts/chat.ts'
+import { chunk, chunked, completion, event, whole } from './hosts/chat.ts'
 import { untilEnded } from './until-ended.ts'
 
 let service: RemoteService
@@ -96,4 +96,36 @@ test('a price by token is charged for the texts also where a fallback without a 
   expect((await untilEnded(payer.call, body.id)).metadata.served_by).toBe('paid/spare')
   const used = (await countText('a mill')) + 2 * (await countText('Hello mill'))
   expect(await settled(service, payer)).toEqual({ balance: 5_000 - used, charges: 1 })
+})
+
+describe('what no host counted is counted as in a call', () => {
+  const uncounted = chunked(
+    event(chunk({ role: 'assistant', content: 'Hello' })),
+    event(chunk({ content: ' mill' })),
+    event(chunk({}, 'stop')),
+    'data: [DONE]\n\n',
+  )
+  const vectors = whole(200, { data: [{ index: 0, embedding: [0.123, 0.456, 0.789] }] })
+  const ofChat = async () => 6 + (await countText('a mill')) + 2 * (await countText('Hello mill'))
+
+  test.each<[string, string, object, string, typeof uncounted, () => Promise<number>]>([
+    ['a run of chat', 'run', { inputs: { messages }, async: true }, 'chat', uncounted, ofChat],
+    ['a response', 'responses', { input: 'a mill', background: true }, 'chat', uncounted, ofChat],
+    [
+      'vectors',
+      'run',
+      { inputs: { input: ['a mill'] }, async: true },
+      'embeddings',
+      vectors,
+      () => countText('a mill'),
+    ],
+  ])('%s', async (_what, path, asked, api, answer, cost) => {
+    const payer = await givenPayer(service, 5_000)
+    const { model } = await givenPriced(service, answer, { apis: [api] })
+
+    const { body } = await payer.call(`POST /v1/${path}`, { body: { model, ...asked } })
+    await untilEnded(payer.call, body.job_id ?? body.id.replace('resp_', 'pred_'))
+
+    expect(await settled(service, payer)).toEqual({ balance: 5_000 - (await cost()), charges: 1 })
+  })
 })

@@ -1,6 +1,6 @@
 import type { CreateEmbeddings, Embeddings as EmbeddingsAnswer } from '@millrace/contract/chat'
 import { endpoints } from '@millrace/contract/endpoints'
-import { countText, guessText } from '@millrace/inference/count-tokens'
+import { estimateInput, guessText } from '@millrace/inference/count-tokens'
 import type { Embeddings, EmbeddingsRequest } from '@millrace/inference/embeddings'
 import { InferenceFault } from '@millrace/inference/fault'
 import type { TokenEstimate } from '../rates.ts'
@@ -49,9 +49,7 @@ export async function estimateEmbeddings(request: Pick<EmbeddingsRequest, 'input
 async function estimate({
   input,
 }: Pick<EmbeddingsRequest, 'input'>): Promise<NonNullable<Embeddings['usage']>> {
-  const parts = [input].flat(2)
-  const texts = parts.filter((part) => typeof part === 'string')
-  const tokens = (await countText(texts.join('\n'))) + parts.length - texts.length
+  const tokens = await estimateInput(input)
   return { prompt_tokens: tokens, total_tokens: tokens }
 }
 
