@@ -17,6 +17,7 @@ import { draftPrediction, findModel } from './draft-prediction.ts'
 import { type Entry, enterLimits } from './enter-limits.ts'
 import { findReplay, type Idempotency, idempotencyOf, inProgress, type Replay } from './idempotency-key.ts'
 import { refuseForbidden } from './permitted-models.ts'
+import type { TokenEstimate } from './rates.ts'
 import { waitFor } from './wait-for.ts'
 
 /**
@@ -68,7 +69,7 @@ async function createNew(
   const draft = await draftPrediction(context, caller, body, {
     userAgent: request.get('user-agent'),
     id,
-    isInference: incoming.isInference,
+    inference: incoming.inference,
     requestId: String(incoming.response.getHeader('x-request-id')),
   })
   const statusCode = 201
@@ -165,8 +166,8 @@ export interface Create {
   waitSeconds: number
   /** The surface that must serve the model; predictions unless stated. */
   api?: Api | 'any'
-  /** Its input is a request for inference. */
-  isInference?: boolean
+  /** Its input is a request for inference, of so many tokens at most. */
+  inference?: TokenEstimate | undefined
   /** Of the new prediction, where something is its own before it is there. */
   id?: string | undefined
   /** What `beginCreate` answered, where it was asked before. */

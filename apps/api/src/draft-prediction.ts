@@ -3,7 +3,7 @@ import type { CreatePrediction } from '@millrace/contract/create-prediction'
 import { databaseNow } from '@millrace/database/clock'
 import { newId, timeOfId } from '@millrace/database/ids'
 import { seal } from '@millrace/keys/seal'
-import { estimateOf } from '@millrace/ledger/estimate'
+import { type Asked, estimateOf } from '@millrace/ledger/estimate'
 import { FormulaFault } from '@millrace/ledger/formula'
 import { priceOf } from '@millrace/ledger/price'
 import type { Draft } from '@millrace/lifecycle/accept'
@@ -12,6 +12,7 @@ import { nearest } from '@millrace/models/nearest'
 import { ApiError } from './api-error.ts'
 import { checkWebhook } from './check-webhook.ts'
 import type { Context } from './context.ts'
+import type { TokenEstimate } from './rates.ts'
 import { inputEnd, shortestRetention } from './shortest-retention.ts'
 import { takeFiles } from './take-files.ts'
 
@@ -23,18 +24,18 @@ export async function draftPrediction(
   context: Context,
   caller: Pick<Caller, 'accountId' | 'retention' | 'plan'> & { keyId?: string },
   request: Omit<CreatePrediction, 'await'>,
-  { userAgent = '', id = newId(), isInference = false, requestId }: DraftOptions = {},
+  { userAgent = '', id = newId(), inference, requestId }: DraftOptions = {},
 ): Promise<Draft> {
   const model = findModel(context, request.model)
   const runAt = startOf(request.run_at)
   checkVersion(model, request.version)
   const webhook = await checkWebhook(context.guard, request.webhook)
-  const input = isInference ? request.input : validInput(context, model, request.input)
-  const { shown, sealedInput } = isInference
+  const input = inference ? request.input : validInput(context, model, request.input)
+  const { shown, sealedInput } = inference
     ? { shown: input, sealedInput: null }
     : sealSecrets(context, model, input)
   const timeouts = timeoutsOf(model, request.timeouts)
-  const money = priceDraft(context, caller.plan, model, input, timeouts)
+  const money = priceDraft(context, caller.plan, model, { input, timeouts, tokens: inference })
   const retention = shortestRetention(
     request.retention ?? {},
     { files_days: model.retention.files, data_days: model.retention.data },
@@ -42,7 +43,7 @@ export async function draftPrediction(
   )
   const until = inputEnd(retention, { timeouts, runAt })
   const owner = { accountId: caller.accountId, predictionId: id, until }
-  const { input: stored, files } = isInference
+  const { input: stored, files } = inference
     ? { input: shown, files: [] }
     : await takeFiles(context, owner, model, shown)
   return {
@@ -79,13 +80,12 @@ function priceDraft(
   { config }: Context,
   { price_multiplier: multiplier }: Caller['plan'],
   model: ModelDescription,
-  input: Record<string, unknown>,
-  timeouts: Draft['timeouts'],
+  asked: Omit<Asked, 'model'>,
 ): Pick<Draft, 'hold' | 'price'> {
-  const price = priceOf(model.pricing, input, { multiplier, creditsPerUsd: config.CREDITS_PER_USD })
+  const price = priceOf(model.pricing, asked.input, { multiplier, creditsPerUsd: config.CREDITS_PER_USD })
   if (price === null) return {}
   try {
-    const hold = estimateOf(price, { input, timeouts, model })
+    const hold = estimateOf(price, { ...asked, model })
     return hold > 0 ? { hold, price } : {}
   } catch (error) {
     if (!(error instanceof FormulaFault)) throw error
@@ -182,8 +182,8 @@ function startOf(runAt: string | undefined): Date | null {
 interface DraftOptions {
   userAgent?: string | undefined
   id?: string | undefined
-  /** Its input is a request for inference, and none of the model's own schema. */
-  isInference?: boolean | undefined
+  /** Its input is a request for inference, of so many tokens at most, and none of the model's own schema. */
+  inference?: TokenEstimate | undefined
   /** Of the request that asks for it. */
   requestId?: string | undefined
 }

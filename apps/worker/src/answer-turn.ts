@@ -1,6 +1,7 @@
 import { type MadeResponse, metaOf } from '@millrace/activity/background-response'
 import type { ChatReply } from '@millrace/inference/backend'
-import type { ChatChunk } from '@millrace/inference/chat'
+import type { ChatChunk, ChatRequest } from '@millrace/inference/chat'
+import { estimatePrompt, type TextTally, tallyText, textsOf } from '@millrace/inference/count-tokens'
 import { judgeChunks } from '@millrace/inference/judge-chunks'
 import { limitAnswer } from '@millrace/inference/limit-answer'
 import type { ResponseItem, ResponsesRequest } from '@millrace/inference/responses/request'
@@ -22,7 +23,9 @@ export async function answerTurn(asking: Asking, turn: Turn): Promise<MadeRespon
   const { request, previous, row } = turn
   if (!previous) return undefined
   const chat = toChatRequest({ ...request, model: model.namespace, stream: true }, previous)
-  const reply = await router.chat(model, limitAnswer(model, chat, 'max_output_tokens'), call)
+  const asked = limitAnswer(model, chat, 'max_output_tokens')
+  const said = tallyText()
+  const reply = await router.chat(model, asked, call)
   const teller = new ResponseTeller(metaOf(row))
   teller.begin()
   const tell = (events: ReturnType<ResponseTeller['read']>) => {
@@ -32,19 +35,34 @@ export async function answerTurn(asking: Asking, turn: Turn): Promise<MadeRespon
       else if (part) emit({ kind: 'item', item: part })
     }
   }
-  for await (const chunk of judgeChunks(chunksIn(reply), safety, call)) tell(teller.read(chunk))
+  for await (const chunk of judgeChunks(tallied(reply, said), safety, call)) tell(teller.read(chunk))
   const ending = teller.end()
   tell(ending)
   const last = ending.at(-1)
   if (!last || !('response' in last)) throw new Error('A response has no end.')
   const { status, output, usage, incomplete_details } = last.response
+  if (!usage) await tellTokens(asking, asked, said)
   return { status: status === 'incomplete' ? status : 'completed', output, usage, incomplete_details }
 }
 
-/** The chunks of an answer that was asked for as a stream. */
-export function chunksIn(reply: ChatReply): AsyncGenerator<ChatChunk, void> {
+/** The chunks of an answer that was asked for as a stream, whose words are added to `said`. */
+export async function* tallied(reply: ChatReply, said: TextTally): AsyncGenerator<ChatChunk, void> {
   if (reply.kind === 'whole') throw new Error('A host answered as a whole what was asked for as a stream.')
-  return reply.chunks
+  for await (const chunk of reply.chunks) {
+    for (const { delta } of chunk.choices) for (const text of textsOf(delta)) said.add(text)
+    yield chunk
+  }
+}
+
+/** What its host did not count is counted here, where it has a price by that. */
+export async function tellTokens(
+  { countsTokens, emit }: Asking,
+  asked: ChatRequest,
+  said: TextTally,
+): Promise<void> {
+  if (!countsTokens) return
+  const usage = { input_tokens: await estimatePrompt(asked), output_tokens: await said.count() }
+  emit({ kind: 'usage', usage })
 }
 
 /** Who is asked, and by whom. */
@@ -53,6 +71,8 @@ export interface Asking {
   safety: SafetyFilter
   model: ModelDescription
   call: RouteCall
+  /** It is paid for by tokens. */
+  countsTokens: boolean
   emit(event: RunEvent): void
 }
 

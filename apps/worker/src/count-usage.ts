@@ -35,15 +35,14 @@ export async function usageOf(
   { output, predictSeconds }: Made,
   counted: Usage,
 ): Promise<Usage | undefined> {
-  const { claim, model, inference } = run
+  const { claim, inference } = run
   if (claim.row.held === 0) return undefined
   const times = { computing_second: predictSeconds, gpu: predictSeconds }
   const answered = inference && isRecord(output) ? readUsage(output.usage) : {}
   const told = { ...answered, ...run.used }
-  const { unit } = model.description.pricing ?? {}
   const isUncounted =
     told.token === undefined && told.input_tokens === undefined && told.output_tokens === undefined
-  const tokens = unit === 'token' && isUncounted ? await tokensOf(claim.row.input, output) : {}
+  const tokens = claim.priceUnit === 'token' && isUncounted ? await tokensOf(claim.row.input, output) : {}
   return { ...times, ...counted, ...tokens, ...told }
 }
 

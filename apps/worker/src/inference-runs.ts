@@ -46,7 +46,8 @@ export function openInferenceRuns({ config, db, models, hosts, log }: Options): 
       try {
         const allowed = await fallbacksOf(db, claim, model)
         const call = { signal, requestId, report, ...allowed }
-        const asking = { router, safety, model: model.description, call, emit }
+        const countsTokens = claim.priceUnit === 'token'
+        const asking = { router, safety, model: model.description, call, countsTokens, emit }
         const output =
           kind === 'run'
             ? await answerCall(asking, claim.row.input)

@@ -1,4 +1,4 @@
-import type { ChatMessage, ChatRequest, ContentPart } from './chat.ts'
+import type { ChatDelta, ChatMessage, ChatRequest, ContentPart } from './chat.ts'
 import { mediaTokens } from './media-tokens.ts'
 
 /**
@@ -32,6 +32,15 @@ export function guessPrompt({ messages, tools, response_format }: ChatRequest): 
 /** The same of texts alone. */
 export function guessText(texts: readonly string[]): number {
   return texts.reduce((sum, text) => sum + Math.ceil(Buffer.byteLength(text) / 3), 0)
+}
+
+/** An estimate of what is to be embedded: texts, and tokens that somebody else has cut. */
+export async function estimateInput(
+  input: string | readonly (string | number | number[])[],
+): Promise<number> {
+  const parts = [input].flat(2)
+  const texts = parts.filter((part) => typeof part === 'string')
+  return (await countText(texts.join('\n'))) + parts.length - texts.length
 }
 
 /** An estimate of an answer's tokens: what was said, refused, thought and called. */
@@ -97,7 +106,8 @@ function countPieces(text: string, count: Count): number {
   return tokens
 }
 
-function textsOf(message: ChatMessage): string[] {
+/** All that a message, or a part of one, says in words. */
+export function textsOf(message: Partial<ChatMessage> | ChatDelta): string[] {
   const { content, name, refusal, reasoning_content: reasoning, tool_calls: calls } = message
   const said: unknown[] = Array.isArray(content) ? content.map((part) => part.text) : [content]
   // A request may say anything here: its host is who refuses it.

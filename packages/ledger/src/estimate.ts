@@ -12,7 +12,8 @@ export function estimateOf(price: Price, about: Asked): number {
 /** How much a request may use: as its input says, else as its price says, else as this table says. */
 export function estimatedUsage(price: Price, about: Asked): Usage {
   if (price.unit === 'token') {
-    return { input_tokens: tokensOf(about), output_tokens: answerTokens(price, about) }
+    const { input, output } = about.tokens ?? { input: tokensOf(about), output: answerTokens(price, about) }
+    return { input_tokens: input, output_tokens: output }
   }
   return { [price.unit]: estimates[price.unit](about, price.estimate) }
 }
@@ -101,4 +102,6 @@ export interface Asked {
   /** Seconds. */
   timeouts: { run: number }
   model: { input_schema?: Schema | undefined; max_output_tokens?: number | undefined }
+  /** The most it may come to, where whoever asks knows better than the fields of its input tell. */
+  tokens?: { input: number; output: number } | undefined
 }

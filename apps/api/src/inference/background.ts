@@ -1,6 +1,7 @@
 import { responseOf } from '@millrace/activity/background-response'
 import type { endpoints } from '@millrace/contract/endpoints'
 import { inferenceTag } from '@millrace/inference/inference-run'
+import { limitAnswer, mostTokens } from '@millrace/inference/limit-answer'
 import type { ResponseObject } from '@millrace/inference/responses/response'
 import { badParameter } from '../bad-parameter.ts'
 import { beginCreate, create } from '../create.ts'
@@ -21,6 +22,7 @@ export async function beginInBackground(
   const { context, body, response } = incoming
   if (body.store === false) throw badParameter('store', 'must not be false with background')
   // What it takes in truth only its worker learns: it stays counted as it was estimated.
+  const inference = mostTokens(limitAnswer(call.model, chat, 'max_output_tokens'))
   const begun = await beginCreate(incoming, body.model)
   await takeMore(begun.entry, () => call.takeTokens(() => estimateChat(chat), { isFinal: true }))
   const { row } = await create({
@@ -33,7 +35,7 @@ export async function beginInBackground(
       webhook: body.webhook,
     },
     api: 'any',
-    isInference: true,
+    inference,
     waitSeconds: 0,
     begun,
   })

@@ -1,6 +1,6 @@
 import type { CreateEmbeddings, Embeddings as EmbeddingsAnswer } from '@millrace/contract/chat'
 import { endpoints } from '@millrace/contract/endpoints'
-import { countText, guessText } from '@millrace/inference/count-tokens'
+import { estimateInput, guessText } from '@millrace/inference/count-tokens'
 import type { Embeddings, EmbeddingsRequest } from '@millrace/inference/embeddings'
 import { InferenceFault } from '@millrace/inference/fault'
 import type { TokenEstimate } from '../rates.ts'
@@ -20,7 +20,7 @@ export async function embed(call: QuietCall, body: CreateEmbeddings): Promise<Em
   const { encoding_format: format, dimensions, ...request } = body
   const asked = { ...request, model: call.model.namespace } as EmbeddingsRequest
   await call.takeTokens(() => estimateEmbeddings(asked))
-  await holdFor(call, asked, () => ({ input: guess(asked), output: 0 }))
+  await holdFor(call, asked, () => guessEmbeddings(asked))
   const { vectors, usage: counted } = await call.context.router.embed(call.model, asked, call)
   call.note.whole = true
   call.note.said = true
@@ -49,17 +49,15 @@ export async function estimateEmbeddings(request: Pick<EmbeddingsRequest, 'input
 async function estimate({
   input,
 }: Pick<EmbeddingsRequest, 'input'>): Promise<NonNullable<Embeddings['usage']>> {
-  const parts = [input].flat(2)
-  const texts = parts.filter((part) => typeof part === 'string')
-  const tokens = (await countText(texts.join('\n'))) + parts.length - texts.length
+  const tokens = await estimateInput(input)
   return { prompt_tokens: tokens, total_tokens: tokens }
 }
 
 /** About as many tokens as there are at most. */
-function guess({ input }: EmbeddingsRequest): number {
+export function guessEmbeddings({ input }: Pick<EmbeddingsRequest, 'input'>): TokenEstimate {
   const parts = [input].flat(2)
   const texts = parts.filter((part) => typeof part === 'string')
-  return guessText(texts) + parts.length - texts.length
+  return { input: guessText(texts) + parts.length - texts.length, output: 0 }
 }
 
 /** The first `dimensions` of a vector, of length 1 again. */

@@ -1,7 +1,7 @@
 import type { ChatReply } from '@millrace/inference/backend'
 import type { ChatChunk, ChatCompletion, ChatRequest, ChatUsage } from '@millrace/inference/chat'
-import { estimatePrompt, guessPrompt, type TextTally, tallyText } from '@millrace/inference/count-tokens'
-import { limitAnswer } from '@millrace/inference/limit-answer'
+import { estimatePrompt, type TextTally, tallyText } from '@millrace/inference/count-tokens'
+import { askedLength, limitAnswer, mostTokens } from '@millrace/inference/limit-answer'
 import type { TokenEstimate } from '../rates.ts'
 import { holdFor } from './bill.ts'
 import { type Note, noteFault, type QuietCall } from './infer.ts'
@@ -15,7 +15,7 @@ export async function runChat(call: QuietCall, request: ChatRequest): Promise<Ch
   const { stream_options: options, ...rest } = request
   const asked = limitAnswer(model, { ...rest, model: model.namespace })
   await call.takeTokens(() => estimateChat(request))
-  await holdFor(call, asked, () => ({ input: guessPrompt(asked), output: mostSaid(asked) }))
+  await holdFor(call, asked, () => mostTokens(asked))
   const reply = await context.router.chat(model, asked, call)
   note.whole = reply.kind === 'whole'
   if (reply.kind === 'stream') {
@@ -30,19 +30,13 @@ export async function runChat(call: QuietCall, request: ChatRequest): Promise<Ch
   return reply
 }
 
-/** Tokens, in all answers together. */
-function mostSaid({ max_completion_tokens: newer, max_tokens: older, n }: ChatRequest): number {
-  return (newer ?? older ?? 0) * Math.max(1, n ?? 1)
-}
-
 function isCounted(usage: ChatUsage | null | undefined): boolean {
   return (usage?.completion_tokens ?? 0) > 0
 }
 
 /** The tokens of a request as far as they are known before it is answered: of the answer what is allowed, if that is said. */
 export async function estimateChat(request: ChatRequest): Promise<TokenEstimate> {
-  const { max_tokens: most, max_completion_tokens: newer } = request
-  return { input: await estimatePrompt(request), output: Math.max(1, newer ?? most ?? 1) }
+  return { input: await estimatePrompt(request), output: Math.max(1, askedLength(request) ?? 1) }
 }
 
 async function* observed(

@@ -2,6 +2,7 @@ import { createChatCompletion, createEmbeddings } from '@millrace/contract/chat'
 import type { endpoints } from '@millrace/contract/endpoints'
 import { databaseNow } from '@millrace/database/clock'
 import type { ChatRequest } from '@millrace/inference/chat'
+import { limitAnswer, mostTokens } from '@millrace/inference/limit-answer'
 import type { ModelDescription } from '@millrace/models/description'
 import { servedApis } from '@millrace/models/served-apis'
 import { checkShape } from '../../check-shape.ts'
@@ -9,10 +10,10 @@ import { goneSignal } from '../../create.ts'
 import { creditsAfter } from '../../inference/bill.ts'
 import { answerChat } from '../../inference/chat.ts'
 import { checkPrompt } from '../../inference/check-safety.ts'
-import { embed, estimateEmbeddings } from '../../inference/embeddings.ts'
+import { embed, estimateEmbeddings, guessEmbeddings } from '../../inference/embeddings.ts'
 import { infer } from '../../inference/infer.ts'
 import { estimateChat } from '../../inference/run-chat.ts'
-import { holderOf, takeTokens } from '../../rates.ts'
+import { holderOf, type TokenEstimate, takeTokens } from '../../rates.ts'
 import { answer, answered, type Incoming } from '../../route.ts'
 
 /** What a model answers that makes no predictions: it is asked, and nothing is left to be polled. */
@@ -67,6 +68,16 @@ export async function checkForLater(
   await takeTokens(context, { holder: holderOf(caller), use, response }, () =>
     needs === 'chat' ? estimateChat(request) : estimateEmbeddings(request),
   )
+}
+
+/** The most tokens that it may come to. Throws INVALID_PARAMETER. */
+export function mostForLater(
+  model: ModelDescription,
+  needs: Inference,
+  inputs: Record<string, unknown>,
+): TokenEstimate {
+  const request = checkedInputs(model.namespace, needs, inputs)
+  return needs === 'chat' ? mostTokens(limitAnswer(model, request)) : guessEmbeddings(request)
 }
 
 /** Throws INVALID_PARAMETER. */

@@ -15,7 +15,7 @@ import { refuseForbidden } from '../../permitted-models.ts'
 import { answer, answered, route } from '../../route.ts'
 import { streamEvents } from '../../stream-events.ts'
 import { resultOf } from './result.ts'
-import { checkForLater, inferenceOf, runAtOnce, wantsPrediction } from './run-at-once.ts'
+import { checkForLater, inferenceOf, mostForLater, runAtOnce, wantsPrediction } from './run-at-once.ts'
 
 /** One call runs any model: it creates a prediction, waits, and answers with its result or with a job to poll. */
 export const run = route(endpoints.run, async (incoming) => {
@@ -37,9 +37,9 @@ export const run = route(endpoints.run, async (incoming) => {
         : context.config.AWAIT_SECONDS
     return create({
       ...incoming,
+      ...(inference && !begun.replay ? { inference: mostForLater(model, inference, inputOf(body)) } : {}),
       body: { ...wishes, input: inputOf(body), ...(inference ? { tags: { ...body.tags, ...asRun } } : {}) },
       api: 'any',
-      isInference: inference !== undefined,
       waitSeconds,
       begun,
     })
