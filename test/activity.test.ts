@@ -148,7 +148,7 @@ test('pages go from end to end and back without a gap or a repeat, while more co
 test('NDJSON and CSV hold every row, and no cell is a formula', async () => {
   const { own, apiKey } = await givenCaller()
   const ids: string[] = []
-  for (let n = 0; n < 3; n++) ids.unshift(await predict(own, { tags: { note: '=1+1, "so"' }, await: false }))
+  for (let n = 0; n < 3; n++) ids.unshift(await predict(own, { tags: { note: '=1+1, "so"' } }))
   const body = { model: '=2+3', messages: [{ role: 'user', content: 'a mill' }] }
   const refused = await own('POST /v1/chat/completions', { body, headers: { 'x-request-id': '-2' } })
   await loggedCall(service, refused.headers.get('x-request-id'))
@@ -259,9 +259,11 @@ test('the status tells without a key which models run, and that no webhooks are 
   const status = await until(
     async () => {
       const { body } = await open('GET /v1/status')
-      return body.components.workers === 'operational' ? body : undefined
+      const up = body.models.filter((one: { status: string }) => one.status === 'operational')
+      const isUp = ['echo', 'parrot'].every((name) => up.some((one: { model: string }) => one.model === name))
+      return body.components.workers === 'operational' && isUp ? body : undefined
     },
-    { what: 'the worker to be known', within: 20_000 },
+    { what: 'the worker and its models to be known', within: 20_000 },
   )
   expect(status).toMatchObject({
     status: 'degraded',

@@ -74,9 +74,9 @@ test('who asks again while his first try is under way is not refused for what th
   const account = await givenAccount(100)
   const hold = holdOf(account, 60)
 
-  const tries = await whileLocked(account, () => [
-    holdCalls(database.db, [hold]),
-    holdCalls(database.db, [hold]),
+  const tries = await whileLocked(account, [
+    () => holdCalls(database.db, [hold]),
+    () => holdCalls(database.db, [hold]),
   ])
 
   expect(tries.flat().map(({ held }) => held)).toEqual([true, true])
@@ -88,9 +88,9 @@ test('a hold that is given back while it is asked for again is held anew', async
   const hold = holdOf(account, 60)
   await holdCalls(database.db, [hold])
 
-  const [, again] = await whileLocked(account, () => [
-    settleCalls(database.db, [settleOf(hold, 0)]),
-    holdCalls(database.db, [hold]),
+  const [, again] = await whileLocked(account, [
+    () => settleCalls(database.db, [settleOf(hold, 0)]),
+    () => holdCalls(database.db, [hold]),
   ])
 
   expect(again).toEqual([{ held: true, balance: 100 }])
@@ -288,19 +288,22 @@ test('calls that are held, charged, repeated and lost in any order leave the boo
   }
 })
 
-/** What is begun while another has an account's balance, in this order, and goes on together once that is let go. */
-async function whileLocked<const T extends readonly Promise<unknown>[]>(
+/** What is begun while another has an account's balance, each once the one before it waits, and goes on when that is let go. */
+async function whileLocked<const T extends readonly (() => Promise<unknown>)[]>(
   account: string,
-  begin: () => T,
-): Promise<{ -readonly [At in keyof T]: Awaited<T[At]> }> {
+  begins: T,
+): Promise<{ -readonly [At in keyof T]: Awaited<ReturnType<T[At]>> }> {
   const client = await database.db.pool.connect()
   try {
     await client.query('begin')
     await client.query('select from balances where account_id = $1 for update', [account])
-    const begun = begin()
-    await until(async () => (await waitingForLocks()) === begun.length, { what: 'all to wait' })
+    const begun: Promise<unknown>[] = []
+    for (const begin of begins) {
+      begun.push(begin())
+      await until(async () => (await waitingForLocks()) === begun.length, { what: 'it to wait' })
+    }
     await client.query('commit')
-    return await Promise.all(begun)
+    return (await Promise.all(begun)) as { -readonly [At in keyof T]: Awaited<ReturnType<T[At]>> }
   } finally {
     client.release()
   }
