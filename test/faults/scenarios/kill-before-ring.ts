@@ -37,7 +37,7 @@ async function killAfterCommit(world: World, count: number): Promise<Starts> {
   const onLost = () => {
     killed ??= victim.kill()
   }
-  victim.postgres.loseAnswers({ marks: [acceptStatement], times: count, onLost })
+  victim.postgres.loseAnswers({ marks: acceptStatements, times: count, onLost })
   world.fault(`kill -9 ${victim.name} after its next commit`)
   const creates = Array.from({ length: count }, () => ({ key: `key-${randomUUID()}`, body: ordinary(world) }))
   const keys = creates.map(({ key }) => key)
@@ -67,8 +67,8 @@ async function startsOf({ db }: World, keys: string[]): Promise<Starts | undefin
   return { count: rows.length, fastest: Math.min(...times), slowest: Math.max(...times) }
 }
 
-/** The statement's name as a Bind message has it, after the empty name of the portal. */
-const acceptStatement = '\0accept\0'
+/** The statements' names as a Bind message has them, after the empty name of the portal. */
+const acceptStatements = ['\0accept\0', '\0accept-paid\0', '\0accept-budgeted\0']
 
 /** How many started, and how long after their creation, in milliseconds. */
 interface Starts {
