@@ -1,5 +1,5 @@
+import { matchesGlob } from '@millrace/contract/model-rules'
 import type { Limits, RateFamily } from '@millrace/contract/plan'
-import { matchesGlob } from './globs.ts'
 import { type RateWindow, slicesOf } from './rate-window.ts'
 
 /**
