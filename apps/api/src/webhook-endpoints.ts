@@ -1,5 +1,5 @@
 import type { Database } from '@millrace/database/connect'
-import { countCap, type Found, findPage, type Page } from '@millrace/database/page'
+import { type Found, type Page, pageRows } from '@millrace/database/page'
 import type { EndpointTable } from '@millrace/database/tables'
 import type { Selectable } from 'kysely'
 
@@ -10,23 +10,5 @@ export function pageEndpoints(
   page: Page,
 ): Promise<Found<Selectable<EndpointTable>>> {
   const own = db.kysely.selectFrom('webhook_endpoints').where('account_id', '=', accountId)
-  return findPage(
-    page,
-    ({ above, below, order, limit, offset }) =>
-      own
-        .selectAll()
-        .where('id', '>', above)
-        .where('id', '<', below)
-        .orderBy('id', order)
-        .limit(limit)
-        .offset(offset)
-        .execute(),
-    async () =>
-      (
-        await own
-          .select('id')
-          .limit(countCap + 1)
-          .execute()
-      ).length,
-  )
+  return pageRows(own, page)
 }

@@ -1,7 +1,7 @@
 import type { AuditEntry } from '@millrace/contract/admin'
 import type { Connection, Database } from '@millrace/database/connect'
 import { newId, toTypeId } from '@millrace/database/ids'
-import { countCap, type Found, findPage, type Page } from '@millrace/database/page'
+import { type Found, type Page, pageRows } from '@millrace/database/page'
 import type { AuditTable } from '@millrace/database/tables'
 import type { Selectable } from 'kysely'
 
@@ -47,25 +47,7 @@ export function pageAudit(db: Database, filter: AuditFilter, page: Page): Promis
   if (accountId !== undefined) query = query.where('account_id', '=', accountId)
   if (keyId !== undefined) query = query.where('key_id', '=', keyId)
   if (target !== undefined) query = query.where('target', '=', target)
-  return findPage(
-    page,
-    ({ above, below, order, limit, offset }) =>
-      query
-        .selectAll()
-        .where('id', '>', above)
-        .where('id', '<', below)
-        .orderBy('id', order)
-        .limit(limit)
-        .offset(offset)
-        .execute(),
-    async () =>
-      (
-        await query
-          .select('id')
-          .limit(countCap + 1)
-          .execute()
-      ).length,
-  )
+  return pageRows(query, page)
 }
 
 /** An act as the API tells it. */

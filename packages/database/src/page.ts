@@ -1,3 +1,6 @@
+import type { Selectable, SelectQueryBuilder } from 'kysely'
+import type { Tables } from './tables.ts'
+
 /**
  * One page of rows by id, newest first, whichever way it is asked for: by offset, or right after or before an id.
  * `read` fetches a slice; `count` tells the total, and may stop past `countCap`.
@@ -26,6 +29,37 @@ export async function findPage<Row extends { id: string }>(
     newer: newestFirst ? page.after !== undefined || slice.offset > 0 : another,
   }
 }
+
+/** A page of the rows of a query, whole, by their ids. */
+export async function pageRows<T extends PagedTable>(
+  query: SelectQueryBuilder<Tables, T, object>,
+  page: Page,
+): Promise<Found<Selectable<Tables[T]>>> {
+  // Of all these tables nothing but the id is named here, and it is the same in each.
+  const own = query as unknown as SelectQueryBuilder<Tables, 'files', object>
+  const found = await findPage(
+    page,
+    ({ above, below, order, limit, offset }) =>
+      own
+        .selectAll()
+        .where('id', '>', above)
+        .where('id', '<', below)
+        .orderBy('id', order)
+        .limit(limit)
+        .offset(offset)
+        .execute(),
+    async () =>
+      (
+        await own
+          .select('id')
+          .limit(countCap + 1)
+          .execute()
+      ).length,
+  )
+  return found as unknown as Found<Selectable<Tables[T]>>
+}
+
+type PagedTable = 'files' | 'webhook_endpoints' | 'budgets' | 'audit_log'
 
 /** Totals are exact up to here. */
 export const countCap = 10_000

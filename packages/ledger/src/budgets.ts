@@ -1,7 +1,7 @@
 import type { BudgetPeriod, BudgetThreshold } from '@millrace/contract/budget'
 import type { Connection, Database } from '@millrace/database/connect'
 import { newId } from '@millrace/database/ids'
-import { countCap, type Found, findPage, type Page } from '@millrace/database/page'
+import { type Found, type Page, pageRows } from '@millrace/database/page'
 import type { BudgetRow } from './present-budget.ts'
 
 /** Makes a budget that counts from now on. Undefined when its account has as many as it may. */
@@ -38,25 +38,7 @@ export const mostBudgets = 1_000
 /** A page of an account's budgets, newest first. */
 export function pageBudgets({ kysely }: Database, accountId: string, page: Page): Promise<Found<BudgetRow>> {
   const own = kysely.selectFrom('budgets').where('account_id', '=', accountId)
-  return findPage(
-    page,
-    ({ above, below, order, limit, offset }) =>
-      own
-        .selectAll()
-        .where('id', '>', above)
-        .where('id', '<', below)
-        .orderBy('id', order)
-        .limit(limit)
-        .offset(offset)
-        .execute(),
-    async () =>
-      (
-        await own
-          .select('id')
-          .limit(countCap + 1)
-          .execute()
-      ).length,
-  )
+  return pageRows(own, page)
 }
 
 /** An account's budget, if there is one with this id. */

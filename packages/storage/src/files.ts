@@ -2,7 +2,7 @@ import { finished, Readable } from 'node:stream'
 import type { Database } from '@millrace/database/connect'
 import { isPassing, untilReachable } from '@millrace/database/faults'
 import { fromTypeId, newId, toTypeId } from '@millrace/database/ids'
-import { countCap, type Found, findPage, type Page } from '@millrace/database/page'
+import { type Found, type Page, pageRows } from '@millrace/database/page'
 import type { Tables } from '@millrace/database/tables'
 import { byteLimit } from '@millrace/outbound/byte-limit'
 import { type Insertable, type Selectable, sql } from 'kysely'
@@ -102,25 +102,7 @@ export async function copyFile(
 /** A page of an account's files, newest first. */
 export async function listFiles(db: Database, accountId: string, page: Page): Promise<Found<StoredFile>> {
   const own = db.kysely.selectFrom('files').where('account_id', '=', accountId).where(unexpired)
-  const found = await findPage(
-    page,
-    ({ above, below, order, limit, offset }) =>
-      own
-        .selectAll()
-        .where('id', '>', above)
-        .where('id', '<', below)
-        .orderBy('id', order)
-        .limit(limit)
-        .offset(offset)
-        .execute(),
-    async () =>
-      (
-        await own
-          .select('id')
-          .limit(countCap + 1)
-          .execute()
-      ).length,
-  )
+  const found = await pageRows(own, page)
   return { ...found, rows: found.rows.map(present) }
 }
 
