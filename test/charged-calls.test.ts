@@ -1,13 +1,11 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { countText } from '@millrace/inference/count-tokens'
 import { freePort } from '@millrace/standalone/ports'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { callsOf, readCharges } from './charged-calls.ts'
-import { type Service, startService } from './harness/service.ts'
+import { type PlannedService, startPlanned } from './given-planned-calls.ts'
+import type { Service } from './harness/service.ts'
 import { until } from './harness/wait.ts'
-import { type ChatHost, type ChatQuestion, say, startChatHost } from './hosts/chat.ts'
+import { type ChatQuestion, say } from './hosts/chat.ts'
 import { loggedCall } from './logged-call.ts'
 import { moneyOf } from './money-of.ts'
 import { chunksAt, type PlannedCall, packetsOf, textAt } from './three-books.ts'
@@ -17,26 +15,13 @@ const rows = await readCharges()
 /** Credits for a token. */
 const price = { input: 0.5, output: 100 }
 
-let folder: string
-let host: ChatHost & { stop(): void }
+let planned: PlannedService
 let service: Service
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'millrace-charges-'))
-  host = await startChatHost(obey, { address: '0.0.0.0' })
-  const { port } = new URL(host.url)
-  // Each has an origin of its own, since one that fails a few times is left alone.
-  const files = rows.flatMap(callsOf).map((call, index) => {
-    const base = `http://127.0.${1 + (index >> 8)}.${index & 255}:${port}/v1`
-    return writeFile(join(folder, `${nameOf(call)}.yaml`), described(call, base))
-  })
-  await Promise.all(files)
-  service = await startService({ queue: 'redis', workers: 0, dispatchers: 0, env: { MODELS_DIR: folder } })
+  planned = await startPlanned({ calls: rows.flatMap(callsOf), script: obey, modelOf: nameOf, described })
+  service = planned.service
 })
-afterAll(async () => {
-  await service.stop()
-  host.stop()
-  await rm(folder, { recursive: true, force: true })
-})
+afterAll(() => planned.stop())
 
 test('the table has a row for each way', () => {
   expect(rows.length).toBeGreaterThanOrEqual(20)
