@@ -1,6 +1,5 @@
 import type { EndpointDefinition } from '@millrace/contract/endpoint'
 import express, { type Express } from 'express'
-import helmet, { type HelmetOptions } from 'helmet'
 import { answerErrors, unknownEndpoint } from './answer-error.ts'
 import { admit } from './authenticate.ts'
 import type { Context } from './context.ts'
@@ -18,6 +17,7 @@ import { createResponse } from './inference/responses.ts'
 import * as storedChats from './inference/stored-chats.ts'
 import * as storedResponses from './inference/stored-responses.ts'
 import { letGo } from './let-go.ts'
+import { protectReplies } from './protect-replies.ts'
 import { meter } from './rates.ts'
 import { isForm } from './receive-form.ts'
 import { refuseFloods } from './refuse-floods.ts'
@@ -121,7 +121,7 @@ export function createApp(context: Context): Express {
     spellingsOf(endpoint, config.DIALECTS).map(({ path }) => path),
   )
   app.use(requestId, letGo(context), refuseFloods(context, creates))
-  app.use(logRequests(context), helmet(headers(config)), cors(config.CORS_ORIGINS))
+  app.use(logRequests(context), protectReplies(config), cors(config.CORS_ORIGINS))
   const readBody = express.raw({ type: () => true, limit: config.MAX_BODY_BYTES })
   // A form streams into the store.
   const readUnlessForm = express.raw({ type: (request) => !isForm(request), limit: config.MAX_BODY_BYTES })
@@ -137,17 +137,6 @@ export function createApp(context: Context): Express {
   }
   app.use(unknownEndpoint, answerErrors(context))
   return app
-}
-
-/** Replies are data: nothing in them runs or is framed. The pages that show something set a policy of their own. */
-function headers({ PUBLIC_URL }: Context['config']): HelmetOptions {
-  return {
-    contentSecurityPolicy: {
-      useDefaults: false,
-      directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
-    },
-    strictTransportSecurity: PUBLIC_URL.startsWith('https:'),
-  }
 }
 
 /** The endpoint and its aliases, as far as their dialects are on. */

@@ -12,6 +12,7 @@ import { hintsAt, ignoredFields, nameIgnored } from './ignored-fields.ts'
 import { readForm, type Upload } from './read-form.ts'
 import { readJson } from './read-json.ts'
 import { isForm } from './receive-form.ts'
+import { sendJson } from './send-json.ts'
 
 /**
  * Ties an endpoint of the contract to its deed. Before the deed: the JSON, the shape of parameters and body;
@@ -38,7 +39,7 @@ export function route<const E extends EndpointDefinition>(
       const answer = await deed(incoming)
       if (answer === answered) return
       const { status, body } = answer instanceof Answer ? answer : { status: Number(usual), body: answer }
-      response.status(status).json(body)
+      sendJson(response, status, body)
     }
   return { endpoint, handle }
 }

@@ -30,15 +30,20 @@ const holding = `, spent as materialized (
 
 const refused = `
   union all
-  select id, (available - coalesce(hold, 0))::bigint, in_debt, null from unfunded left join spent using (account_id)`
+  select id, (available - coalesce(hold, 0))::bigint, in_debt, null, false from unfunded left join spent using (account_id)`
 
-const statement = ({ funding, funded, budgets, holding, refused }: Parts): string => `
-  with incoming as materialized (
+const statement = ({ unready = '', funding, funded, budgets, holding, refused }: Parts): string => `
+  with given as materialized (
     select * from json_to_recordset($1) as i(
       id uuid, account_id uuid, key_id uuid, request_id text, model text, model_type text, namespace text, version text, pool text, stream boolean, source text, input text,
       sealed_input bytea, webhook text, tags text, files text, timeouts text, retention text, start_seconds integer,
       priority text, lane smallint, run_at timestamptz, expires_in integer, auto_fallback boolean,
       hold bigint, price text, created_at timestamptz, key text, fingerprint bytea, status_code smallint)
+  ), unready as materialized (
+    select account_id from webhook_endpoints
+    where account_id = any($4::uuid[]) and active and 'prediction.created' = any(events)${unready}
+  ), incoming as materialized (
+    select * from given where account_id not in (select account_id from unready)
   )${funding}, keys as (
     insert into idempotency_keys as k (account_id, key, fingerprint, prediction_id, status_code, created_at)
     select distinct on (account_id, key) account_id, key, fingerprint, id, status_code, created_at
@@ -87,7 +92,9 @@ const statement = ({ funding, funded, budgets, holding, refused }: Parts): strin
                                     event text, seq integer, body_id uuid, created_at timestamptz)
     join fresh on fresh.id = d.prediction_id
   )${holding}
-  select id, null::bigint as available, false as in_debt, null::uuid as budget_id from accepted${refused}`
+  select id, null::bigint as available, false as in_debt, null::uuid as budget_id, false as unready from accepted
+  union all
+  select id, null, false, null, true from given where account_id in (select account_id from unready)${refused}`
 
 /** Accepts drafts none of which holds credits: no balance is read. */
 export const acceptFree = {
@@ -98,24 +105,35 @@ export const acceptFree = {
 /** Accepts drafts some of which hold credits. */
 export const acceptPaid = {
   name: 'accept-paid',
-  text: statement({ funding, funded, budgets: 'null', holding, refused }),
+  text: statement({
+    unready: `
+    union all
+    select account_id from budgets where account_id = any($4::uuid[])`,
+    funding,
+    funded,
+    budgets: 'null',
+    holding,
+    refused,
+  }),
 }
 
 /** Accepts drafts some of which count in budgets. */
 export const acceptBudgeted = {
   name: 'accept-budgeted',
   text: statement({
-    funding: `${funding}, ${budgetRooms('$4', 'locked')}`,
+    funding: `${funding}, ${budgetRooms('$5', 'locked')}`,
     funded: `${funded} and id not in (select id from overdrawn)`,
     budgets: countedIn('fresh.id'),
     holding: `${holding}, ${countHolds}`,
     refused: `${refused}
   union all
-  select id, room, false, budget_id from (${overdrafts}) o where id not in (select id from unfunded)`,
+  select id, room, false, budget_id, false from (${overdrafts}) o where id not in (select id from unfunded)`,
   }),
 }
 
 interface Parts {
+  /** Which accounts must be looked up besides those that subscribe. */
+  unready?: string
   funding: string
   funded: string
   /** Of the run: what its hold counts in. */

@@ -36,39 +36,63 @@ export async function accept(lifecycle: Lifecycle, drafts: Draft[]): Promise<Ver
   return drafts.map(({ id }) => verdicts.get(id) ?? false)
 }
 
+/**
+ * At first as if no account were told of creations or had a budget, which is asked for in the same statement: it leaves
+ * out those that are or have, and they go again with what was looked up for them. So most wait for one answer only.
+ */
 async function acceptOnce(lifecycle: Lifecycle, drafts: Draft[]): Promise<Map<string, Verdict>> {
+  const rows = await insert(lifecycle, drafts, {
+    endpoints: new Map(),
+    matches: [],
+    unasked: accountsOf(drafts),
+  })
+  const unready = new Set(rows.flatMap(({ id, unready }) => (unready ? [id] : [])))
+  if (unready.size > 0) {
+    const again = drafts.filter(({ id }) => unready.has(id))
+    const [endpoints, matches] = await Promise.all([
+      createdEndpoints(lifecycle, again),
+      matchBudgets(lifecycle.db.pool, again.filter(isPaid)),
+    ])
+    rows.push(...(await insert(lifecycle, again, { endpoints, matches, unasked: [] })))
+  }
+  const answered = rows.filter((row) => !row.unready)
+  const verdicts = new Map(answered.map((row) => [row.id, verdictOf(row)]))
+  const refused = answered.flatMap(({ id, available }) => (available === null ? [] : [id]))
+  for (const id of await findAccepted(lifecycle, refused)) verdicts.set(id, true)
+  return verdicts
+}
+
+async function insert(
+  lifecycle: Lifecycle,
+  drafts: Draft[],
+  { endpoints, matches, unasked }: LookedUp,
+): Promise<AnsweredRow[]> {
   const { db, links } = lifecycle
-  const rows = drafts.map(rowOf)
-  const [endpoints, matches] = await Promise.all([
-    createdEndpoints(lifecycle, drafts),
-    matchBudgets(db.pool, drafts.filter(isPaid)),
-  ])
   const outbox = outboxRows(
     links,
-    rows.map((row) => ({
+    drafts.map(rowOf).map((row) => ({
       row,
       seq: 1,
       event: 'prediction.created',
       endpoints: endpoints.get(row.account_id) ?? null,
     })),
   )
-  const parameters = [JSON.stringify(drafts.map(parameterOf)), ...outboxParameters(outbox)]
-  const insert = () => db.pool.query<AnsweredRow>(statementFor(drafts, matches, parameters))
-  const result = await insert().catch(async (error: unknown) => {
+  const parameters = [JSON.stringify(drafts.map(parameterOf)), ...outboxParameters(outbox), unasked]
+  const query = () => db.pool.query<AnsweredRow>(statementFor(drafts, matches, parameters))
+  const { rows } = await query().catch(async (error: unknown) => {
     if (faultOf(error) !== 'no-partition') throw error
     await ensurePartitions(db.pool, lifecycle.partitions ?? 'month')
-    return insert()
+    return query()
   })
-  const verdicts = new Map(result.rows.map((row) => [row.id, verdictOf(row)]))
-  const refused = result.rows.flatMap(({ id, available }) => (available === null ? [] : [id]))
-  for (const id of await findAccepted(lifecycle, refused)) verdicts.set(id, true)
-  return verdicts
+  return rows
 }
 
-function statementFor(drafts: Draft[], matches: Match[], parameters: string[]): Query {
+function statementFor(drafts: Draft[], matches: Match[], parameters: unknown[]): Query {
   if (matches.length > 0) return { ...acceptBudgeted, values: [...parameters, JSON.stringify(matches)] }
   return { ...(drafts.some(isPaid) ? acceptPaid : acceptFree), values: parameters }
 }
+
+const accountsOf = (drafts: Draft[]): string[] => [...new Set(drafts.map(({ accountId }) => accountId))]
 
 const isPaid = ({ hold = 0 }: Draft): boolean => hold > 0
 
@@ -134,12 +158,11 @@ async function createdEndpoints(
   { db }: Lifecycle,
   drafts: Draft[],
 ): Promise<Map<string, SubscribedEndpoint[]>> {
-  const accounts = [...new Set(drafts.map(({ accountId }) => accountId))]
   const { rows } = await db.pool.query<SubscribedEndpoint & { account_id: string }>({
     name: 'created-endpoints',
     text: `select id, account_id, url, events, format from webhook_endpoints
            where account_id = any($1::uuid[]) and active and 'prediction.created' = any(events)`,
-    values: [accounts],
+    values: [accountsOf(drafts)],
   })
   return Map.groupBy(rows, (row) => row.account_id)
 }
@@ -234,6 +257,13 @@ export type Refusal = { available: number } & (
   | { errorId: 'BUDGET_EXCEEDED'; budgetId: string }
 )
 
+/** What a statement needs to know of the accounts of its drafts; those that are `unasked` it leaves out where they have any. */
+interface LookedUp {
+  endpoints: ReadonlyMap<string, SubscribedEndpoint[]>
+  matches: Match[]
+  unasked: string[]
+}
+
 interface AnsweredRow {
   id: string
   /** Null where it was accepted. */
@@ -241,4 +271,6 @@ interface AnsweredRow {
   in_debt: boolean
   /** The budget that it does not fit into. */
   budget_id: string | null
+  /** Nothing was decided yet: its account is told of creations, or has budgets. */
+  unready: boolean
 }

@@ -48,10 +48,11 @@ export async function claimWithin(lifecycle: Lifecycle, request: ClaimRequest): 
       const values = [ids, ...rangeOf(ids), worker, leaseSeconds, warm, once]
       const { rows } = await client.query<ClaimedRow>({ name: 'claim', text: claimStatement, values })
       answeredAt = performance.now()
-      for (const row of rows) row.limited = picked.runs.get(row.id)?.limits ?? []
+      const limitsOf = ({ id }: ClaimedRow) => picked.runs.get(id)?.limits ?? []
+      for (const row of rows) row.limited = limitsOf(row).some(({ name }) => picked.near.has(name))
       const named = rows.map((row) => ({
         ...row,
-        names: [...places, ...row.limited].map(({ name }) => name),
+        names: [...places, ...limitsOf(row)].map(({ name }) => name),
       }))
       await takePlaces(client, named)
       const owing = await postEvents(client, lifecycle.links, rows.flatMap(movesOf))
@@ -76,7 +77,7 @@ export async function claimWithin(lifecycle: Lifecycle, request: ClaimRequest): 
     begun: row.begun,
     expires: row.expires,
     owes: row.owes ?? false,
-    limited: row.limited.length > 0,
+    limited: row.limited,
   }))
   return { claims, full: room < limit && claims.length === room, more }
 }
@@ -184,7 +185,7 @@ export interface Claim extends Fence {
   begun: boolean
   /** Webhooks wait to be sent. */
   owes: boolean
-  /** Its account, or its key, may only have so many under way: others of theirs may wait for its end. */
+  /** Its account, or its key, may only have so many under way and is near that: others of theirs may wait for its end. */
   limited: boolean
 }
 
@@ -214,6 +215,6 @@ type ClaimedRow = PredictionRow & {
   /** It began with this claim, and never before. */
   starts: boolean
   owes?: boolean
-  limited: Place[]
+  limited: boolean
   endpoints: SubscribedEndpoint[] | null
 }

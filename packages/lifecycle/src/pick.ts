@@ -9,8 +9,8 @@ import { turnsOf } from './turns.ts'
 /**
  * Locks up to `wanted` free runs of a model that are next: the priorities share the turns as ./turns.ts says, and within
  * each priority the accounts as ./rotation.ts says. Of an account or key that may have only so many under way no more
- * are taken, and nobody else takes any, until the transaction ends. Answers which limits each run counts for, and whether
- * there may be `more` that was not looked at.
+ * are taken, and nobody else takes any, until the transaction ends. Answers which limits each run counts for, which of
+ * those are `near`, and whether there may be `more` that was not looked at.
  */
 export async function pickRuns(connection: Connection, request: PickRequest): Promise<Picked> {
   const { wanted, rotation, draw, model } = request
@@ -35,8 +35,26 @@ export async function pickRuns(connection: Connection, request: PickRequest): Pr
     }
   }
   const isSkipped = ({ limits }: PickLine) => limits.some(({ name }) => !rooms.has(name))
-  return { runs, more: runs.size < wanted && (isCut || lines.some(isSkipped)), rounds }
+  return {
+    runs,
+    near: nearOf(lines, rooms),
+    more: runs.size < wanted && (isCut || lines.some(isSkipped)),
+    rounds,
+  }
 }
+
+/**
+ * The limits that others may be waiting for by the time that one of these runs ends. What is far from its limit comes near
+ * it only by runs that are claimed later, and those tell of their ends.
+ */
+function nearOf(lines: PickLine[], rooms: ReadonlyMap<string, number>): Set<string> {
+  const limits = lines.flatMap((line) => line.limits)
+  const isNear = ({ name, limit }: Place) => (rooms.get(name) ?? 0) < Math.max(limit / 2, farRoom)
+  return new Set(limits.filter(isNear).map(({ name }) => name))
+}
+
+/** With room for so many more, a limit is far. */
+const farRoom = 1_000
 
 /** Where the turns of a model are, for one who claims of it again and again. Begins with the account after `at`. */
 export const newRotation = (at?: string): Rotation => ({ rounds: priorities.map(() => newRound(at)) })
@@ -168,6 +186,8 @@ export interface Rotation {
 
 interface Picked {
   runs: Map<string, PickLine>
+  /** Names of limits. */
+  near: Set<string>
   more: boolean
   /** For the rotation, once the runs are taken. */
   rounds: Round[]

@@ -1,3 +1,4 @@
+import { copyOf } from './copy-of.ts'
 import type { JsonSchema } from './schema.ts'
 
 /** The files in an input: every string that the schema marks `format: uri`, also in arrays and nested objects. */
@@ -11,12 +12,13 @@ export function takesFiles(schema: unknown): boolean {
   return schema.format === 'uri' || Object.values(schema).some(takesFiles)
 }
 
-/** A copy of the input with something else at the places of some of its files. */
+/** The input with something else at the places of some of its files: a copy, unless there are none. */
 export function replaceFiles(
   input: Record<string, unknown>,
   replacements: { path: FileField['path']; value: unknown }[],
 ): Record<string, unknown> {
-  const copy = structuredClone(input)
+  if (replacements.length === 0) return input
+  const copy = copyOf(input)
   for (const { path, value } of replacements) {
     const parent: unknown = path
       .slice(0, -1)

@@ -1,5 +1,6 @@
 import { type ErrorObject, type ValidateFunction, Ajv2020 as Validator } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
+import { copyOf } from './copy-of.ts'
 import type { ModelDescription } from './description.ts'
 import { beyond, type Limit, mustBe, mustBeOneOf } from './fault-words.ts'
 import { isRecord } from './is-record.ts'
@@ -8,7 +9,7 @@ import { isRecord } from './is-record.ts'
 export function createValidator({ input_schema }: Pick<ModelDescription, 'input_schema'>): InputValidator {
   const validate = compile(input_schema, { useDefaults: true, isFile: isUrl })
   return (input) => {
-    const copy: unknown = structuredClone(input)
+    const copy = copyOf(input)
     if (validate(copy) && isRecord(copy)) {
       return { ok: true, input: copy }
     }
