@@ -135,9 +135,11 @@ async function take(
 function tell(response: Response, { levels }: Taking, dialects: readonly string[]): void {
   const known = [...((response.locals.levels as Taking['levels'] | undefined) ?? []), ...levels]
   response.locals.levels = known
-  response.set(rateHeaders(known))
-  if (dialects.includes('skytells')) response.set(skytellsRateHeaders(known))
-  if (response.locals.family === 'inference') response.set(openaiRateHeaders(known))
+  const said = [rateHeaders(known)]
+  if (dialects.includes('skytells')) said.push(skytellsRateHeaders(known))
+  if (response.locals.family === 'inference') said.push(openaiRateHeaders(known))
+  for (const headers of said)
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
 }
 
 function refusal({ levels }: Taking, response: Response | undefined): ApiError {

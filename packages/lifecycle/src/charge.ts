@@ -47,14 +47,19 @@ const statement = `
   ), shown as (
     update predictions p set charged = i.charge from incoming i
     where p.id = i.prediction_id and p.id between $2 and $3 and i.charge > 0
+    returning 1
   ), removed as (
     update removed_predictions r set charged = i.charge from incoming i where r.id = i.prediction_id and i.charge > 0
   ), entered as (
     insert into ledger_entries (id, account_id, kind, debit, credit, amount, prediction_id, key_id, model)
     select entry_id, account_id, 'charge', 'account', 'revenue', charge, prediction_id, key_id, model
     from incoming where charge > 0
+    returning 1
   ), locked as materialized (
-    select account_id from balances where account_id in (select account_id from incoming)
+    -- once all else is written: nobody waits for a balance while that is
+    select account_id from balances
+    where account_id in (select account_id from incoming)
+      and (select count(*) from shown) + (select count(*) from entered) >= 0
     order by account_id for update
   ), spent as materialized (
     select account_id, sum(charge)::bigint as charge, sum(hold)::bigint as hold

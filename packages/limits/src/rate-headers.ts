@@ -6,11 +6,9 @@ import { type Measure, policyName, type Rate } from './rates.ts'
  * (httpapi-ratelimit-headers), each a list in which a policy is called the same.
  */
 export function rateHeaders(levels: readonly Level[]): Record<string, string> {
-  const policies = levels.map(
-    ({ rate }) => `${quoted(policyName(rate))};q=${rate.limit};w=${rate.seconds}${unitOf(rate)}`,
-  )
+  const policies = levels.map(({ rate }) => wordsOf(rate).policy)
   const states = levels.map(
-    (level) => `${quoted(policyName(level.rate))};r=${remaining(level)};t=${wholeSeconds(level.leavesMs)}`,
+    (level) => `${wordsOf(level.rate).name};r=${remaining(level)};t=${wholeSeconds(level.leavesMs)}`,
   )
   return { 'ratelimit-policy': policies.join(', '), ratelimit: states.join(', ') }
 }
@@ -50,6 +48,18 @@ export function openaiRateHeaders(levels: readonly Level[]): Record<string, stri
   return headers
 }
 
+/** What is said of a rate whatever was used of it: put together once. */
+function wordsOf(rate: Rate): Words {
+  const known = said.get(rate)
+  if (known) return known
+  const name = quoted(policyName(rate))
+  const words = { name, policy: `${name};q=${rate.limit};w=${rate.seconds}${unitOf(rate)}` }
+  said.set(rate, words)
+  return words
+}
+
+const said = new WeakMap<Rate, Words>()
+
 function nearest(levels: readonly Level[], measure: Measure): Level | undefined {
   return levels
     .filter(({ rate }) => rate.measure === measure)
@@ -76,3 +86,8 @@ function quoted(name: string): string {
 }
 
 const prefix = 'x-skytells-ratelimit'
+
+interface Words {
+  name: string
+  policy: string
+}

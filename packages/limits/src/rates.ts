@@ -4,9 +4,34 @@ import { type RateWindow, slicesOf } from './rate-window.ts'
 
 /**
  * The rates that limit something: those of the account and of the key, of all they do, of the family of routes and of
- * each entry for models that stands for this one. What an entry with a `*` stands for shares one window.
+ * each entry for models that stands for this one. What an entry with a `*` stands for shares one window. They are made
+ * once for each use of the same limits, and are the same objects each time.
  */
-export function ratesOf(
+export function ratesOf(holder: RateHolder, use: RatedUse, measures: readonly Measure[]): readonly Rate[] {
+  const { accountId, keyId = '', account, key } = holder
+  const limits = account ?? key
+  if (!limits) return []
+  const made = madeOf.get(limits) ?? new Map<string, Made>()
+  madeOf.set(limits, made)
+  const asked = `${accountId} ${keyId} ${use.family} ${measures} ${use.model}`
+  const known = made.get(asked)
+  if (known && known.key === key) return known.rates
+  const rates = makeRates(holder, use, measures)
+  if (made.size >= mostMade) made.clear()
+  made.set(asked, { key, rates })
+  return rates
+}
+
+/** By the limits of a plan, which are read anew each second, or of a key. */
+const madeOf = new WeakMap<Limits, Map<string, Made>>()
+const mostMade = 10_000
+
+interface Made {
+  key: Limits | null | undefined
+  rates: Rate[]
+}
+
+function makeRates(
   { accountId, keyId, account, key }: RateHolder,
   use: RatedUse,
   measures: readonly Measure[],
