@@ -42,7 +42,7 @@ export async function usageOf(
   const told = { ...answered, ...run.used }
   const isUncounted =
     told.token === undefined && told.input_tokens === undefined && told.output_tokens === undefined
-  const tokens = claim.priceUnit === 'token' && isUncounted ? await tokensOf(claim.row.input, output) : {}
+  const tokens = claim.price?.unit === 'token' && isUncounted ? await tokensOf(claim.row.input, output) : {}
   return { ...times, ...counted, ...tokens, ...told }
 }
 

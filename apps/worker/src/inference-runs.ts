@@ -46,7 +46,7 @@ export function openInferenceRuns({ config, db, models, hosts, log }: Options): 
       try {
         const allowed = await fallbacksOf(db, claim, model)
         const call = { signal, requestId, report, ...allowed }
-        const countsTokens = claim.priceUnit === 'token'
+        const countsTokens = claim.price?.unit === 'token'
         const asking = { router, safety, model: model.description, call, countsTokens, emit }
         const output =
           kind === 'run'

@@ -1,5 +1,6 @@
 import { faultOf } from '@millrace/database/faults'
 import { toTypeId } from '@millrace/database/ids'
+import { chargeAhead, type Usage } from '@millrace/ledger/price'
 import { maxAttempts, unknownOutcome } from '@millrace/lifecycle/lifecycle'
 import { expiredText } from '@millrace/lifecycle/overdue'
 import type { Outcome } from '@millrace/providers/provider'
@@ -91,7 +92,7 @@ async function succeed(worker: Worker, run: Run, outcome: Succeeded): Promise<Se
       attempt,
       output,
       files,
-      ...(usage === undefined ? {} : { usage }),
+      ...(usage === undefined ? {} : { usage, charged: chargedAhead(run, usage) }),
     })
   } catch (error) {
     if (isLost(run.hold)) return { result: 'superseded' }
@@ -108,6 +109,10 @@ async function succeed(worker: Worker, run: Run, outcome: Succeeded): Promise<Se
     if (faultOf(error) !== 'bad-row') throw error
     return fail(worker, run, 'INVALID_OUTPUT', 'The database cannot hold what the model returned.')
   }
+}
+
+function chargedAhead({ claim: { price, row } }: Run, usage: Usage): number | undefined {
+  return price && chargeAhead(price, usage, row.held)
 }
 
 type Succeeded = Extract<Outcome, { kind: 'succeeded' }>

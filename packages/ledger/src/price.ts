@@ -90,6 +90,16 @@ export function endingCharge(price: Price, { status, errorId, seconds, usage }: 
   return chargeOf(price, secondsOf(seconds), hold)
 }
 
+/**
+ * What a success will be charged, in micros, as far as that can be told before it ends: not where it goes by the time of
+ * the run.
+ */
+export function chargeAhead(price: Price, usage: Usage, hold: number): number | undefined {
+  return timeUnits.has(price.unit) ? undefined : endingCharge(price, { ...success, usage }, hold)
+}
+
+const success = { status: 'succeeded', errorId: null, seconds: null }
+
 const secondsOf = (seconds: number | null): Usage => (seconds === null ? {} : { second: seconds })
 
 /** How many units of a kind a usage tells of: `count`, or a sixtieth of it, which is divided only once it is multiplied. */

@@ -16,6 +16,7 @@ export function billOf(row: Billed, usage: Usage | undefined): Bill | undefined 
   const { started_at: from, completed_at: to, status, error_id: errorId } = row
   const seconds = from && to ? (to.getTime() - from.getTime()) / 1000 : null
   const charge = row.price ? endingCharge(row.price, { status, errorId, seconds, usage }, row.hold) : 0
+  const shown = row.charged === charge
   row.charged = charge
   return {
     prediction_id: row.id,
@@ -23,6 +24,7 @@ export function billOf(row: Billed, usage: Usage | undefined): Bill | undefined 
     entry_id: newIdAt(row.updated_at),
     hold: row.hold,
     charge,
+    shown,
     budgets: row.budgets,
     key_id: row.key_id,
     model: row.model,
@@ -43,10 +45,10 @@ export function chargeQueries(bills: Bill[], balanceWarning = usualWarning): Que
 const statement = `
   with incoming as materialized (
     select * from json_to_recordset($1) as i(prediction_id uuid, account_id uuid, entry_id uuid, hold bigint, charge bigint,
-                                             key_id uuid, model text)
+                                             key_id uuid, model text, shown boolean)
   ), shown as (
     update predictions p set charged = i.charge from incoming i
-    where p.id = i.prediction_id and p.id between $2 and $3 and i.charge > 0
+    where p.id = i.prediction_id and p.id between $2 and $3 and not i.shown
     returning 1
   ), removed as (
     update removed_predictions r set charged = i.charge from incoming i where r.id = i.prediction_id and i.charge > 0
@@ -81,6 +83,8 @@ export interface Bill {
   entry_id: string
   hold: number
   charge: number
+  /** Its row has it already. */
+  shown: boolean
   /** Where they were held as well. */
   budgets: CountedIn[] | null
   key_id: string | null

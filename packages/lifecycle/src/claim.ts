@@ -1,7 +1,7 @@
-import type { Unit } from '@millrace/contract/pricing'
 import { type Database, transaction } from '@millrace/database/connect'
 import { isUnreachable, retryConflicts, untilReachable } from '@millrace/database/faults'
 import type { KeptJob } from '@millrace/database/tables'
+import type { Price } from '@millrace/ledger/price'
 import { columnsOf } from './columns.ts'
 import { rangeOf } from './id-range.ts'
 import type { Lifecycle } from './lifecycle.ts'
@@ -73,7 +73,7 @@ export async function claimWithin(lifecycle: Lifecycle, request: ClaimRequest): 
     tries: row.tries,
     job: row.job ?? undefined,
     autoFallback: row.auto_fallback,
-    priceUnit: row.price_unit ?? undefined,
+    price: row.price ?? undefined,
     begun: row.begun,
     expires: row.expires,
     owes: row.owes ?? false,
@@ -125,7 +125,7 @@ const claimStatement = `
                       when not found.waits then 'infinity'::timestamptz end
     from found
     where r.prediction_id = any($1::uuid[]) and r.prediction_id = found.prediction_id
-    returning r.prediction_id, r.attempt, r.event_seq, r.crashes, r.tries, r.job, r.auto_fallback, r.price ->> 'unit' as price_unit, found.begins, found.waits,
+    returning r.prediction_id, r.attempt, r.event_seq, r.crashes, r.tries, r.job, r.auto_fallback, r.price, found.begins, found.waits,
       extract(epoch from least(r.start_by, r.expires_at) - clock_timestamp())::float8 as start_seconds,
       coalesce(r.expires_at <= r.start_by, false) as expires
   ), moved as (
@@ -136,7 +136,7 @@ const claimStatement = `
         attempt = held.attempt, updated_at = greatest(clock_timestamp(), p.updated_at)
     from held
     where p.id = held.prediction_id and p.id between $2 and $3
-    returning ${columnsOf('p')}, held.event_seq, held.start_seconds, held.expires, held.crashes, held.tries, held.job, held.auto_fallback, held.price_unit, held.attempt = 1 as first,
+    returning ${columnsOf('p')}, held.event_seq, held.start_seconds, held.expires, held.crashes, held.tries, held.job, held.auto_fallback, held.price, held.attempt = 1 as first,
       held.begins as begun, held.begins and held.waits as starts
   ), told as (
     insert into prediction_events (prediction_id, seq, kind, attempt, data, created_at)
@@ -179,8 +179,8 @@ export interface Claim extends Fence {
   /** What an earlier attempt left at work. */
   job: KeptJob | undefined
   autoFallback: boolean
-  /** Of the price that was fixed when it was accepted, whichever model serves it; undefined where it is free. */
-  priceUnit: Unit | undefined
+  /** As it was fixed when it was accepted, whichever model serves it; undefined where it is free. */
+  price: Price | undefined
   /** It is processing, with a new deadline: nobody need `begin` it. */
   begun: boolean
   /** Webhooks wait to be sent. */
@@ -208,7 +208,7 @@ type ClaimedRow = PredictionRow & {
   tries: number
   job: KeptJob | null
   auto_fallback: boolean
-  price_unit: Unit | null
+  price: Price | null
   /** Its first attempt. */
   first: boolean
   begun: boolean

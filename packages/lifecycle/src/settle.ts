@@ -57,13 +57,14 @@ function parameterOf(ending: Ending): Record<string, unknown> {
     error: ending.verb === 'fail' ? ending.error : null,
     error_id: ending.verb === 'fail' ? ending.errorId : null,
     files: ending.verb === 'succeed' ? JSON.stringify(ending.files) : null,
+    charged: ending.verb === 'succeed' ? ending.charged : undefined,
   }
 }
 
 const statement = `
   with incoming as materialized (
     select * from json_to_recordset($1) as i(id uuid, attempt integer, sources text[], status text, event text, output text,
-                                             error text, error_id text, files text)
+                                             error text, error_id text, files text, charged bigint)
   ), held as materialized (
     select r.prediction_id, r.event_seq, r.hold, r.price, r.budgets from runs r join incoming i on r.prediction_id = i.id and r.attempt = i.attempt
   ), moved as (
@@ -71,6 +72,7 @@ const statement = `
     set status = i.status, output = i.output::json, error = i.error, error_id = i.error_id,
         files = case when i.files is null then p.files
                      else (p.files::jsonb || i.files::jsonb)::json end,
+        charged = coalesce(i.charged, p.charged),
         completed_at = greatest(clock_timestamp(), p.created_at, p.started_at),
         updated_at = greatest(clock_timestamp(), p.updated_at)
     from incoming i join held on held.prediction_id = i.id
@@ -99,6 +101,8 @@ export type Ending = Fence &
         files: PredictionFile[]
         /** What was counted of it, for its price. */
         usage?: Usage
+        /** What it will be charged, where that is known before: its row is written once then. */
+        charged?: number | undefined
       }
     | { verb: 'fail'; error: string; errorId: string }
     | { verb: 'cancel' }
