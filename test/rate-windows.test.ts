@@ -1,11 +1,14 @@
 import { connect } from '@millrace/database/connect'
 import { postgresWindows } from '@millrace/limits/postgres-windows'
 import { processWindows } from '@millrace/limits/process-windows'
-import { type RateStore, type RateWindow, slicesOf } from '@millrace/limits/rate-window'
+import { type RateCount, type RateStore, type RateWindow, slicesOf } from '@millrace/limits/rate-window'
 import { redisWindows } from '@millrace/limits/redis-windows'
+import { Redis } from 'ioredis'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { startProxy } from './faults/tcp-proxy.ts'
 import { freshDatabase } from './harness/database.ts'
 import { freshRedis } from './harness/redis.ts'
+import { until } from './harness/wait.ts'
 
 describe.each(['redis', 'postgres', 'process'] as const)('windows in %s', (kind) => {
   // So few that each slice is a millisecond, and so many that it is ten.
@@ -49,6 +52,32 @@ describe.each(['redis', 'postgres', 'process'] as const)('windows in %s', (kind)
       ],
     })
     expect(await count(store, wide, 7, 10)).toMatchObject({ counted: true, readings: [{ used: 10 }] })
+  })
+
+  test('of many who ask at once, of several owners, each owner is let in as often as its limit says', async () => {
+    const stores = await givenStores(kind, 2)
+    const limits = [7, 50, 130]
+    const windows = limits.map((limit) => windowOf(`many ${limit}`, limit, 3600, `owner of ${limit}`))
+    const answers = await Promise.all(
+      Array.from({ length: 200 }, (_, n) =>
+        Promise.all(
+          windows.map((window, w) => count(stores[n % stores.length] ?? stores[0], window, 1, limits[w])),
+        ),
+      ),
+    )
+
+    const letIn = limits.map((_, w) => answers.filter((answer) => answer[w]?.counted).length)
+    expect(letIn).toEqual(limits)
+    const left = await Promise.all(windows.map((window) => count(stores[0], window, 0)))
+    expect(left.map(({ readings }) => readings[0]?.used)).toEqual(limits)
+  })
+
+  test('who does not fit is passed by, and who comes next and fits is let in', async () => {
+    const [store] = await givenStores(kind, 1)
+    const window = windowOf('between', 10, 60)
+    const answers = await Promise.all([4, 7, 6].map((cost) => count(store, window, cost, 10)))
+
+    expect(answers.map(({ counted }) => counted)).toEqual([true, false, true])
   })
 
   test('who was told when to come again is not refused then', async () => {
@@ -106,6 +135,75 @@ test('a batch of asks in Postgres is counted one after the other', async () => {
   ])
 })
 
+test('in Redis, what is asked at once is answered as if it were asked one by one', async () => {
+  const [store] = await givenStores('redis', 1)
+  const day = 86_400
+  const asksOf = (about: string) => {
+    const [wide, narrow] = [windowOf(`${about} wide`, 300, day), windowOf(`${about} narrow`, 120, day)]
+    return (now: number) =>
+      Array.from({ length: 90 }, (_, n) => {
+        const cost = 1 + ((n * 7) % 11)
+        // Some take back what an earlier one may have counted, now or a while ago.
+        if (n % 5 === 4) return [{ window: narrow, cost: -cost, slice: now - (n % 3) }]
+        return n % 2 === 0
+          ? [
+              { window: wide, cost, limit: 300 },
+              { window: narrow, cost, limit: 120 },
+            ]
+          : [{ window: narrow, cost, ...(n % 3 === 0 ? { slice: now - 2 } : { limit: 120 }) }]
+      })
+  }
+  const now = slice(await count(store, windowOf('now', 300, day), 0))
+  const apart: RateCount[] = []
+  for (const ask of asksOf('apart')(now)) apart.push(await store.count(ask))
+  const together = await Promise.all(asksOf('together')(now).map((ask) => store.count(ask)))
+
+  // The times are by the clock, which went on in between.
+  const seen = ({ counted, readings }: RateCount) => ({
+    counted,
+    readings: readings.map(({ used, leavesMs, fitsMs }) => ({
+      used,
+      leaves: leavesMs > 0,
+      fits: fitsMs > 0,
+    })),
+  })
+  expect(together.map(seen)).toEqual(apart.map(seen))
+})
+
+test('in Redis, what is asked at once costs one call for each owner', async () => {
+  const { url, prefix } = freshRedis()
+  const store = openRedis(url, prefix)
+  await store.opened()
+  const calls = await listen(url, prefix)
+  const windows = ['one', 'another'].map((owner) => windowOf('shared', 1_000, 60, owner))
+  await Promise.all(
+    Array.from({ length: 80 }, (_, n) => count(store, windows[n % 2] as RateWindow, 1, 1_000)),
+  )
+
+  expect(await calls()).toBe(2)
+})
+
+test('asks of a Redis that is silent do not wait for those before them', async () => {
+  const { url, prefix } = freshRedis()
+  const { hostname, port } = new URL(url)
+  const proxy = await startProxy({ host: hostname, port: Number(port) })
+  const store = openRedis(`redis://127.0.0.1:${proxy.port}`, prefix)
+  onTestFinished(() => proxy.close())
+  await store.opened()
+  proxy.set('black-hole')
+  const answers: Promise<RateCount>[] = []
+  for (const name of ['first', 'second', 'third', 'fourth', 'fifth']) {
+    const sent = new Promise<void>((resolve) => {
+      proxy.before((message) => message.includes(name), resolve)
+    })
+    answers.push(count(store, windowOf(name, 1, 60), 1, 1))
+    await sent
+  }
+  proxy.set('none')
+
+  expect((await Promise.all(answers)).map(({ counted }) => counted)).toEqual(answers.map(() => true))
+})
+
 test('a window is cut so that few numbers are kept', () => {
   expect(slicesOf(10, 60)).toEqual({ sliceMs: 10, slices: 6_000 })
   expect(slicesOf(101, 60)).toEqual({ sliceMs: 600, slices: 100 })
@@ -123,9 +221,9 @@ const count = (store: RateStore, window: RateWindow, cost: number, limit?: numbe
 
 const slice = ({ readings }: Awaited<ReturnType<RateStore['count']>>) => readings[0]?.slice ?? 0
 
-const windowOf = (name: string, limit: number, seconds: number): RateWindow => ({
+const windowOf = (name: string, limit: number, seconds: number, owner = 'somebody'): RateWindow => ({
   name,
-  owner: 'somebody',
+  owner,
   ...slicesOf(limit, seconds),
 })
 
@@ -144,6 +242,33 @@ async function givenStores(
   })
   await Promise.all(stores.map((store) => store.opened()))
   return stores
+}
+
+function openRedis(url: string, prefix: string): RateStore {
+  const store = redisWindows(url, prefix)
+  onTestFinished(() => store.close())
+  return store
+}
+
+/** Counts the commands that clients send about the keys of a prefix; what a script does inside Redis was not sent. */
+async function listen(url: string, prefix: string): Promise<() => Promise<number>> {
+  const redis = new Redis(url)
+  const monitor = await redis.monitor()
+  onTestFinished(() => {
+    monitor.disconnect()
+    redis.disconnect()
+  })
+  let heard = 0
+  let over = false
+  monitor.on('monitor', (_time: string, args: string[], source: string) => {
+    if (args[1] === prefix) over = true
+    else if (source !== 'lua' && args.some((one) => one.startsWith(prefix))) heard++
+  })
+  return async () => {
+    await redis.echo(prefix)
+    await until(() => over, { what: 'all commands to be heard' })
+    return heard
+  }
 }
 
 async function openOne(kind: 'redis' | 'postgres' | 'process'): Promise<() => RateStore> {

@@ -1,29 +1,46 @@
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
+import { createBatcher } from '@millrace/database/batch'
 import { connectRedis } from '@millrace/queue/connect-redis'
 import type { RateCount, RateEntry, RateReading, RateStore } from './rate-window.ts'
+import { script } from './redis-script.ts'
 
 /**
- * Windows in Redis, by its clock: one script for each ask, so that whatever is asked at once is counted one by one. A
- * call that is not answered at once fails: whoever asks has something better to do than to wait.
+ * Windows in Redis, by its clock: what is asked at once by one owner goes in one script, which counts one ask after
+ * another. A call that is not answered at once fails: whoever asks has something better to do than to wait.
  */
 export function redisWindows(url: string, prefix = 'millrace'): RateStore {
   const redis = connectRedis(url, { maxRetriesPerRequest: 0, commandTimeout: 1_000, socketTimeout: 2_000 })
   redis.defineCommand('countRates', { lua: script })
   const scripted = redis as unknown as Scripted
-  return {
-    async count(entries) {
+
+  /** Each owner's asks are answered, or fail, by themselves. */
+  async function countOwn(owner: string | undefined, asks: readonly Ask[]): Promise<void> {
+    try {
+      const { names, given } = write(asks)
       // In a cluster what is counted together must be on one node.
-      const keys = entries.map(({ window }) => `${prefix}:rates:{${window.owner}}:${window.name}`)
-      const given = entries.flatMap(({ window, cost, limit = '', slice = '' }) => [
-        window.sliceMs,
-        window.slices,
-        cost,
-        limit,
-        slice,
-      ])
-      return read(entries, await scripted.countRates(keys.length, ...keys, ...given))
+      const keys = names.map((name) => `${prefix}:rates:{${owner}}:${name}`)
+      read(asks, await scripted.countRates(keys.length, ...keys, given))
+    } catch (error) {
+      for (const { reject } of asks) reject(error)
+    }
+  }
+
+  const batcher = createBatcher<Ask, void>({
+    async flush(asks) {
+      const owners = Map.groupBy(asks, ({ entries }) => entries[0]?.window.owner)
+      await within(Promise.all([...owners].map(([owner, own]) => countOwn(owner, own))), gatherMs)
+      return []
     },
+    maxSize: 100,
+    maxInFlight: 2,
+  })
+
+  return {
+    count: (entries) =>
+      new Promise((resolve, reject) => {
+        batcher.add({ entries, resolve, reject }).catch(reject)
+      }),
     async opened() {
       if (redis.status === 'ready') return
       await Promise.race([once(redis, 'ready'), delay(openMs, undefined, { ref: false })]).catch(
@@ -36,72 +53,64 @@ export function redisWindows(url: string, prefix = 'millrace'): RateStore {
   }
 }
 
-function read(entries: readonly RateEntry[], answer: number[]): RateCount {
-  const [counted, ...numbers] = answer
-  return {
-    counted: counted === 1,
-    readings: entries.map((_, n): RateReading => {
-      const [used = 0, leavesMs = 0, fitsMs = 0, slice = 0] = numbers.slice(4 * n, 4 * n + 4)
-      return { used, leavesMs, fitsMs, slice }
-    }),
+/** The windows once each, and after their slices the asks, as the script reads them: numbers, and false for what is not. */
+function write(asks: readonly Ask[]): { names: string[]; given: string } {
+  const places = new Map<string, number>()
+  const windows: number[] = []
+  const asked: (number | false)[] = []
+  for (const { entries } of asks) {
+    asked.push(entries.length)
+    for (const { window, cost, limit = false, slice = false } of entries) {
+      let place = places.get(window.name)
+      if (place === undefined) {
+        place = places.size + 1
+        places.set(window.name, place)
+        windows.push(window.sliceMs, window.slices)
+      }
+      asked.push(place, cost, limit, slice)
+    }
+  }
+  return { names: [...places.keys()], given: JSON.stringify([...windows, ...asked]) }
+}
+
+function read(asks: readonly Ask[], numbers: readonly number[]): void {
+  let at = 0
+  const next = () => numbers[at++] ?? 0
+  for (const { entries, resolve } of asks) {
+    const counted = next() === 1
+    const readings = entries.map(
+      (): RateReading => ({ used: next(), leavesMs: next(), fitsMs: next(), slice: next() }),
+    )
+    resolve({ counted, readings })
   }
 }
+
+/** Once the work is done, or for now. The work does not fail. */
+function within(work: Promise<unknown>, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms)
+    void work.then(() => {
+      clearTimeout(timer)
+      resolve()
+    })
+  })
+}
+
+/**
+ * Batches that were not answered within that time hold up the next ones no longer. So with a Redis that is slow or silent
+ * all asks are on their way before those who asked give up, and none is counted long after that for having waited here.
+ */
+const gatherMs = 5
 
 /** For the first connection; one that is refused is known sooner. */
 const openMs = 1_000
 
-/** One hash a window: what was counted, by the number of the slice. Large numbers are written out: Lua would say 1e+12. */
-const script = `
-  local time = redis.call('time')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  local entries = {}
-  local fitting = true
-  for n, key in ipairs(KEYS) do
-    local at = 5 * (n - 1)
-    local e = { key = key, ms = tonumber(ARGV[at + 1]), slices = tonumber(ARGV[at + 2]), cost = tonumber(ARGV[at + 3]),
-      limit = tonumber(ARGV[at + 4]), used = 0, filled = {} }
-    e.current = math.floor(now / e.ms)
-    e.slice = tonumber(ARGV[at + 5]) or e.current
-    local stale = {}
-    local all = redis.call('hgetall', key)
-    for i = 1, #all, 2 do
-      local slice, count = tonumber(all[i]), tonumber(all[i + 1])
-      if slice < e.current - e.slices then
-        stale[#stale + 1] = all[i]
-      else
-        e.used = e.used + count
-        e.filled[#e.filled + 1] = { slice, count }
-      end
-    end
-    if #stale > 0 then redis.call('hdel', key, unpack(stale)) end
-    if e.limit and e.used + e.cost > e.limit then fitting = false end
-    entries[n] = e
-  end
-
-  local answer = { fitting and 1 or 0 }
-  for n, e in ipairs(entries) do
-    if fitting and e.cost ~= 0 and e.slice >= e.current - e.slices then
-      local name = string.format('%.0f', e.slice)
-      if redis.call('hincrby', e.key, name, string.format('%.0f', e.cost)) == 0 then redis.call('hdel', e.key, name) end
-      redis.call('pexpire', e.key, string.format('%.0f', e.ms * (e.slices + 2)))
-      e.used = e.used + e.cost
-      e.filled[#e.filled + 1] = { e.slice, e.cost }
-    end
-    table.sort(e.filled, function(a, b) return a[1] < b[1] end)
-    local leaves, fits = 0, 0
-    if e.filled[1] then leaves = (e.filled[1][1] + e.slices + 1) * e.ms - now end
-    if e.limit and e.used + e.cost > e.limit then
-      local left, last = e.used, e.current
-      for _, one in ipairs(e.filled) do
-        left = left - one[2]
-        if left + e.cost <= e.limit then last = one[1] break end
-      end
-      fits = (last + e.slices + 1) * e.ms - now
-    end
-    for _, number in ipairs({ e.used, leaves, fits, e.current }) do answer[#answer + 1] = number end
-  end
-  return answer`
+interface Ask {
+  entries: readonly RateEntry[]
+  resolve: (answer: RateCount) => void
+  reject: (error: unknown) => void
+}
 
 interface Scripted {
-  countRates(count: number, ...parameters: (string | number)[]): Promise<number[]>
+  countRates(count: number, ...parameters: string[]): Promise<number[]>
 }
