@@ -35,6 +35,11 @@ export function isStalePlan(error: unknown): boolean {
   return codeOf(error) === stalePlan
 }
 
+/** Whether a statement divided by zero, which one that must not go on may do on purpose. */
+export function isDivisionByZero(error: unknown): boolean {
+  return codeOf(error) === '22012'
+}
+
 /**
  * Runs `work` again while it loses a deadlock or serialization race (40P01, 40001) or meets a statement of an older
  * schema (0A000), at most `times` times.

@@ -1,12 +1,12 @@
 import { type Priority, priorities } from '@millrace/contract/priorities'
 import type { Status } from '@millrace/contract/statuses'
 import type { Query } from '@millrace/database/connect'
-import { faultOf } from '@millrace/database/faults'
+import { faultOf, isDivisionByZero } from '@millrace/database/faults'
 import { ensurePartitions } from '@millrace/database/partitions'
 import type { PredictionFile, Retention } from '@millrace/database/tables'
 import { type Match, matchBudgets } from '@millrace/ledger/match-budgets'
 import type { Price } from '@millrace/ledger/price'
-import { acceptBudgeted, acceptFree, acceptPaid } from './accept-statement.ts'
+import { acceptBudgeted, acceptFree, acceptPaid, acceptScarce } from './accept-statement.ts'
 import { rangeOf } from './id-range.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { type OutboxRows, outboxRows, type SubscribedEndpoint } from './outbox.ts'
@@ -37,14 +37,15 @@ export async function accept(lifecycle: Lifecycle, drafts: Draft[]): Promise<Ver
 }
 
 /**
- * At first as if no account were told of creations or had a budget, which is asked for in the same statement: it leaves
- * out those that are or have, and they go again with what was looked up for them. So most wait for one answer only.
+ * At first as if no account were told of creations, had a budget or too little, which is asked for in the same statement:
+ * it leaves out those of which that is wrong, and they go again with what was looked up for them. So most wait for one
+ * answer only.
  */
 async function acceptOnce(lifecycle: Lifecycle, drafts: Draft[]): Promise<Map<string, Verdict>> {
-  const rows = await insert(lifecycle, drafts, {
-    endpoints: new Map(),
-    matches: [],
-    unasked: accountsOf(drafts),
+  const unasked = accountsOf(drafts)
+  const rows = await insert(lifecycle, drafts, { unasked }).catch((error: unknown) => {
+    if (!isDivisionByZero(error)) throw error
+    return drafts.map(({ id }): AnsweredRow => ({ ...nothing, id, unready: true }))
   })
   const unready = new Set(rows.flatMap(({ id, unready }) => (unready ? [id] : [])))
   if (unready.size > 0) {
@@ -53,7 +54,7 @@ async function acceptOnce(lifecycle: Lifecycle, drafts: Draft[]): Promise<Map<st
       createdEndpoints(lifecycle, again),
       matchBudgets(lifecycle.db.pool, again.filter(isPaid)),
     ])
-    rows.push(...(await insert(lifecycle, again, { endpoints, matches, unasked: [] })))
+    rows.push(...(await insert(lifecycle, again, { endpoints, matches })))
   }
   const answered = rows.filter((row) => !row.unready)
   const verdicts = new Map(answered.map((row) => [row.id, verdictOf(row)]))
@@ -62,23 +63,22 @@ async function acceptOnce(lifecycle: Lifecycle, drafts: Draft[]): Promise<Map<st
   return verdicts
 }
 
-async function insert(
-  lifecycle: Lifecycle,
-  drafts: Draft[],
-  { endpoints, matches, unasked }: LookedUp,
-): Promise<AnsweredRow[]> {
+const nothing = { available: null, in_debt: false, budget_id: null }
+
+async function insert(lifecycle: Lifecycle, drafts: Draft[], lookedUp: LookedUp): Promise<AnsweredRow[]> {
   const { db, links } = lifecycle
+  const { unasked = [], endpoints } = lookedUp
   const outbox = outboxRows(
     links,
     drafts.map(rowOf).map((row) => ({
       row,
       seq: 1,
       event: 'prediction.created',
-      endpoints: endpoints.get(row.account_id) ?? null,
+      endpoints: endpoints?.get(row.account_id) ?? null,
     })),
   )
   const parameters = [JSON.stringify(drafts.map(parameterOf)), ...outboxParameters(outbox), unasked]
-  const query = () => db.pool.query<AnsweredRow>(statementFor(drafts, matches, parameters))
+  const query = () => db.pool.query<AnsweredRow>(statementFor(drafts, lookedUp, parameters))
   const { rows } = await query().catch(async (error: unknown) => {
     if (faultOf(error) !== 'no-partition') throw error
     await ensurePartitions(db.pool, lifecycle.partitions ?? 'month')
@@ -87,9 +87,10 @@ async function insert(
   return rows
 }
 
-function statementFor(drafts: Draft[], matches: Match[], parameters: unknown[]): Query {
+function statementFor(drafts: Draft[], { unasked, matches = [] }: LookedUp, parameters: unknown[]): Query {
   if (matches.length > 0) return { ...acceptBudgeted, values: [...parameters, JSON.stringify(matches)] }
-  return { ...(drafts.some(isPaid) ? acceptPaid : acceptFree), values: parameters }
+  if (!drafts.some(isPaid)) return { ...acceptFree, values: parameters }
+  return { ...(unasked ? acceptPaid : acceptScarce), values: parameters }
 }
 
 const accountsOf = (drafts: Draft[]): string[] => [...new Set(drafts.map(({ accountId }) => accountId))]
@@ -257,12 +258,10 @@ export type Refusal = { available: number } & (
   | { errorId: 'BUDGET_EXCEEDED'; budgetId: string }
 )
 
-/** What a statement needs to know of the accounts of its drafts; those that are `unasked` it leaves out where they have any. */
-interface LookedUp {
-  endpoints: ReadonlyMap<string, SubscribedEndpoint[]>
-  matches: Match[]
-  unasked: string[]
-}
+/** What was looked up for the accounts of the drafts, or those accounts: they are left out where there is something to look up. */
+type LookedUp =
+  | { unasked: string[]; endpoints?: undefined; matches?: undefined }
+  | { unasked?: undefined; endpoints: ReadonlyMap<string, SubscribedEndpoint[]>; matches: Match[] }
 
 interface AnsweredRow {
   id: string
