@@ -10,6 +10,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { booksOf, givenFunds, paidDraft } from './given-credits.ts'
 import { claimed, draft, endings, lifecycleOn } from './given-predictions.ts'
 import { type FreshDatabase, freshDatabase } from './harness/database.ts'
+import { until } from './harness/wait.ts'
 
 let database: FreshDatabase
 beforeAll(async () => {
@@ -78,6 +79,23 @@ test('the same batch again, as after an answer that was lost, holds nothing twic
   expect(await books(account)).toMatchObject({ held: 100, holds: 100 })
 })
 
+test('what had enough by the look of it is refused when it was spent meanwhile, and nothing of it is stored', async () => {
+  const account = await givenFunds(database.db, 100)
+  const drafts = [paidDraft(account, 40), paidDraft(account, 30)]
+  const spender = await database.db.pool.connect()
+  await spender.query('begin')
+  await spender.query('update balances set held = held + 50 where account_id = $1', [account])
+
+  const accepting = acceptAll(drafts)
+  const waits = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+  await until(async () => (await database.db.pool.query(waits)).rowCount, { what: 'the create to wait' })
+  await spender.query('commit')
+  spender.release()
+
+  expect(await accepting).toEqual([true, { errorId: 'INSUFFICIENT_CREDITS', available: 10 }])
+  expect(await books(account)).toMatchObject({ balance: 100, held: 90, holds: 40 })
+})
+
 test('a refusal is not remembered: its key is free for the next try', async () => {
   const account = await givenFunds(database.db, 10)
   const keyed = (hold: number) =>
@@ -124,6 +142,27 @@ test.each(outcomes)('%s, and the rest is released', async (_, ending, charge) =>
     charged: charge,
     charges: charge,
   })
+})
+
+test('what was told to be charged before the end gives way to what the end is charged', async () => {
+  const account = await givenFunds(database.db, 100)
+  const made = paidDraft(account, 50, { price: { unit: 'image', rate: '20' } })
+  await acceptAll([made])
+  const fence = await claimed(database.db, made.model)
+  const lifecycle = lifecycleOn(database.db)
+  await begin(lifecycle, [fence])
+  const success: Ending = {
+    ...fence,
+    verb: 'succeed',
+    output: '1',
+    files: [],
+    usage: { image: 2 },
+    charged: 50,
+  }
+
+  await settle(lifecycle, [success])
+
+  expect(await books(account)).toMatchObject({ balance: 60, charged: 40, charges: 40 })
 })
 
 test('the time of a run is charged as metrics.predict_time tells it, also of a time-out where the price says so', async () => {

@@ -7,7 +7,7 @@ import { rangeOf } from './id-range.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { endpointsOf, type Moved, postEvents, type SubscribedEndpoint } from './outbox.ts'
 import { newRotation, pickRuns, type Rotation } from './pick.ts'
-import { type Place, roomIn, takePlaces } from './places.ts'
+import { type Place, placesQuery, roomIn } from './places.ts'
 import type { PredictionRow } from './present.ts'
 import { renew } from './renew.ts'
 import { transitions } from './transitions.ts'
@@ -34,7 +34,7 @@ export async function claimWithin(lifecycle: Lifecycle, request: ClaimRequest): 
   let answeredAt = 0
   let room = limit
   const rows = await retryConflicts(() =>
-    transaction(lifecycle.db, async (client) => {
+    transaction(lifecycle.db, async (client, last) => {
       taken = []
       room = await roomIn(client, places, limit)
       more = false
@@ -54,7 +54,8 @@ export async function claimWithin(lifecycle: Lifecycle, request: ClaimRequest): 
         ...row,
         names: [...places, ...limitsOf(row)].map(({ name }) => name),
       }))
-      await takePlaces(client, named)
+      const begun = placesQuery(named)
+      if (begun) last(begun)
       const owing = await postEvents(client, lifecycle.links, rows.flatMap(movesOf))
       for (const row of rows) row.owes = owing.has(row.id)
       taken = rows

@@ -1,4 +1,4 @@
-import type { Connection } from '@millrace/database/connect'
+import type { Connection, Query } from '@millrace/database/connect'
 import type { Fence } from './claim.ts'
 
 /**
@@ -18,21 +18,23 @@ export async function roomIn(connection: Connection, places: Place[], wanted: nu
 export async function holdPlaces(connection: Connection, unordered: string[]): Promise<Map<string, number>> {
   // In one order, so that two claims never wait for each other.
   const names = unordered.toSorted()
-  await connection.query({ name: 'lock-places', text: lockStatement, values: [names] })
-  // A statement of its own: it sees what the lock had to wait for.
-  const { rows } = await connection.query<{ name: string; held: number }>({
-    name: 'count-places',
-    text: countStatement,
-    values: [names],
-  })
+  // Sent together, and two statements all the same: the second sees what the first had to wait for.
+  const [, { rows }] = await Promise.all([
+    connection.query({ name: 'lock-places', text: lockStatement, values: [names] }),
+    connection.query<{ name: string; held: number }>({
+      name: 'count-places',
+      text: countStatement,
+      values: [names],
+    }),
+  ])
   return new Map(rows.map((row) => [row.name, row.held]))
 }
 
-/** These runs have begun, each at some places. */
-export async function takePlaces(connection: Connection, taken: Taken[]): Promise<void> {
+/** Notes that these runs have begun, each at some places; nothing where there are none. */
+export function placesQuery(taken: Taken[]): Query | undefined {
   const rows = taken.flatMap(({ id, attempt, names }) => names.map((name) => ({ name, id, attempt })))
-  if (rows.length === 0) return
-  await connection.query({ name: 'take-places', text: takeStatement, values: [JSON.stringify(rows)] })
+  if (rows.length === 0) return undefined
+  return { name: 'take-places', text: takeStatement, values: [JSON.stringify(rows)] }
 }
 
 const lockStatement = `select pg_advisory_xact_lock(hashtextextended('millrace place ' || name, 0)) from unnest($1::text[]) as name`
@@ -42,11 +44,13 @@ export const isUnderWay = (place: string): string =>
   `exists (select from runs r where r.prediction_id = ${place}.prediction_id and r.attempt = ${place}.attempt and r.worker is not null)`
 
 const countStatement = `
-  with gone as (
-    delete from places p where p.name = any($1::text[]) and not ${isUnderWay('p')}
+  with seen as materialized (
+    select p.name, p.prediction_id, ${isUnderWay('p')} as under_way from places p where p.name = any($1::text[])
+  ), gone as (
+    delete from places p using seen
+    where not seen.under_way and p.name = seen.name and p.prediction_id = seen.prediction_id
   )
-  select p.name, count(*)::integer as held from places p
-  where p.name = any($1::text[]) and ${isUnderWay('p')} group by p.name`
+  select name, count(*)::integer as held from seen where under_way group by name`
 
 const takeStatement = `
   insert into places (name, prediction_id, attempt)
