@@ -45,6 +45,31 @@ test('twenty workers that claim at once have no more of an account under way tha
   expect(await underWay(account)).toBe(3)
 })
 
+test('a claim within limits reads what waits from the front of its line, not all of it', async () => {
+  // Of its own: what other tests read is counted as well, and later.
+  const own = await freshDatabase()
+  // As a worker does: one plan for whatever is there.
+  const db = connect({ url: own.url, max: 1, name: 'planned once', settings: plannedOnce })
+  const accountId = await givenOnPlan(db, { limits: { running: 1_000, models: { '*': { running: 1_000 } } } })
+  const drafts = Array.from({ length: 30 }, () => draft({ model: 'limited', accountId }))
+  await accept(lifecycleOn(db), drafts)
+  const scanned = async () => {
+    await db.pool.query('select pg_stat_force_next_flush()')
+    const { rows } = await db.pool.query(`select seq_scan from pg_stat_user_tables where relname = 'runs'`)
+    return rows[0].seq_scan
+  }
+  const before = await scanned()
+
+  for (let nth = 0; nth < 3; nth++) {
+    const request = { model: 'limited', limit: 5, worker: 'a-worker', leaseSeconds: 600 }
+    expect((await claimWithin(lifecycleOn(db), request)).claims).toHaveLength(5)
+  }
+
+  expect(await scanned()).toBe(before)
+  await db.close()
+  await own.drop()
+})
+
 test('whatever ends, is given back or loses its worker, no more than allowed are under way, and all come to their end', async () => {
   const limits = { running: 4, models: { 'busy-*': { running: 2 } } }
   const account = await givenAccount(limits)

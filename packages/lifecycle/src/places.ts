@@ -43,9 +43,14 @@ const lockStatement = `select pg_advisory_xact_lock(hashtextextended('millrace p
 export const isUnderWay = (place: string): string =>
   `exists (select from runs r where r.prediction_id = ${place}.prediction_id and r.attempt = ${place}.attempt and r.worker is not null)`
 
+// Looked up one by one: an `exists` in its place is planned as a scan of all runs.
 const countStatement = `
   with seen as materialized (
-    select p.name, p.prediction_id, ${isUnderWay('p')} as under_way from places p where p.name = any($1::text[])
+    select p.name, p.prediction_id, run.found is not null as under_way from places p left join lateral (
+      select true as found from runs r
+      where r.prediction_id = p.prediction_id and r.attempt = p.attempt and r.worker is not null limit 1
+    ) run on true
+    where p.name = any($1::text[])
   ), gone as (
     delete from places p using seen
     where not seen.under_way and p.name = seen.name and p.prediction_id = seen.prediction_id
