@@ -13,10 +13,10 @@ import { type OutboxRows, outboxRows, type SubscribedEndpoint } from './outbox.t
 import type { PredictionRow } from './present.ts'
 
 /**
- * Accepts many predictions in one statement: the credits held for it, the row, its run, its tags, its idempotency key and
- * the deliveries of `prediction.created`. Answers for each whether it was accepted: true, false where its key is taken, or
- * why its account or a budget of it cannot pay for it; of what is not accepted nothing is stored. Safe to repeat with the same ids when the
- * outcome of the first try is unknown: nothing is held twice, and what was accepted is not refused.
+ * Accepts many predictions, each in one statement: the credits held for it, the row, its run, its tags, its idempotency
+ * key and the deliveries of `prediction.created`. Answers for each whether it was accepted: true, false where its key is
+ * taken, or why its account or a budget of it cannot pay for it; of what is not accepted nothing is stored. Safe to repeat
+ * with the same ids when the outcome of the first try is unknown: nothing is held twice, and what was accepted is not refused.
  *
  * Throws what the database says: 55P03 when a key is still being accepted elsewhere.
  */

@@ -12,9 +12,10 @@ import { keepRemoved } from './removed.ts'
 import { transitions } from './transitions.ts'
 
 /**
- * Ends many predictions in one transaction: status, output or error, the last event, the outcome for filtered lists,
- * the deliveries owed, and the money: what was held is released and what was used is charged; the run is gone. Answers the row of each that this call ended; undefined where the fence no
- * longer holds or another ending won: a lost race is an answer.
+ * Ends many predictions in one transaction: status, output or error, the last event, the outcome for filtered lists, the
+ * deliveries owed, and the money: what was held is released and what was used is charged; the run is gone. Answers the
+ * row of each that this call ended; undefined where the fence no longer holds or another ending won: a lost race is an
+ * answer.
  */
 export async function settle(lifecycle: Lifecycle, endings: Ending[]): Promise<(MovedRow | undefined)[]> {
   const rows = await retryConflicts(() =>

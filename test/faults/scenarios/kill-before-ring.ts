@@ -68,7 +68,7 @@ async function startsOf({ db }: World, keys: string[]): Promise<Starts | undefin
 }
 
 /** The statements' names as a Bind message has them, after the empty name of the portal. */
-const acceptStatements = ['\0accept\0', '\0accept-paid\0', '\0accept-budgeted\0']
+const acceptStatements = ['\0accept\0', '\0accept-paid\0', '\0accept-scarce\0', '\0accept-budgeted\0']
 
 /** How many started, and how long after their creation, in milliseconds. */
 interface Starts {
