@@ -91,7 +91,7 @@ function webhooksOf({ senders, lateSeconds }: Sending): Health {
 async function readSending({ pool }: Database): Promise<Sending> {
   const { rows } = await pool.query<Sending>({
     name: 'read-sending',
-    text: `select exists (select from pg_stat_activity where application_name = 'millrace-dispatcher') as senders,
+    text: `select exists (select from pg_stat_activity where datname = current_database() and application_name = 'millrace-dispatcher') as senders,
              coalesce((select extract(epoch from clock_timestamp() - due_at)::float8 from deliveries
                        where completed_at is null order by due_at limit 1), 0) as "lateSeconds"`,
   })

@@ -96,11 +96,13 @@ const statement = ({ unready = '', funding, funded, budgets, holding, refused }:
   union all
   select id, null, false, null, true from given where account_id in (select account_id from unready)${refused}`
 
+const free = statement({ funding: '', funded: 'true', budgets: 'null', holding: '', refused: '' })
+
 /** Accepts drafts none of which holds credits: no balance is read. */
-export const acceptFree = {
-  name: 'accept',
-  text: statement({ funding: '', funded: 'true', budgets: 'null', holding: '', refused: '' }),
-}
+export const acceptFree = { name: 'accept', text: free }
+
+/** The same, once it is known what their accounts are to be told. */
+export const acceptTold = { name: 'accept-told', text: free }
 
 /**
  * Accepts drafts some of which hold credits, of accounts that have enough for all of theirs by the look of it: their

@@ -6,7 +6,7 @@ import { ensurePartitions } from '@millrace/database/partitions'
 import type { PredictionFile, Retention } from '@millrace/database/tables'
 import { type Match, matchBudgets } from '@millrace/ledger/match-budgets'
 import type { Price } from '@millrace/ledger/price'
-import { acceptBudgeted, acceptFree, acceptPaid, acceptScarce } from './accept-statement.ts'
+import { acceptBudgeted, acceptFree, acceptPaid, acceptScarce, acceptTold } from './accept-statement.ts'
 import { rangeOf } from './id-range.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { type OutboxRows, outboxRows, type SubscribedEndpoint } from './outbox.ts'
@@ -89,8 +89,8 @@ async function insert(lifecycle: Lifecycle, drafts: Draft[], lookedUp: LookedUp)
 
 function statementFor(drafts: Draft[], { unasked, matches = [] }: LookedUp, parameters: unknown[]): Query {
   if (matches.length > 0) return { ...acceptBudgeted, values: [...parameters, JSON.stringify(matches)] }
-  if (!drafts.some(isPaid)) return { ...acceptFree, values: parameters }
-  return { ...(unasked ? acceptPaid : acceptScarce), values: parameters }
+  const [first, second] = drafts.some(isPaid) ? [acceptPaid, acceptScarce] : [acceptFree, acceptTold]
+  return { ...(unasked ? first : second), values: parameters }
 }
 
 const accountsOf = (drafts: Draft[]): string[] => [...new Set(drafts.map(({ accountId }) => accountId))]

@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises'
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import { pipeline } from 'node:stream/promises'
-import got, { HTTPError, type PlainResponse } from 'got'
+import type { HTTPError, PlainResponse } from 'got'
 import { byteLimit, TooLargeError } from './byte-limit.ts'
 import { type Guard, RefusedTargetError } from './guard.ts'
 import { untilAborted } from './until-aborted.ts'
@@ -32,6 +32,8 @@ export async function fetchFile(
 async function download(guard: Guard, url: string, { maxBytes, signal, headersFor }: Download, into: string) {
   await untilAborted(signal, refuseClosed(guard, url))
   const own = headersFor?.(new URL(url)) ?? {}
+  // Loaded by who fetches something: its modules take 12 MB of a process.
+  const { default: got } = await import('got')
   const request = got.stream(url, {
     dnsLookup: guard.lookup,
     agent: directAgents,
@@ -97,11 +99,14 @@ function explain(error: unknown, timedOut: boolean): FetchFileError {
   const tooLarge = causeOf(error, TooLargeError)
   if (tooLarge) return new FetchFileError('too-large', tooLarge.message, error)
   if (timedOut) return new FetchFileError('timeout', 'The file did not arrive in time', error)
-  if (error instanceof HTTPError) {
+  if (isHttpError(error)) {
     return new FetchFileError('status', `The file's host answered HTTP ${error.response.statusCode}`, error)
   }
   return new FetchFileError('unreachable', 'The file could not be fetched from its host', error)
 }
+
+const isHttpError = (error: unknown): error is HTTPError =>
+  error instanceof Error && error.name === 'HTTPError'
 
 /** got wraps what a socket or a hook throws, more than once on redirects. */
 function causeOf<T extends Error>(error: unknown, kind: new (...args: never[]) => T): T | undefined {

@@ -67,8 +67,11 @@ async function startsOf({ db }: World, keys: string[]): Promise<Starts | undefin
   return { count: rows.length, fastest: Math.min(...times), slowest: Math.max(...times) }
 }
 
-/** The statements' names as a Bind message has them, after the empty name of the portal. */
-const acceptStatements = ['\0accept\0', '\0accept-paid\0', '\0accept-scarce\0', '\0accept-budgeted\0']
+/**
+ * The statements' names as a Bind message has them, after the empty name of the portal: those that store something for an
+ * account that is told of creations, as all are here.
+ */
+const acceptStatements = ['\0accept-told\0', '\0accept-scarce\0', '\0accept-budgeted\0']
 
 /** How many started, and how long after their creation, in milliseconds. */
 interface Starts {

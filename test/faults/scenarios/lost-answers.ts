@@ -69,7 +69,14 @@ function loseCommits({ slots }: World, { wanted, every }: { wanted: number; ever
 
 /** The end of a transaction, and the statements that are one by themselves: a Bind names them between two zeros. */
 const committing: Record<App, string[]> = {
-  api: ['commit\0', '\0accept\0', '\0accept-paid\0', '\0accept-scarce\0', '\0request-cancel\0'],
+  api: [
+    'commit\0',
+    '\0accept\0',
+    '\0accept-paid\0',
+    '\0accept-told\0',
+    '\0accept-scarce\0',
+    '\0request-cancel\0',
+  ],
   worker: ['commit\0', '\0renew\0', '\0append-events\0'],
   dispatcher: ['commit\0', '\0claim-due\0'],
 }

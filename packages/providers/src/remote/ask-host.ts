@@ -1,7 +1,7 @@
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type { Guard, Refusal } from '@millrace/outbound/guard'
-import got, { type PlainResponse, type Request, RequestError } from 'got'
+import type { Got, PlainResponse, Request, RequestError } from 'got'
 import { Failed, Unavailable } from './faults.ts'
 import { isPolicy, textIn } from './host-words.ts'
 import { isWordy, wordyText } from './wordy.ts'
@@ -21,7 +21,10 @@ export function createAskHost(options: AskHostOptions): AskHost {
     const refusal = await question.guard?.check(question.url)
     if (refusal) throw refused(refusal)
     own.throwIfAborted()
-    const request = send(question, own, options)
+    // Loaded by who asks a host: its modules take 12 MB of a process.
+    const { default: got } = await import('got')
+    own.throwIfAborted()
+    const request = send(got, question, own, options)
     const response = await answered(request).catch((error: unknown) => {
       own.throwIfAborted()
       throw unreachable(error, question)
@@ -62,7 +65,12 @@ export function createAskHost(options: AskHostOptions): AskHost {
   return Object.assign(ask, { stream, open })
 }
 
-function send(question: Question, signal: AbortSignal, { timeoutMs = 60_000 }: AskHostOptions): Request {
+function send(
+  got: Got,
+  question: Question,
+  signal: AbortSignal,
+  { timeoutMs = 60_000 }: AskHostOptions,
+): Request {
   const { url, method = 'GET', headers, json, body, patient, guard } = question
   const home = new URL(url).origin
   const request = got.stream(url, {
@@ -149,8 +157,9 @@ function unreachable(error: unknown, { url, method }: Question): Unavailable {
 
 /** Whatever changes something has a connection of its own, so that its connection began with it. */
 function wasSent(error: unknown, url: string): boolean {
-  if (!(error instanceof RequestError) || !error.timings) return true
-  const { connect, secureConnect } = error.timings
+  const { timings } = error as Partial<RequestError>
+  if (!timings) return true
+  const { connect, secureConnect } = timings
   return (url.startsWith('https:') ? secureConnect : connect) !== undefined
 }
 
