@@ -124,11 +124,7 @@ const outcomes: [string, Record<string, unknown>, number][] = [
 ]
 test.each(outcomes)('%s, and the rest is released', async (_, ending, charge) => {
   const account = await givenFunds(database.db, 100)
-  const made = paidDraft(account, 50, { price: { unit: 'image', rate: '20' } })
-  await acceptAll([made])
-  const fence = await claimed(database.db, made.model)
-  const lifecycle = lifecycleOn(database.db)
-  await begin(lifecycle, [fence])
+  const { lifecycle, fence } = await givenRun(account, 50, { unit: 'image', rate: '20' })
   const used = ending.verb === 'succeed' && !ending.usage ? { usage: { image: 2 } } : {}
 
   const [row] = await settle(lifecycle, [{ ...fence, ...ending, ...used } as Ending])
@@ -146,11 +142,7 @@ test.each(outcomes)('%s, and the rest is released', async (_, ending, charge) =>
 
 test('what was told to be charged before the end gives way to what the end is charged', async () => {
   const account = await givenFunds(database.db, 100)
-  const made = paidDraft(account, 50, { price: { unit: 'image', rate: '20' } })
-  await acceptAll([made])
-  const fence = await claimed(database.db, made.model)
-  const lifecycle = lifecycleOn(database.db)
-  await begin(lifecycle, [fence])
+  const { lifecycle, fence } = await givenRun(account, 50, { unit: 'image', rate: '20' })
   const success: Ending = {
     ...fence,
     verb: 'succeed',
@@ -168,11 +160,7 @@ test('what was told to be charged before the end gives way to what the end is ch
 test('the time of a run is charged as metrics.predict_time tells it, also of a time-out where the price says so', async () => {
   const account = await givenFunds(database.db, 100_000_000)
   const price = { unit: 'second', rate: '1000000', charged_when: ['run_timeout'] } satisfies Price
-  const made = paidDraft(account, 90_000_000, { price })
-  await acceptAll([made])
-  const lifecycle = lifecycleOn(database.db)
-  const fence = await claimed(database.db, made.model)
-  await begin(lifecycle, [fence])
+  const { lifecycle, fence } = await givenRun(account, 90_000_000, price)
 
   const [row] = await settle(lifecycle, [{ ...fence, verb: 'fail', error: 'Late', errorId: 'RUN_TIMEOUT' }])
 
@@ -292,3 +280,13 @@ test('an ending with money and one without go together', async () => {
   expect(rows.map((row) => row?.charged)).toEqual([10, 0, 5])
   expect(await books(account)).toMatchObject({ balance: 85, held: 0, charges: 15 })
 })
+
+/** A prediction that is under way, with what is held for it. */
+async function givenRun(account: string, hold: number, price: Price) {
+  const made = paidDraft(account, hold, { price })
+  await acceptAll([made])
+  const lifecycle = lifecycleOn(database.db)
+  const fence = await claimed(database.db, made.model)
+  await begin(lifecycle, [fence])
+  return { lifecycle, fence }
+}

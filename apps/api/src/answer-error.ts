@@ -9,6 +9,7 @@ import { messagesError } from './dialects/anthropic/errors.ts'
 import { inSkillBossDialect } from './dialects/skillboss/errors.ts'
 import { envelopeOf } from './envelope-of.ts'
 import { inferenceError } from './inference-error.ts'
+import { sendJson } from './send-json.ts'
 
 /** The one place where errors become replies. What is unforeseen is logged whole and answered without a trace of it. */
 export function answerErrors({ log }: Context): ErrorRequestHandler {
@@ -24,9 +25,9 @@ export function answerErrors({ log }: Context): ErrorRequestHandler {
       return
     }
     const { status, retryable } = errors[known.id]
-    response.status(status).set(known.options.headers ?? {})
+    response.set(known.options.headers ?? {})
     if (retryable && !response.hasHeader('retry-after')) response.set('retry-after', '1')
-    response.json(errorReply(request.path, known, requestId, request.get('anthropic-version')))
+    sendJson(response, status, errorReply(request.path, known, requestId, request.get('anthropic-version')))
   }
 }
 

@@ -22,9 +22,8 @@ export function protectReplies({ PUBLIC_URL }: Pick<Config, 'PUBLIC_URL'>): Requ
     },
     strictTransportSecurity: PUBLIC_URL.startsWith('https:'),
   })({} as IncomingMessage, listener as unknown as ServerResponse, () => {})
-  const headers = [...said]
   return (_request, response, next) => {
-    for (const [name, value] of headers) response.setHeader(name, value)
+    response.setHeaders(said)
     next()
   }
 }

@@ -135,11 +135,12 @@ async function take(
 function tell(response: Response, { levels }: Taking, dialects: readonly string[]): void {
   const known = [...((response.locals.levels as Taking['levels'] | undefined) ?? []), ...levels]
   response.locals.levels = known
-  const said = [rateHeaders(known)]
-  if (dialects.includes('skytells')) said.push(skytellsRateHeaders(known))
-  if (response.locals.family === 'inference') said.push(openaiRateHeaders(known))
-  for (const headers of said)
-    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
+  const headers = {
+    ...rateHeaders(known),
+    ...(dialects.includes('skytells') && skytellsRateHeaders(known)),
+    ...(response.locals.family === 'inference' && openaiRateHeaders(known)),
+  }
+  response.setHeaders(new Map(Object.entries(headers)))
 }
 
 function refusal({ levels }: Taking, response: Response | undefined): ApiError {

@@ -1,6 +1,6 @@
 import { faultOf } from '@millrace/database/faults'
 import { toTypeId } from '@millrace/database/ids'
-import { chargeAhead, type Usage } from '@millrace/ledger/price'
+import { chargeAhead } from '@millrace/ledger/price'
 import { maxAttempts, unknownOutcome } from '@millrace/lifecycle/lifecycle'
 import { expiredText } from '@millrace/lifecycle/overdue'
 import type { Outcome } from '@millrace/providers/provider'
@@ -81,7 +81,7 @@ async function settleAborted(worker: Worker, run: Run): Promise<Settlement> {
 }
 
 async function succeed(worker: Worker, run: Run, outcome: Succeeded): Promise<Settlement> {
-  const { id, attempt } = run.claim
+  const { id, attempt, price, row } = run.claim
   try {
     await begin(worker, run)
     const { output, files, counted } = await keepOutput(worker, run, outcome.output)
@@ -92,7 +92,7 @@ async function succeed(worker: Worker, run: Run, outcome: Succeeded): Promise<Se
       attempt,
       output,
       files,
-      ...(usage === undefined ? {} : { usage, charged: chargedAhead(run, usage) }),
+      ...(usage === undefined ? {} : { usage, charged: price && chargeAhead(price, usage, row.held) }),
     })
   } catch (error) {
     if (isLost(run.hold)) return { result: 'superseded' }
@@ -109,10 +109,6 @@ async function succeed(worker: Worker, run: Run, outcome: Succeeded): Promise<Se
     if (faultOf(error) !== 'bad-row') throw error
     return fail(worker, run, 'INVALID_OUTPUT', 'The database cannot hold what the model returned.')
   }
-}
-
-function chargedAhead({ claim: { price, row } }: Run, usage: Usage): number | undefined {
-  return price && chargeAhead(price, usage, row.held)
 }
 
 type Succeeded = Extract<Outcome, { kind: 'succeeded' }>

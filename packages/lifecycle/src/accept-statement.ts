@@ -32,6 +32,10 @@ const refused = `
   union all
   select id, (available - coalesce(hold, 0))::bigint, in_debt, null, false from unfunded left join spent using (account_id)`
 
+/** SQL: the endpoints of some accounts that are told of creations. */
+export const toldEndpoints = (accounts: string): string =>
+  `from webhook_endpoints where account_id = any(${accounts}::uuid[]) and active and 'prediction.created' = any(events)`
+
 const statement = ({ unready = '', funding, funded, budgets, holding, refused }: Parts): string => `
   with given as materialized (
     select * from json_to_recordset($1) as i(
@@ -40,8 +44,7 @@ const statement = ({ unready = '', funding, funded, budgets, holding, refused }:
       priority text, lane smallint, run_at timestamptz, expires_in integer, auto_fallback boolean,
       hold bigint, price text, created_at timestamptz, key text, fingerprint bytea, status_code smallint)
   ), unready as materialized (
-    select account_id from webhook_endpoints
-    where account_id = any($4::uuid[]) and active and 'prediction.created' = any(events)${unready}
+    select account_id ${toldEndpoints('$4')}${unready}
   ), incoming as materialized (
     select * from given where account_id not in (select account_id from unready)
   )${funding}, keys as (

@@ -6,7 +6,14 @@ import { ensurePartitions } from '@millrace/database/partitions'
 import type { PredictionFile, Retention } from '@millrace/database/tables'
 import { type Match, matchBudgets } from '@millrace/ledger/match-budgets'
 import type { Price } from '@millrace/ledger/price'
-import { acceptBudgeted, acceptFree, acceptPaid, acceptScarce, acceptTold } from './accept-statement.ts'
+import {
+  acceptBudgeted,
+  acceptFree,
+  acceptPaid,
+  acceptScarce,
+  acceptTold,
+  toldEndpoints,
+} from './accept-statement.ts'
 import { rangeOf } from './id-range.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { type OutboxRows, outboxRows, type SubscribedEndpoint } from './outbox.ts'
@@ -161,8 +168,7 @@ async function createdEndpoints(
 ): Promise<Map<string, SubscribedEndpoint[]>> {
   const { rows } = await db.pool.query<SubscribedEndpoint & { account_id: string }>({
     name: 'created-endpoints',
-    text: `select id, account_id, url, events, format from webhook_endpoints
-           where account_id = any($1::uuid[]) and active and 'prediction.created' = any(events)`,
+    text: `select id, account_id, url, events, format ${toldEndpoints('$1')}`,
     values: [accountsOf(drafts)],
   })
   return Map.groupBy(rows, (row) => row.account_id)
@@ -270,6 +276,6 @@ interface AnsweredRow {
   in_debt: boolean
   /** The budget that it does not fit into. */
   budget_id: string | null
-  /** Nothing was decided yet: its account is told of creations, or has budgets. */
+  /** Nothing was decided yet: its account is told of creations, has budgets or may have too little. */
   unready: boolean
 }

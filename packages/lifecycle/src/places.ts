@@ -40,15 +40,16 @@ export function placesQuery(taken: Taken[]): Query | undefined {
 const lockStatement = `select pg_advisory_xact_lock(hashtextextended('millrace place ' || name, 0)) from unnest($1::text[]) as name`
 
 /** SQL: whether the run of a place is still under way; else it left the place behind. */
-export const isUnderWay = (place: string): string =>
-  `exists (select from runs r where r.prediction_id = ${place}.prediction_id and r.attempt = ${place}.attempt and r.worker is not null)`
+export const isUnderWay = (place: string): string => `exists (select from ${runOf(place)})`
+
+const runOf = (place: string): string =>
+  `runs r where r.prediction_id = ${place}.prediction_id and r.attempt = ${place}.attempt and r.worker is not null`
 
 // Looked up one by one: an `exists` in its place is planned as a scan of all runs.
 const countStatement = `
   with seen as materialized (
     select p.name, p.prediction_id, run.found is not null as under_way from places p left join lateral (
-      select true as found from runs r
-      where r.prediction_id = p.prediction_id and r.attempt = p.attempt and r.worker is not null limit 1
+      select true as found from ${runOf('p')} limit 1
     ) run on true
     where p.name = any($1::text[])
   ), gone as (

@@ -30,10 +30,10 @@ export async function fetchFile(
 }
 
 async function download(guard: Guard, url: string, { maxBytes, signal, headersFor }: Download, into: string) {
-  await untilAborted(signal, refuseClosed(guard, url))
-  const own = headersFor?.(new URL(url)) ?? {}
   // Loaded by who fetches something: its modules take 12 MB of a process.
   const { default: got } = await import('got')
+  await untilAborted(signal, refuseClosed(guard, url))
+  const own = headersFor?.(new URL(url)) ?? {}
   const request = got.stream(url, {
     dnsLookup: guard.lookup,
     agent: directAgents,

@@ -18,11 +18,10 @@ export function createAskHost(options: AskHostOptions): AskHost {
   async function open(question: Question): Promise<Opened> {
     const own = AbortSignal.any([signal, ...(question.signal ? [question.signal] : [])])
     own.throwIfAborted()
-    const refusal = await question.guard?.check(question.url)
-    if (refusal) throw refused(refusal)
-    own.throwIfAborted()
     // Loaded by who asks a host: its modules take 12 MB of a process.
     const { default: got } = await import('got')
+    const refusal = await question.guard?.check(question.url)
+    if (refusal) throw refused(refusal)
     own.throwIfAborted()
     const request = send(got, question, own, options)
     const response = await answered(request).catch((error: unknown) => {
