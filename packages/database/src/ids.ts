@@ -1,7 +1,7 @@
 import { randomFillSync } from 'node:crypto'
-import { TypeID } from 'typeid-js'
 import { v7 as uuidv7 } from 'uuid'
 import { databaseNow } from './clock.ts'
+import { fromSuffix, toSuffix } from './typeid.ts'
 
 /**
  * A new UUIDv7, dated by the database's clock (see clock.ts). Those of one process rise, also when its idea of that
@@ -29,17 +29,12 @@ export function newIdAt(moment: Date): string {
 
 /** The public spelling of an id: `pred_01h455vb4pex5vsknk084sn02q`. */
 export function toTypeId(prefix: IdPrefix, uuid: string): string {
-  return TypeID.fromUUID(prefix, uuid).toString()
+  return `${prefix}_${toSuffix(uuid)}`
 }
 
 /** The uuid behind a public id, or undefined when it is not a `prefix` id at all. */
 export function fromTypeId(prefix: IdPrefix, text: string): string | undefined {
-  try {
-    const id = TypeID.fromString(text, prefix)
-    return id.toString() === text ? id.toUUID() : undefined
-  } catch {
-    return undefined
-  }
+  return text.startsWith(`${prefix}_`) ? fromSuffix(text.slice(prefix.length + 1)) : undefined
 }
 
 /** When a UUIDv7 was made, in milliseconds since 1970. */
