@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createApp } from '@millrace/api/app'
+import { createListener } from '@millrace/api/app'
 import { readConfig } from '@millrace/api/config'
 import { type Context, openContext } from '@millrace/api/context'
 import { createLog } from '@millrace/process/log'
@@ -14,7 +14,7 @@ export async function startApiHere(
 ): Promise<ApiHere> {
   const log = createLog({ name: 'test', level: 'silent' })
   const context = { ...(await openContext(readConfig(environment), log)), ...changes }
-  const server = createServer(createApp(context)).listen(0, '127.0.0.1')
+  const server = createServer(createListener(context)).listen(0, '127.0.0.1')
   await once(server, 'listening')
   return {
     context,

@@ -1,3 +1,4 @@
+import type { RequestListener } from 'node:http'
 import type { EndpointDefinition } from '@millrace/contract/endpoint'
 import express, { type Express } from 'express'
 import { answerErrors, unknownEndpoint } from './answer-error.ts'
@@ -116,12 +117,7 @@ export function createApp(context: Context): Express {
   const app = express()
   app.disable('x-powered-by').disable('etag').set('query parser', 'simple')
   if (config.TRUST_PROXY !== undefined) app.set('trust proxy', config.TRUST_PROXY)
-  const media = [createImage, createSpeech, createTranscription, videos.createVideo]
-  const creates = [createPrediction, run, ...media].flatMap(({ endpoint }) =>
-    spellingsOf(endpoint, config.DIALECTS).map(({ path }) => path),
-  )
-  app.use(requestId, letGo(context), refuseFloods(context, creates))
-  app.use(logRequests(context), protectReplies(config), cors(config.CORS_ORIGINS))
+  app.use(requestId, letGo(context), logRequests(context), protectReplies(config), cors(config.CORS_ORIGINS))
   const readBody = express.raw({ type: () => true, limit: config.MAX_BODY_BYTES })
   // A form streams into the store.
   const readUnlessForm = express.raw({ type: (request) => !isForm(request), limit: config.MAX_BODY_BYTES })
@@ -137,6 +133,15 @@ export function createApp(context: Context): Express {
   }
   app.use(unknownEndpoint, answerErrors(context))
   return app
+}
+
+/** What a server answers with: the app, behind what refuses creates while too many wait. */
+export function createListener(context: Context): RequestListener {
+  const media = [createImage, createSpeech, createTranscription, videos.createVideo]
+  const creates = [createPrediction, run, ...media].flatMap(({ endpoint }) =>
+    spellingsOf(endpoint, context.config.DIALECTS).map(({ path }) => path),
+  )
+  return refuseFloods(context, creates, createApp(context))
 }
 
 /** The endpoint and its aliases, as far as their dialects are on. */

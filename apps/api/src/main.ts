@@ -7,7 +7,7 @@ import { serveHealth } from '@millrace/process/health-server'
 import { createLog } from '@millrace/process/log'
 import { orExit, sayAndExit } from '@millrace/process/or-exit'
 import { untilSignal } from '@millrace/process/until-signal'
-import { createApp } from './app.ts'
+import { createListener } from './app.ts'
 import { runBatches } from './batches/run-batches.ts'
 import { closeGently, longestMs } from './close-gently.ts'
 import { readConfig } from './config.ts'
@@ -24,7 +24,7 @@ await ensurePartitions(context.db.pool, config.PARTITIONS)
 await measureClock(context.db.pool)
 const clock = keepClock(context.db.pool)
 
-const server = createHttpServer(createApp(context))
+const server = createHttpServer(createListener(context))
 const stopped = untilSignal({ supervised: config.SUPERVISED === '1' })
 server.listen(config.PORT, config.HOST)
 await once(server, 'listening')

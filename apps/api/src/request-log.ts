@@ -6,17 +6,21 @@ import { envelopeOf } from './envelope-of.ts'
 
 /** Every reply carries `x-request-id`: the caller's when it is sane, else ours. */
 export const requestId: RequestHandler = (request, response, next) => {
-  const given = request.get('x-request-id')
-  const isSane = given !== undefined && /^[\w.:-]{1,128}$/.test(given)
-  const own = newId()
-  const id = isSane ? given : toTypeId('req', own)
+  const { id, own } = newRequestId(request.headers['x-request-id'])
   // What the request makes may have the same id: never one that a caller chose.
-  if (!isSane) response.locals.requestId = own
+  response.locals.requestId = own
   response.set('x-request-id', id)
   // The name by which Anthropic's clients read it.
   if (envelopeOf(request.path, request.get('anthropic-version')) === 'anthropic')
     response.set('request-id', id)
   next()
+}
+
+/** The id of a request: the caller's when it is sane, else `own`, as the public spells it. */
+export function newRequestId(given: string | string[] | undefined): { id: string; own?: string } {
+  if (typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given)) return { id: given }
+  const own = newId()
+  return { id: toTypeId('req', own), own }
 }
 
 /** One wide line per request, and its duration as a metric. */
