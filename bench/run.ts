@@ -1,12 +1,13 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { cpus, totalmem } from 'node:os'
 import { resolve } from 'node:path'
-import { parseArgs } from 'node:util'
+import { orExit } from '@millrace/process/or-exit'
 import { chartOf } from './chart.ts'
 import { newestReport, type Run, withReport } from './performance-page.ts'
 import { profileInto } from './processes.ts'
 import { startStores } from './stores.ts'
 import { summarise, tableOf } from './table.ts'
+import { readWanted } from './wanted.ts'
 import type { Figures, Work } from './work.ts'
 import { suites } from './works.ts'
 
@@ -14,41 +15,18 @@ import { suites } from './works.ts'
 // drifts drifts for all of them. `--only accept,life`, `--against plain,raw` (parts of names), `--rounds`, `--seconds`,
 // `--count`, `--rows`, `--requests`; `--profile <folder>` keeps a CPU profile of every process and what each statement
 // cost. Only a run of a whole suite is kept, and goes into docs/performance.md.
-const { values } = parseArgs({
-  options: {
-    only: { type: 'string' },
-    against: { type: 'string' },
-    rounds: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '10' },
-    count: { type: 'string', default: '10000' },
-    rows: { type: 'string', default: '1000000' },
-    requests: { type: 'string', default: '100000' },
-    profile: { type: 'string' },
-  },
-})
-const profiles = values.profile && resolve(values.profile)
+const { works: wanted, against, profile, rounds, size } = orExit(() => readWanted(process.argv.slice(2)))
+const profiles = profile && resolve(profile)
 if (profiles) {
   await mkdir(profiles, { recursive: true })
   profileInto(profiles)
 }
-const size = {
-  seconds: Number(values.seconds),
-  count: Number(values.count),
-  rows: Number(values.rows),
-  requests: Number(values.requests),
-}
-const names = values.only?.split(',')
-const isNamed = (name: string) => names?.includes(name) ?? true
-const wanted = suites.flatMap((suite) =>
-  suite.works.filter(({ name }) => isNamed(suite.name) || isNamed(name)),
-)
-const parts = values.against?.split(',').map((part) => part.toLowerCase())
-const takesPart = (name: string) => parts?.some((part) => name.toLowerCase().includes(part)) ?? true
+const takesPart = (name: string) => against?.some((part) => name.toLowerCase().includes(part)) ?? true
 
 const stores = await startStores(profiles)
 const measured: Measured[] = []
 try {
-  for (let round = 1; round <= Number(values.rounds); round++) {
+  for (let round = 1; round <= rounds; round++) {
     for (const work of wanted) {
       for (const row of work.rows.filter(({ name, once }) => takesPart(name) && (round === 1 || !once))) {
         const figures = await row.measure(stores, size)
@@ -66,7 +44,7 @@ const folder = new URL('results/', import.meta.url)
 await mkdir(folder, { recursive: true })
 // The chart and the files of the day show everything, or nothing.
 const whole = suites.filter(
-  ({ works }) => parts === undefined && works.every((work) => wanted.includes(work)),
+  ({ works }) => against === undefined && works.every((work) => wanted.includes(work)),
 )
 const day = new Date().toISOString().slice(0, 10)
 for (const { name, suffix, works } of whole) {
@@ -87,7 +65,7 @@ async function keep(file: string, works: Work[]): Promise<Run> {
   const run = {
     machine: { cores: cpus().length, processor: cpus()[0]?.model, memory: totalmem(), node: process.version },
     size,
-    rounds: Number(values.rounds),
+    rounds,
     results: summarise(works, measured),
     measured: measured.filter(({ work }) => works.some(({ name }) => name === work)),
   }
