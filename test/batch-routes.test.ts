@@ -22,6 +22,8 @@ const line = (custom_id: string, input: object, model = 'echo') => ({
   body: { model, input },
 })
 const jsonl = (lines: unknown[]) => lines.map((one) => JSON.stringify(one)).join('\n')
+const nested = (levels: number) =>
+  jsonl([line('a', { n: 1 })]).replace('1}', `${'['.repeat(levels)}${']'.repeat(levels)}}`)
 const parsed = (text: string) =>
   text
     .trim()
@@ -113,6 +115,13 @@ test.each([
   ['text that is no JSON', 'not json', 'invalid_json_line', 1],
   ['a custom_id that is there twice', jsonl([line('a', {}), line('a', {})]), 'duplicate_custom_id', 2],
   ['a line that aims elsewhere', jsonl([{ ...line('a', {}), url: '/v1/nowhere' }]), 'invalid_request', 1],
+  ['a line that is 10,000 levels deep', nested(10_000), 'invalid_request', 1],
+  [
+    'a number that no double can hold',
+    jsonl([line('a', { n: 1 })]).replace('1}', '1e999}'),
+    'invalid_request',
+    1,
+  ],
   ['no lines', '\n\n', 'empty_file', null],
 ])(
   'a file with %s fails whole, says in which line, and nothing of it is run',
