@@ -115,6 +115,7 @@ test.each([
   ['text that is no JSON', 'not json', 'invalid_json_line', 1],
   ['a custom_id that is there twice', jsonl([line('a', {}), line('a', {})]), 'duplicate_custom_id', 2],
   ['a line that aims elsewhere', jsonl([{ ...line('a', {}), url: '/v1/nowhere' }]), 'invalid_request', 1],
+  ['a mistake behind empty lines', `${jsonl([line('a', {})])}\n\n \r\nnot json`, 'invalid_json_line', 4],
   ['a line that is 10,000 levels deep', nested(10_000), 'invalid_request', 1],
   [
     'a number that no double can hold',
