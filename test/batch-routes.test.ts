@@ -212,7 +212,9 @@ test('what is not done when its window is over is not run', async () => {
   expect(batch).toMatchObject({ status: 'expired', request_counts: { completed: 0, failed: 1 } })
 })
 
-test('an Idempotency-Key makes one batch', async () => {
+test('an Idempotency-Key makes one batch, and keeps its lines once', async () => {
+  const { accountId, apiKey } = await givenAccount(service)
+  const call = callerOf(service.url, apiKey)
   const body = { requests: [line('a', { n: 1 })] }
   const headers = { 'idempotency-key': 'the same batch' }
   const replies = await Promise.all(
@@ -222,6 +224,24 @@ test('an Idempotency-Key makes one batch', async () => {
   expect(replies.filter((reply) => reply.headers.get('idempotency-replayed') === 'true')).toHaveLength(7)
   const other = await call('POST /v1/batches', { body: { requests: [line('b', {})] }, headers })
   expect(refusalOf(other)).toMatchObject({ status: 422, id: 'IDEMPOTENCY_KEY_REUSED' })
+  const { rows } = await service.db.pool.query(
+    `select from files where account_id = $1 and purpose = 'batch'`,
+    [accountId],
+  )
+  expect(rows).toHaveLength(1)
+})
+
+test('its lines are kept as long as uploads of the account are, and until it must have ended', async () => {
+  const { accountId, apiKey } = await givenAccount(service)
+  await service.db.pool.query('update accounts set retention_files_days = 1.5 where id = $1', [accountId])
+  const call = callerOf(service.url, apiKey)
+  const daysOf = async (completion_window: string) => {
+    const requests = [line('a', { n: 1 })]
+    const { body } = await call('POST /v1/batches', { body: { requests, completion_window } })
+    const { created_at, expires_at } = (await call(`GET /v1/files/${body.input_file_id}`)).body
+    return Math.round(((expires_at - created_at) / 86_400) * 100) / 100
+  }
+  expect([await daysOf('1h'), await daysOf('2d')]).toEqual([1.5, 3])
 })
 
 test('a batch whose api is killed goes on in another one, and runs nothing twice', async () => {
