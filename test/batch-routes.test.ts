@@ -22,6 +22,8 @@ const line = (custom_id: string, input: object, model = 'echo') => ({
   body: { model, input },
 })
 const jsonl = (lines: unknown[]) => lines.map((one) => JSON.stringify(one)).join('\n')
+const nested = (levels: number) =>
+  jsonl([line('a', { n: 1 })]).replace('1}', `${'['.repeat(levels)}${']'.repeat(levels)}}`)
 const parsed = (text: string) =>
   text
     .trim()
@@ -113,6 +115,14 @@ test.each([
   ['text that is no JSON', 'not json', 'invalid_json_line', 1],
   ['a custom_id that is there twice', jsonl([line('a', {}), line('a', {})]), 'duplicate_custom_id', 2],
   ['a line that aims elsewhere', jsonl([{ ...line('a', {}), url: '/v1/nowhere' }]), 'invalid_request', 1],
+  ['a mistake behind empty lines', `${jsonl([line('a', {})])}\n\n \r\nnot json`, 'invalid_json_line', 4],
+  ['a line that is 10,000 levels deep', nested(10_000), 'invalid_request', 1],
+  [
+    'a number that no double can hold',
+    jsonl([line('a', { n: 1 })]).replace('1}', '1e999}'),
+    'invalid_request',
+    1,
+  ],
   ['no lines', '\n\n', 'empty_file', null],
 ])(
   'a file with %s fails whole, says in which line, and nothing of it is run',
@@ -202,7 +212,9 @@ test('what is not done when its window is over is not run', async () => {
   expect(batch).toMatchObject({ status: 'expired', request_counts: { completed: 0, failed: 1 } })
 })
 
-test('an Idempotency-Key makes one batch', async () => {
+test('an Idempotency-Key makes one batch, and keeps its lines once', async () => {
+  const { accountId, apiKey } = await givenAccount(service)
+  const call = callerOf(service.url, apiKey)
   const body = { requests: [line('a', { n: 1 })] }
   const headers = { 'idempotency-key': 'the same batch' }
   const replies = await Promise.all(
@@ -212,6 +224,24 @@ test('an Idempotency-Key makes one batch', async () => {
   expect(replies.filter((reply) => reply.headers.get('idempotency-replayed') === 'true')).toHaveLength(7)
   const other = await call('POST /v1/batches', { body: { requests: [line('b', {})] }, headers })
   expect(refusalOf(other)).toMatchObject({ status: 422, id: 'IDEMPOTENCY_KEY_REUSED' })
+  const { rows } = await service.db.pool.query(
+    `select from files where account_id = $1 and purpose = 'batch'`,
+    [accountId],
+  )
+  expect(rows).toHaveLength(1)
+})
+
+test('its lines are kept as long as uploads of the account are, and until it must have ended', async () => {
+  const { accountId, apiKey } = await givenAccount(service)
+  await service.db.pool.query('update accounts set retention_files_days = 1.5 where id = $1', [accountId])
+  const call = callerOf(service.url, apiKey)
+  const daysOf = async (completion_window: string) => {
+    const requests = [line('a', { n: 1 })]
+    const { body } = await call('POST /v1/batches', { body: { requests, completion_window } })
+    const { created_at, expires_at } = (await call(`GET /v1/files/${body.input_file_id}`)).body
+    return Math.round(((expires_at - created_at) / 86_400) * 100) / 100
+  }
+  expect([await daysOf('1h'), await daysOf('2d')]).toEqual([1.5, 3])
 })
 
 test('a batch whose api is killed goes on in another one, and runs nothing twice', async () => {

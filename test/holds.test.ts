@@ -3,6 +3,7 @@ import type { Price } from '@millrace/ledger/price'
 import { accept, type Draft } from '@millrace/lifecycle/accept'
 import { begin } from '@millrace/lifecycle/begin'
 import { requestCancel } from '@millrace/lifecycle/cancel'
+import { findPrediction } from '@millrace/lifecycle/find'
 import { endOverdue } from '@millrace/lifecycle/overdue'
 import { hide } from '@millrace/lifecycle/remove'
 import { type Ending, settle } from '@millrace/lifecycle/settle'
@@ -169,19 +170,22 @@ test('the time of a run is charged as metrics.predict_time tells it, also of a t
   expect(await books(account)).toMatchObject({ held: 0, charged: row?.charged, charges: row?.charged })
 })
 
-test('whoever ends it, the hold goes with it: a cancel before it begins, the sweeper, a deletion', async () => {
+test('whoever ends it, the hold goes with it: a cancel before it begins, the sweeper, an expiry, a deletion', async () => {
   const { db } = database
   const lifecycle = lifecycleOn(db)
   const account = await givenFunds(db, 1_000)
-  const [cancelled, late, deleted] = [
+  const [cancelled, late, expired, deleted] = [
     paidDraft(account, 100),
     paidDraft(account, 100, { timeouts: { start: 0, run: 1 } }),
+    paidDraft(account, 100, { expiresIn: 0 }),
     paidDraft(account, 100),
   ]
-  await acceptAll([cancelled, late, deleted])
+  await acceptAll([cancelled, late, expired, deleted])
+  expect(await books(account)).toMatchObject({ held: 400 })
 
   expect(await requestCancel(lifecycle, cancelled.id)).toBe('settled')
-  expect(await endOverdue(lifecycle, 0)).toEqual([late.id])
+  expect(await endOverdue(lifecycle, 0)).toEqual([late.id, expired.id])
+  expect(await findPrediction(db, account, expired.id)).toMatchObject({ error_id: 'EXPIRED', charged: 0 })
   await requestCancel(lifecycle, deleted.id)
   await hide(db, account, deleted.id)
 

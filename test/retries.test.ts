@@ -64,6 +64,35 @@ test('a host is not asked again before the time that it named', async () => {
   expect(waiting.seconds).toBeLessThanOrEqual(1100)
 })
 
+test('each try waits twice as long as the one before, and none longer than a minute', async () => {
+  const host = await givenHttpHost(answering(503, { error: 'Nobody is here' }))
+  await service.serve({ 'away-for-long': { retries: 10, ...modelAt(host.url) } })
+  const id = uuidOf(await service.create('away-for-long'))
+  const nineTries = async () =>
+    (
+      await service.db.pool.query(
+        `update runs set tries = 9, run_at = clock_timestamp() where prediction_id = $1 and worker is null and tries > 0`,
+        [id],
+      )
+    ).rowCount === 1
+  await until(nineTries, { within: 20_000, what: 'the first try' })
+
+  const seconds = await until(
+    async () => {
+      const { rows } = await service.db.pool.query<{ seconds: number }>(
+        `select extract(epoch from run_at - clock_timestamp())::float8 as seconds from runs
+         where prediction_id = $1 and worker is null and tries = 10`,
+        [id],
+      )
+      return rows[0]?.seconds
+    },
+    { within: 30_000, what: 'the tenth try' },
+  )
+
+  expect(seconds).toBeGreaterThan(10)
+  expect(seconds).toBeLessThanOrEqual(60)
+})
+
 test('runs that were refused together do not come back together', async () => {
   const host = await givenHttpHost(answering(503, {}, { 'retry-after': '1000' }))
   await service.serve({ 'refused-together': { concurrency: 3, ...modelAt(host.url) } })

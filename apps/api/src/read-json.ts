@@ -14,8 +14,13 @@ export function readJson(
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new ApiError('INVALID_REQUEST', 'The body must be a JSON object.')
   }
-  checkDepth(value, maxDepth)
-  return sanitise(value) as Record<string, unknown>
+  return safeJson(value) as Record<string, unknown>
+}
+
+/** What JSON.parse made of a body, or of a line with a body in it, as it can be stored. Throws INVALID_REQUEST. */
+export function safeJson(value: unknown, depth = maxDepth): unknown {
+  checkDepth(value, depth)
+  return sanitise(value)
 }
 
 function parse(raw: Buffer, contentType: string): unknown {
@@ -41,4 +46,5 @@ function checkDepth(value: unknown, left: number): void {
   for (const item of Object.values(value)) checkDepth(item, left - 1)
 }
 
-const maxDepth = 64
+/** Levels that a body may have. */
+export const maxDepth = 64

@@ -115,7 +115,8 @@ export function presentBatch(row: BatchRow): Batch {
   }
 }
 
-function hoursOf(window: string): number {
+/** Of a completion window. */
+export function hoursOf(window: string): number {
   const count = Number.parseInt(window, 10)
   return window.endsWith('d') ? count * 24 : count
 }

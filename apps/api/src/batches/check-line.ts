@@ -1,10 +1,10 @@
 import { type BatchRequest, batchRequest } from '@millrace/contract/batch'
 import { createPrediction } from '@millrace/contract/create-prediction'
-import { sanitise } from '@millrace/database/sanitise'
 import type { BatchError } from '@millrace/database/tables'
 import { ApiError } from '../api-error.ts'
 import { checkShape } from '../check-shape.ts'
 import { type IgnoredField, ignoredFields } from '../ignored-fields.ts'
+import { maxDepth, safeJson } from '../read-json.ts'
 
 /** What a line asks for and which fields of it are ignored, or what is wrong with it. `line` counts from 1. */
 export function checkLine(
@@ -22,7 +22,7 @@ export function checkLine(
     }
     const known = ignoredFields(Object.keys(given), Object.keys(batchRequest.shape))
     const names = known.map(({ name }) => name)
-    const request = checkShape(batchRequest, sanitise(given), {}, names) as BatchRequest
+    const request = checkShape(batchRequest, safeJson(given, maxDepth + 1), {}, names) as BatchRequest
     return { request, ignored: [...known, ...ignoredOf(request)].map((field) => noteOf(field, line)) }
   } catch (error) {
     if (error instanceof SyntaxError) return fault('invalid_json_line', 'The line is no JSON.')

@@ -9,6 +9,7 @@ export async function* readLines(source: Readable, at: number, maxBytes: number)
   let length = 0
   let start = at
   let tooLong = false
+  let number = 0
 
   function take(): FileLine | undefined {
     const text = tooLong
@@ -17,7 +18,8 @@ export async function* readLines(source: Readable, at: number, maxBytes: number)
           .toString('utf8')
           .replace(/^\uFEFF/, '')
           .trim()
-    const line = { at: start, bytes: length, text }
+    number += 1
+    const line = { at: start, bytes: length, text, number }
     start += length + 1
     parts = []
     length = 0
@@ -52,4 +54,6 @@ export interface FileLine {
   bytes: number
   /** Undefined where it is too long. */
   text: string | undefined
+  /** From 1, counted from where the reading began and with the empty ones, as an editor shows it. */
+  number: number
 }

@@ -37,13 +37,13 @@ async function checkFile({ store, config }: Context, batch: HeldBatch): Promise<
   // Each name once, however many lines have it.
   const ignored = new Map<string | null, BatchError>()
   let total = 0
-  for await (const { text } of readLines(source, 0, config.MAX_BODY_BYTES)) {
+  for await (const { text, number } of readLines(source, 0, config.MAX_BODY_BYTES)) {
     total += 1
     if (total > maxBatchLines) {
       errors.push(fault('too_many_lines', `A batch has at most ${maxBatchLines} lines.`))
       break
     }
-    const checked = checkLine(text, total)
+    const checked = checkLine(text, number)
     if ('fault' in checked) errors.push(checked.fault)
     else {
       const { custom_id, url } = checked.request
@@ -52,13 +52,13 @@ async function checkFile({ store, config }: Context, batch: HeldBatch): Promise<
       }
       if (seen.has(custom_id)) {
         errors.push({
-          ...fault('duplicate_custom_id', `"${custom_id}" is the custom_id of a line before.`, total),
+          ...fault('duplicate_custom_id', `"${custom_id}" is the custom_id of a line before.`, number),
           param: 'custom_id',
         })
       }
       if (batch.endpoint !== null && url !== batch.endpoint) {
         errors.push({
-          ...fault('mismatched_endpoint', `The batch is for ${batch.endpoint}.`, total),
+          ...fault('mismatched_endpoint', `The batch is for ${batch.endpoint}.`, number),
           param: 'url',
         })
       }

@@ -177,10 +177,10 @@ interface CogRun {
   told: Told
 }
 
-/** An output that there is, whatever it is. */
 /** Time for what was stored to be read. A second of waiting is cheaper than a second run. */
 const storedWithinMs = 1_000
 
+/** An output that there is, whatever it is. */
 interface Made {
   output: unknown
 }
