@@ -298,6 +298,8 @@ test.each<[string, Partial<Record<string, unknown>>, string]>([
     'input[0].call_id',
   ],
   ['an item that is none', { input: ['Hello'] }, 'input[0]'],
+  ['a conversation that is stored elsewhere', { conversation: 'conv_1' }, 'conversation'],
+  ['a prompt that is stored elsewhere', { prompt: { id: 'pmpt_1' } }, 'prompt'],
   ['a number', { input: 5 }, 'input'],
   ['nothing', { input: undefined }, 'input'],
 ])('%s is refused with its parameter', (_what, fields, param) => {

@@ -6,14 +6,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { json } from 'node:stream/consumers'
 import { createModeration } from '@millrace/inference/moderation'
+import OpenAI from 'openai'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { callerOf } from './api-caller.ts'
 import { type Service, startService } from './harness/service.ts'
+import { until } from './harness/wait.ts'
 import { type ChatHost, chunked, completion, hello, startChatHost, whole } from './hosts/chat.ts'
 
 let folder: string
 let judge: Judge
 let host: ChatHost & { stop(): void }
 let service: Service
+let openai: OpenAI
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'millrace-safety-'))
   judge = await startJudge()
@@ -29,7 +33,8 @@ beforeAll(async () => {
     SAFETY_API_KEY: 'of-the-judge',
     SAFETY_MODEL: 'omni',
   }
-  service = await startService({ queue: 'redis', workers: 0, dispatchers: 0, env })
+  service = await startService({ queue: 'redis', dispatchers: 0, env })
+  openai = new OpenAI({ apiKey: service.apiKey, baseURL: `${service.url}/v1`, maxRetries: 0 })
 })
 afterAll(async () => {
   await service.stop()
@@ -45,6 +50,11 @@ beforeEach(() => {
 })
 
 const text = (content: unknown) => [{ role: 'user', content }]
+const sending = (what: string) => ({
+  id: 'call_1',
+  type: 'function',
+  function: { name: 'send', arguments: JSON.stringify({ text: what }) },
+})
 const nothingFound = { filtered: false, severity: 'safe' }
 
 test('what is found safe is answered, and says what was found of it', async () => {
@@ -88,9 +98,26 @@ test.each<[string, unknown]>([
   expect(host.asked).toEqual([])
 })
 
+test('what a tool was called with is judged with the rest of a conversation', async () => {
+  const called = { role: 'assistant', content: null, tool_calls: [sending('bad: sexual')] }
+  const result = { role: 'tool', tool_call_id: 'call_1', content: 'sent' }
+  expect((await chat([...text('a mill'), called, result])).status).toBe(451)
+  expect(host.asked).toEqual([])
+})
+
+test('what is to be embedded is judged, too', async () => {
+  const asked = openai.embeddings.create({ model: 'hash-embed', input: ['a mill', 'bad: hate'] })
+  await expect(asked).rejects.toMatchObject({ status: 451, code: 'content_policy_violation' })
+  const run = { model: 'hash-embed', inputs: { input: 'bad: hate' }, async: true }
+  const later = await callerOf(service.url, service.apiKey)('POST /v1/run', { body: run })
+  expect(later.status).toBe(451)
+  expect((await openai.embeddings.create({ model: 'hash-embed', input: [1, 2] })).data).toHaveLength(1)
+})
+
 test.each([
   ['its words', { content: 'bad: self-harm/intent' }],
   ['what it thought', { content: 'well', reasoning_content: 'bad: self-harm' }],
+  ['what it calls a tool with', { content: null, tool_calls: [sending('bad: self-harm')] }],
 ])('a blocked answer loses all it said, for %s', async (_where, message) => {
   const choice = { index: 0, message: { role: 'assistant', ...message }, finish_reason: 'stop' }
   const logprobs = { content: [{ token: 'bad' }] }
@@ -126,6 +153,75 @@ test('a stream whose answer is blocked ends with the reason, before its end is t
     delta: {},
     content_filter_results: { violence: { filtered: true, severity: 'medium' } },
   })
+})
+
+const forbidden = { status: 'incomplete', incomplete_details: { reason: 'content_filter' }, output: [] }
+const forbidHello = ({ input }: Question) => (input === 'Hello mill' ? judged({ violence: true }) : undefined)
+
+test.each([false, true])(
+  'a response that is blocked keeps nothing of what it said (stream: %s)',
+  async (stream) => {
+    judge.answer = forbidHello
+    const asked = { model: 'talker', input: 'a mill' }
+    const response = stream
+      ? await openai.responses.stream(asked).finalResponse()
+      : await openai.responses.create(asked)
+    expect(response).toMatchObject(forbidden)
+    expect(await openai.responses.retrieve(response.id)).toMatchObject(forbidden)
+  },
+)
+
+test('a chat that is blocked is stored without what it said, though it streamed', async () => {
+  judge.answer = forbidHello
+  const stream = await openai.chat.completions.create({
+    model: 'talker',
+    messages: [{ role: 'user', content: 'a mill' }],
+    stream: true,
+    store: true,
+  })
+  let id = ''
+  for await (const chunk of stream) id = chunk.id
+  const message = { content: null, refusal: null }
+  expect((await openai.chat.completions.retrieve(id)).choices).toMatchObject([
+    { message, finish_reason: 'content_filter' },
+  ])
+})
+
+test('of a response in the background that is blocked nobody is told a word', async () => {
+  judge.answer = forbidHello
+  const { id } = await openai.responses.create({ model: 'talker', input: 'a mill', background: true })
+  const response = await until(
+    async () => {
+      const found = await openai.responses.retrieve(id)
+      return found.status === 'incomplete' && found
+    },
+    { what: 'the response', within: 20_000 },
+  )
+  expect(response).toMatchObject(forbidden)
+  const types: string[] = []
+  for await (const { type } of await openai.responses.retrieve(id, { stream: true })) types.push(type)
+  expect(types).toEqual([
+    'response.created',
+    'response.queued',
+    'response.in_progress',
+    'response.incomplete',
+  ])
+})
+
+test('a blocked job has no answer either', async () => {
+  judge.answer = forbidHello
+  const call = callerOf(service.url, service.apiKey)
+  const inputs = { messages: text('a mill') }
+  const job = await call('POST /v1/run', { body: { model: 'talker', inputs, async: true } })
+  const { result } = await until(
+    async () => {
+      const { body } = await call(`GET /v1/job/${job.body.job_id}`)
+      return body.status === 'completed' && body
+    },
+    { what: 'the job', within: 20_000 },
+  )
+  const message = { role: 'assistant', content: null, refusal: null }
+  expect(result.choices).toMatchObject([{ message, finish_reason: 'content_filter' }])
 })
 
 const unjudged: [string, Judgement][] = [

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { storeAnswer } from '@millrace/activity/stored-answers'
 import { connect } from '@millrace/database/connect'
 import { newId, newIdAt } from '@millrace/database/ids'
 import { endLate } from '@millrace/dispatcher/sweep/end-overdue'
@@ -204,6 +205,15 @@ test('a deleted prediction is purged after its last delivery, with its events, b
   expect(await store.size(file.id)).toBeUndefined()
   await dispatch.stop(1_000)
   await receiver.close()
+})
+
+test('an answer that was stored goes when its time has passed', async () => {
+  const answer = { accountId: account, surface: 'chat' as const, model: 'parrot', request: {}, answer: {} }
+  await storeAnswer(database.db, { ...answer, id: newId(), days: 1 })
+  expect(await sweepPurge()).toBeUndefined()
+  await database.db.pool.query('update stored_answers set expires_at = clock_timestamp()')
+  expect(await sweepPurge()).toMatchObject({ answers: 1 })
+  expect((await database.db.pool.query('select from stored_answers')).rowCount).toBe(0)
 })
 
 test('a deleted prediction that still runs is not purged', async () => {

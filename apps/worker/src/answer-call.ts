@@ -2,9 +2,11 @@ import { assemble } from '@millrace/inference/assemble'
 import type { ChatChunk, ChatRequest } from '@millrace/inference/chat'
 import { estimateInput, tallyText } from '@millrace/inference/count-tokens'
 import type { EmbeddingsRequest } from '@millrace/inference/embeddings'
-import { judgeChunks } from '@millrace/inference/judge-chunks'
+import { judgeChunks, silenced } from '@millrace/inference/judge-chunks'
 import { limitAnswer } from '@millrace/inference/limit-answer'
+import { isFiltered } from '@millrace/inference/safety'
 import { type Asking, tallied, tellTokens } from './answer-turn.ts'
+import { holdUntilJudged } from './hold-until-judged.ts'
 
 /** A call to `/v1/run` that nobody waits for: what a chat model or a model of embeddings makes of its inputs. */
 export async function answerCall(asking: Asking, input: Record<string, unknown>): Promise<unknown> {
@@ -20,21 +22,30 @@ export async function answerCall(asking: Asking, input: Record<string, unknown>)
 }
 
 async function answerChat(asking: Asking, input: Record<string, unknown>) {
-  const { model, router, safety, call, emit } = asking
+  const { model, router, safety, call } = asking
   const request = { ...input, model: model.namespace, stream: true } as unknown as ChatRequest
   const asked = limitAnswer(model, request)
   const said = tallyText()
   const reply = await router.chat(model, asked, call)
-  const completion = await assemble(heard(judgeChunks(tallied(reply, said), safety, call)))
+  const held = holdUntilJudged(asking)
+  const forbidden = new Set<number>()
+  const judged = judgeChunks(tallied(reply, said), safety, call, (verdict, { index }) => {
+    if (isFiltered(verdict)) forbidden.add(index)
+  })
+  const completion = await assemble(heard(judged))
   if (!completion) throw new Error('A stream had no answer in it.')
-  const { choices, usage } = completion
+  held.judged(forbidden.has(0))
+  const { usage } = completion
+  const choices = completion.choices.map((choice) =>
+    forbidden.has(choice.index) ? silenced(choice) : choice,
+  )
   if (!usage) await tellTokens(asking, asked, said)
   return { choices, ...(usage ? { usage } : {}) }
 
   async function* heard(chunks: AsyncGenerator<ChatChunk, void>): AsyncGenerator<ChatChunk, void> {
     for await (const chunk of chunks) {
       const { content } = chunk.choices.find(({ index }) => index === 0)?.delta ?? {}
-      if (content) emit({ kind: 'output', delta: content })
+      if (content) held.tell({ kind: 'output', delta: content })
       yield chunk
     }
   }

@@ -9,17 +9,18 @@ import { ResponseTeller } from '@millrace/inference/responses/response-teller'
 import { toChatRequest } from '@millrace/inference/responses/to-chat-request'
 import { partOf } from '@millrace/inference/responses/told-part'
 import type { RouteCall, Router } from '@millrace/inference/route'
-import type { SafetyFilter } from '@millrace/inference/safety'
+import { isFiltered, type SafetyFilter } from '@millrace/inference/safety'
 import type { PredictionRow } from '@millrace/lifecycle/present'
 import type { ModelDescription } from '@millrace/models/description'
 import type { RunEvent } from '@millrace/providers/provider'
+import { holdUntilJudged } from './hold-until-judged.ts'
 
 /**
  * A turn of a conversation, answered for nobody who waits: text is told as it comes, all other parts when they are
  * whole. Answers what the response is made of; undefined where what it goes on from is gone.
  */
 export async function answerTurn(asking: Asking, turn: Turn): Promise<MadeResponse | undefined> {
-  const { router, model, call, emit, safety } = asking
+  const { router, model, call, safety } = asking
   const { request, previous, row } = turn
   if (!previous) return undefined
   const chat = toChatRequest({ ...request, model: model.namespace, stream: true }, previous)
@@ -28,21 +29,32 @@ export async function answerTurn(asking: Asking, turn: Turn): Promise<MadeRespon
   const reply = await router.chat(model, asked, call)
   const teller = new ResponseTeller(metaOf(row))
   teller.begin()
+  const held = holdUntilJudged(asking)
   const tell = (events: ReturnType<ResponseTeller['read']>) => {
     for (const event of events) {
       const part = partOf(event)
-      if (typeof part === 'string') emit({ kind: 'output', delta: part })
-      else if (part) emit({ kind: 'item', item: part })
+      if (typeof part === 'string') held.tell({ kind: 'output', delta: part })
+      else if (part) held.tell({ kind: 'item', item: part })
     }
   }
-  for await (const chunk of judgeChunks(tallied(reply, said), safety, call)) tell(teller.read(chunk))
+  let isForbidden = false
+  const judged = judgeChunks(tallied(reply, said), safety, call, (verdict) => {
+    isForbidden ||= isFiltered(verdict)
+  })
+  for await (const chunk of judged) tell(teller.read(chunk))
   const ending = teller.end()
   tell(ending)
+  held.judged(isForbidden)
   const last = ending.at(-1)
   if (!last || !('response' in last)) throw new Error('A response has no end.')
   const { status, output, usage, incomplete_details } = last.response
   if (!usage) await tellTokens(asking, asked, said)
-  return { status: status === 'incomplete' ? status : 'completed', output, usage, incomplete_details }
+  return {
+    status: status === 'incomplete' ? status : 'completed',
+    output: isForbidden ? [] : output,
+    usage,
+    incomplete_details,
+  }
 }
 
 /** The chunks of an answer that was asked for as a stream, whose words are added to `said`. */
@@ -73,6 +85,8 @@ export interface Asking {
   call: RouteCall
   /** It is paid for by tokens. */
   countsTokens: boolean
+  /** It was asked for as a stream. */
+  streams: boolean
   emit(event: RunEvent): void
 }
 

@@ -47,7 +47,8 @@ export function openInferenceRuns({ config, db, models, hosts, log }: Options): 
         const allowed = await fallbacksOf(db, claim, model)
         const call = { signal, requestId, report, ...allowed }
         const countsTokens = claim.price?.unit === 'token'
-        const asking = { router, safety, model: model.description, call, countsTokens, emit }
+        const { stream: streams } = claim.row
+        const asking = { router, safety, model: model.description, call, countsTokens, streams, emit }
         const output =
           kind === 'run'
             ? await answerCall(asking, claim.row.input)

@@ -1,25 +1,36 @@
-import type { ChatChunk } from './chat.ts'
+import type { ChatChoice, ChatChunk, ChunkChoice } from './chat.ts'
+import { textsOf } from './count-tokens.ts'
 import { isFiltered, type SafetyCall, type SafetyFilter, type Verdict } from './safety.ts'
 
 /**
- * The same chunks, judged as a whole before their end is told: what was handed on cannot be taken back, but an answer
- * that is forbidden ends with `content_filter`. `judged` hears what was found.
+ * The same chunks, each answer judged as a whole before its end is told: what was handed on cannot be taken back, but an
+ * answer that is forbidden ends with `content_filter`, and with nothing more. `judged` hears what was found of each.
  */
 export async function* judgeChunks(
   chunks: AsyncGenerator<ChatChunk, void>,
   safety: SafetyFilter,
   call: SafetyCall,
-  judged: (verdict: Verdict) => void = () => {},
+  judged: (verdict: Verdict, choice: ChunkChoice) => void = () => {},
 ): AsyncGenerator<ChatChunk, void> {
-  let said = ''
+  const said: string[] = []
   for await (const chunk of chunks) {
-    const [choice] = safety.looks ? chunk.choices : []
-    said += choice?.delta.content ?? ''
-    if (choice && choice.finish_reason !== null) {
-      const verdict = await safety.completion(said, call)
-      judged(verdict)
-      if (isFiltered(verdict)) choice.finish_reason = 'content_filter'
+    for (const choice of safety.looks ? chunk.choices : []) {
+      const { index } = choice
+      said[index] = (said[index] ?? '') + textsOf(choice.delta).join('')
+      if (choice.finish_reason === null) continue
+      const verdict = await safety.completion(said[index] ?? '', call)
+      judged(verdict, choice)
+      if (!isFiltered(verdict)) continue
+      choice.finish_reason = 'content_filter'
+      choice.delta = {}
+      choice.logprobs = null
     }
     yield chunk
   }
+}
+
+/** An answer whose message is forbidden. Probabilities spell the text out. */
+export function silenced(choice: ChatChoice): ChatChoice {
+  const message = { role: 'assistant' as const, content: null, refusal: null }
+  return { ...choice, message, finish_reason: 'content_filter', logprobs: null }
 }

@@ -87,8 +87,8 @@ async function* chunksOf(
     const first = await parts.next()
     yield openingOf(request)
     for (let next = first; !next.done; next = await parts.next()) {
+      const chunk = chunkOf(request, next.value, stated)
       if (typeof next.value !== 'string') stated.push(next.value)
-      const chunk = chunkOf(request, next.value)
       if (chunk) yield chunk
     }
     yield* finishOf(request, stated)

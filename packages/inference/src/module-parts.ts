@@ -1,14 +1,22 @@
 import { randomUUID } from 'node:crypto'
 import type { ChatChunk, ChatCompletion, ChatDelta, ChatRequest, ChatUsage, ToolCallDelta } from './chat.ts'
+import { callId, mendArguments } from './mend-message.ts'
 
 /** The beginning of a stream: who speaks. */
 export function openingOf(request: ChatRequest): ChatChunk {
   return chunk(request, [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }])
 }
 
-/** A part of what a module answers as a chunk; undefined where it has nothing to say by itself. */
-export function chunkOf(request: ChatRequest, part: ChatPart): ChatChunk | undefined {
-  const delta = deltaOf(part)
+/**
+ * A part of what a module answers, after others, as a chunk; undefined where it has nothing to say by itself. Calls are
+ * stated whole, and counted on from those before.
+ */
+export function chunkOf(
+  request: ChatRequest,
+  part: ChatPart,
+  before: readonly ChatPart[],
+): ChatChunk | undefined {
+  const delta = deltaOf(part, before.flatMap(callsIn).length)
   return delta && chunk(request, [{ index: 0, delta, finish_reason: null }])
 }
 
@@ -21,12 +29,12 @@ export function finishOf(request: ChatRequest, parts: readonly ChatPart[]): Chat
 
 /** All parts as one answer. */
 export function completionOf(request: ChatRequest, parts: readonly ChatPart[]): ChatCompletion {
-  const deltas = parts.map(deltaOf).filter((delta) => delta !== undefined)
+  const deltas = parts.map((part) => deltaOf(part)).filter((delta) => delta !== undefined)
   const joined = (name: 'content' | 'refusal' | 'reasoning_content') => {
     const texts = deltas.flatMap((delta) => delta[name] ?? [])
     return texts.length > 0 ? texts.join('') : null
   }
-  const calls = deltas.flatMap(({ tool_calls }) => tool_calls ?? [])
+  const calls = parts.flatMap(callsIn)
   const reasoning = joined('reasoning_content')
   return {
     id: `chatcmpl-${randomUUID()}`,
@@ -51,7 +59,7 @@ export function completionOf(request: ChatRequest, parts: readonly ChatPart[]): 
   }
 }
 
-function deltaOf(part: ChatPart): ChatDelta | undefined {
+function deltaOf(part: ChatPart, callsBefore = 0): ChatDelta | undefined {
   if (typeof part === 'string') return { content: part }
   const { content, refusal, reasoning_content, tool_calls } = part
   if ([content, refusal, reasoning_content, tool_calls].every((value) => value === undefined))
@@ -60,16 +68,20 @@ function deltaOf(part: ChatPart): ChatDelta | undefined {
     content,
     refusal,
     reasoning_content,
-    tool_calls: tool_calls?.map((call, index) => ({ index, ...call })),
+    tool_calls: tool_calls?.map((call, at) => ({ index: callsBefore + at, ...wholeCall(call) })),
   }
 }
 
-function wholeCall({ id = `call_${randomUUID()}`, function: called }: StatedCall) {
+function wholeCall({ id = callId(), function: called }: StatedCall) {
   return {
     id,
     type: 'function' as const,
-    function: { name: called?.name ?? '', arguments: called?.arguments ?? '{}' },
+    function: { name: called?.name ?? '', arguments: mendArguments(called?.arguments) ?? '{}' },
   }
+}
+
+function callsIn(part: ChatPart): StatedCall[] {
+  return typeof part === 'string' ? [] : (part.tool_calls ?? [])
 }
 
 function finishReason(parts: readonly ChatPart[]): string {

@@ -3,6 +3,7 @@ import { newId } from '@millrace/database/ids'
 import { assemble } from '@millrace/inference/assemble'
 import type { ChatReply } from '@millrace/inference/backend'
 import type { ChatChunk, ChatCompletion, ChatRequest } from '@millrace/inference/chat'
+import { silenced } from '@millrace/inference/judge-chunks'
 import { safe, type Verdict } from '@millrace/inference/safety'
 import { inferenceError } from '../inference-error.ts'
 import { answered, route } from '../route.ts'
@@ -93,7 +94,8 @@ async function* framesOf(call: Call, reply: ChatReply, shown: Shown, withUsage: 
   if (reply.kind === 'whole') throw new Error('A host answered as a whole what was asked for as a stream.')
   let isFirst = true
   const kept: ChatChunk[] = []
-  for await (const chunk of checkChunks(call, reply.chunks)) {
+  const forbidden = new Set<number>()
+  for await (const chunk of checkChunks(call, reply.chunks, forbidden)) {
     const { usage, ...rest } = chunk
     const choices = chunk.choices.map((choice) =>
       choice.finish_reason === null ? choice : { content_filter_results: safe, ...choice },
@@ -113,7 +115,10 @@ async function* framesOf(call: Call, reply: ChatReply, shown: Shown, withUsage: 
     yield `data: ${JSON.stringify(told)}\n\n`
   }
   const whole = stored && (await assemble(listed(kept)))
-  if (whole) await keep(call, shown, { ...whole, ...own, prompt_filter_results: prompt })
+  if (whole) {
+    const choices = whole.choices.map((choice) => (forbidden.has(choice.index) ? silenced(choice) : choice))
+    await keep(call, shown, { ...whole, ...own, choices, prompt_filter_results: prompt })
+  }
   yield 'data: [DONE]\n\n'
 }
 

@@ -1,25 +1,36 @@
-import type { ChatChunk, ChatCompletion, ChatDelta, ChatMessage } from '@millrace/inference/chat'
+import type { ChatChunk, ChatCompletion, ChatMessage } from '@millrace/inference/chat'
+import { textsOf } from '@millrace/inference/count-tokens'
+import type { EmbeddingsRequest } from '@millrace/inference/embeddings'
+import { judgeChunks, silenced } from '@millrace/inference/judge-chunks'
 import { filteredCategories, isFiltered, type Verdict } from '@millrace/inference/safety'
 import { ApiError } from '../api-error.ts'
 import type { QuietCall } from './infer.ts'
 
 /** Has the safety filter look at what is asked. Throws CONTENT_POLICY_VIOLATION before anything is run. */
-export async function checkPrompt(
-  { context, signal }: Pick<QuietCall, 'context' | 'signal'>,
-  messages: readonly ChatMessage[],
-): Promise<Verdict> {
-  const { safety } = context
-  const parts = messages.flatMap(({ content }) =>
-    typeof content === 'string' ? [{ type: 'text', text: content }] : (content ?? []),
+export function checkPrompt(call: Asking, messages: readonly ChatMessage[]): Promise<Verdict> {
+  if (!call.context.safety.looks) return check(call, [], [])
+  const parts = messages.flatMap(({ content }) => (Array.isArray(content) ? content : []))
+  return check(
+    call,
+    messages.flatMap(textsOf),
+    parts.flatMap(({ image_url: image }) => addressOf(image) ?? []),
   )
-  const images = parts.flatMap(({ image_url: image }) => addressOf(image) ?? [])
+}
+
+/** The same for what is to be embedded. Tokens that somebody else has cut are no words to anybody but the model. */
+export function checkInput(call: Asking, input: EmbeddingsRequest['input']): Promise<Verdict> {
+  return check(
+    call,
+    [input].flat(2).filter((part): part is string => typeof part === 'string' && part !== ''),
+    [],
+  )
+}
+
+async function check({ context: { safety }, signal }: Asking, texts: string[], images: string[]) {
   const verdicts = await Promise.all([
-    safety.prompt(
-      parts.flatMap(({ text }) => (text ? [text] : [])),
-      { signal },
-    ),
-    ...(safety.looks ? images.map((url) => safety.image(url, { signal })) : []),
-  ])
+    safety.prompt(texts, { signal }),
+    ...images.map((url) => safety.image(url, { signal })),
+  ] as const)
   const refused = verdicts.find(isFiltered)
   if (refused) {
     const categories = filteredCategories(refused).join(', ')
@@ -38,53 +49,31 @@ function addressOf(image: unknown): string | undefined {
   return typeof image.url === 'string' ? image.url : undefined
 }
 
-/** All that a reader is shown of an answer, or of a part of one. */
-export function shownText({
-  content,
-  reasoning_content: reasoning,
-  refusal,
-}: Pick<ChatMessage | ChatDelta, 'content' | 'reasoning_content' | 'refusal'>): string {
-  const said = Array.isArray(content) ? content.map(({ text }) => text ?? '').join('') : content
-  return [reasoning, said, refusal].filter(Boolean).join('')
-}
-
 /** The same for an answer. One that is forbidden loses its content, and says so in its `finish_reason`. */
 export async function checkAnswer(
   { context, signal }: QuietCall,
   completion: ChatCompletion,
 ): Promise<Verdict[]> {
   const verdicts = await Promise.all(
-    completion.choices.map(({ message }) => context.safety.completion(shownText(message), { signal })),
+    completion.choices.map(({ message }) => context.safety.completion(textsOf(message).join(''), { signal })),
   )
-  for (const [index, choice] of completion.choices.entries()) {
+  completion.choices = completion.choices.map((choice, index) => {
     const verdict = verdicts[index]
-    if (!verdict || !isFiltered(verdict)) continue
-    choice.message = { role: 'assistant', content: null, refusal: null }
-    choice.finish_reason = 'content_filter'
-    // They spell the text out.
-    choice.logprobs = null
-  }
+    return verdict && isFiltered(verdict) ? silenced(choice) : choice
+  })
   return verdicts
 }
 
-/** The same for a stream, as a whole and before its end is told: what was sent cannot be taken back. */
-export async function* checkChunks(
+/** The same for a stream, whose answers are judged before their ends are told; `forbidden` gets the places of those that are. */
+export function checkChunks(
   { context, signal }: QuietCall,
   chunks: AsyncGenerator<ChatChunk, void>,
+  forbidden = new Set<number>(),
 ): AsyncGenerator<ChatChunk, void> {
-  const { safety } = context
-  const said: string[] = []
-  for await (const chunk of chunks) {
-    for (const choice of safety.looks ? chunk.choices : []) {
-      said[choice.index] = (said[choice.index] ?? '') + shownText(choice.delta)
-      if (choice.finish_reason === null) continue
-      const verdict = await safety.completion(said[choice.index] ?? '', { signal })
-      choice.content_filter_results = verdict
-      if (!isFiltered(verdict)) continue
-      choice.finish_reason = 'content_filter'
-      choice.delta = {}
-      choice.logprobs = null
-    }
-    yield chunk
-  }
+  return judgeChunks(chunks, context.safety, { signal }, (verdict, choice) => {
+    choice.content_filter_results = verdict
+    if (isFiltered(verdict)) forbidden.add(choice.index)
+  })
 }
+
+type Asking = Pick<QuietCall, 'context' | 'signal'>

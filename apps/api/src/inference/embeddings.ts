@@ -6,6 +6,7 @@ import { InferenceFault } from '@millrace/inference/fault'
 import type { TokenEstimate } from '../rates.ts'
 import { route } from '../route.ts'
 import { holdFor } from './bill.ts'
+import { checkInput } from './check-safety.ts'
 import { infer, type QuietCall } from './infer.ts'
 
 export const createEmbeddings = route(endpoints.createEmbeddings, (incoming) => {
@@ -19,6 +20,7 @@ export const createEmbeddings = route(endpoints.createEmbeddings, (incoming) => 
 export async function embed(call: QuietCall, body: CreateEmbeddings): Promise<EmbeddingsAnswer> {
   const { encoding_format: format, dimensions, ...request } = body
   const asked = { ...request, model: call.model.namespace } as EmbeddingsRequest
+  await checkInput(call, asked.input)
   await call.takeTokens(() => estimateEmbeddings(asked))
   await holdFor(call, asked, () => guessEmbeddings(asked))
   const { vectors, usage: counted } = await call.context.router.embed(call.model, asked, call)

@@ -4,6 +4,7 @@ import { errors } from '@millrace/contract/errors'
 import type { RequestSurface } from '@millrace/database/tables'
 import { InferenceFault } from '@millrace/inference/fault'
 import { newRouteReport, type RouteReport } from '@millrace/inference/route-report'
+import type { Taking } from '@millrace/limits/open-rates'
 import type { ModelDescription } from '@millrace/models/description'
 import { apiPaths } from '@millrace/models/present-model'
 import type { Response } from 'express'
@@ -28,12 +29,12 @@ export async function infer<T>(
   asked: Asked,
   work: (call: Call) => Promise<T>,
 ): Promise<T> {
-  const taken = asked.isCreate ? undefined : await takeRequest(context, response, asked.slug)
   const origin = {
     id: response.locals.requestId as string | undefined,
     accountId: caller.accountId,
     rules: caller,
-    rated: { holder: holderOf(caller), family: response.locals.family, response, taken },
+    rated: { holder: holderOf(caller), family: response.locals.family, response },
+    enter: async () => (asked.isCreate ? undefined : takeRequest(context, response, asked.slug)),
     key: { id: caller.keyId, name: caller.keyName },
     requestId: String(response.getHeader('x-request-id')),
     signals: callSignals(response, context.cutting.signal),
@@ -51,7 +52,7 @@ export async function infer<T>(
 /** The same for whoever asks without a connection, such as a batch. */
 export async function inferFor<T>(
   context: Context,
-  { id, accountId, rules, key, rated, requestId, signals, whenGone }: Origin,
+  { id, accountId, rules, key, rated, enter, requestId, signals, whenGone }: Origin,
   { surface, slug, stream, needs = surface === 'embeddings' ? 'embeddings' : 'chat' }: Asked,
   work: (call: QuietCall) => Promise<T>,
 ): Promise<T> {
@@ -61,7 +62,8 @@ export async function inferFor<T>(
   const report = newRouteReport()
   const multiplier = rules.plan.price_multiplier
   const bill: Bill = { id: logged.id, accountId, keyId: key?.id, multiplier, begun, isHeld: false }
-  const tokens = meterTokens(context, { slug, ...rated })
+  let taken: Taking | undefined
+  const tokens = meterTokens(context, { slug, ...rated, taken: () => taken })
   const takeTokens = tokens.take
   const call = { context, slug, requestId, ...signals, report, note, bill, firstByte, allows, takeTokens }
   // Nobody waits for that: where no host counted the tokens, counting them takes a moment.
@@ -81,6 +83,7 @@ export async function inferFor<T>(
     note.firstByteMs ??= Math.round(performance.now() - begun)
   }
   try {
+    taken = await enter?.()
     const answer = await work({ ...call, model: servedBy(context, rules, slug, needs) })
     // What a stream has sent it has told itself.
     if (!note.opened) firstByte()
@@ -197,6 +200,8 @@ interface Origin {
   key?: { id: string; name: string }
   /** Whose rates it counts in. */
   rated: Rated
+  /** Counts it as a request, where nobody has done so before. What is refused for that has its row as well. */
+  enter?(): Promise<Taking | undefined>
   requestId: string
   signals: CallSignals
   /** What the activity log says of a call whose answer nobody waits for any more. */

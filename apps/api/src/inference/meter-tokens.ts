@@ -21,7 +21,7 @@ export function meterTokens(
       return await takeTokens(context, { holder, use, response }, estimate)
     } catch (error) {
       taking = undefined
-      await taken?.settle(() => 0)
+      await taken()?.settle(() => 0)
       throw error
     }
   }
@@ -47,13 +47,13 @@ export interface Rated {
   holder: RateHolder
   family: RatedFamily
   response?: Response | undefined
-  /** Its count as a request. */
-  taken?: Taking | undefined
 }
 
 interface Metered extends Rated {
   /** The model, as asked. */
   slug: string
+  /** Its count as a request, where it has one. */
+  taken(): Taking | undefined
 }
 
 export interface TokenMeter {

@@ -8,7 +8,7 @@ import type { ResponseEvent } from '@millrace/inference/responses/event'
 import type { ResponseObject } from '@millrace/inference/responses/response'
 import { responseEvents } from '@millrace/inference/responses/response-events'
 import { toResponse } from '@millrace/inference/responses/to-response'
-import type { Verdict } from '@millrace/inference/safety'
+import { isFiltered, type Verdict } from '@millrace/inference/safety'
 import type { ApiError } from '../api-error.ts'
 import { answered, route } from '../route.ts'
 import { type AskedTurn, askedTurn } from './asked-turn.ts'
@@ -97,11 +97,12 @@ function withFilters(
   verdict: Verdict | undefined,
 ): ResponseObject {
   if (!context.safety.looks) return response
+  const said = verdict && isFiltered(verdict) ? { output: [], output_text: '' } : {}
   const found = [
     { source_type: 'prompt', content_filter_results: prompt },
     ...(verdict ? [{ source_type: 'completion', content_filter_results: verdict }] : []),
   ]
-  return { ...response, content_filters: found }
+  return { ...response, ...said, content_filters: found }
 }
 
 /** The whole stream of what failed before its first event, when the status line had gone already. */

@@ -38,8 +38,18 @@ export function toChatRequest(
   } as ChatRequest
 }
 
-/** What is read below; hosts check the rest. */
-function checkShape({ instructions, include, text, reasoning }: ResponsesRequest): void {
+/** What is read below; hosts check the rest. What would say more than the request itself is not left out in silence. */
+function checkShape({
+  instructions,
+  include,
+  text,
+  reasoning,
+  conversation,
+  prompt,
+}: ResponsesRequest): void {
+  if (conversation != null)
+    throw badParameter('conversation', 'No conversations are stored here: give previous_response_id.')
+  if (prompt != null) throw badParameter('prompt', 'No prompts are stored here: give instructions and input.')
   asText(instructions ?? '', 'instructions')
   asList(include ?? [], 'include')
   asRecord(text ?? {}, 'text')
@@ -64,7 +74,6 @@ function messagesOf(
 const ownToResponses = new Set([
   'background',
   'context_management',
-  'conversation',
   'include',
   'input',
   'instructions',
@@ -72,7 +81,6 @@ const ownToResponses = new Set([
   'max_tool_calls',
   'metadata',
   'previous_response_id',
-  'prompt',
   'reasoning',
   'store',
   'stream_options',

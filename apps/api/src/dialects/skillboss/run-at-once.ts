@@ -9,7 +9,7 @@ import { checkShape } from '../../check-shape.ts'
 import { goneSignal } from '../../create.ts'
 import { creditsAfter } from '../../inference/bill.ts'
 import { answerChat } from '../../inference/chat.ts'
-import { checkPrompt } from '../../inference/check-safety.ts'
+import { checkInput, checkPrompt } from '../../inference/check-safety.ts'
 import { embed, estimateEmbeddings, guessEmbeddings } from '../../inference/embeddings.ts'
 import { infer } from '../../inference/infer.ts'
 import { estimateChat } from '../../inference/run-chat.ts'
@@ -64,6 +64,7 @@ export async function checkForLater(
   const request = checkedInputs(body.model, needs, inputs)
   const signal = goneSignal(response)
   if (needs === 'chat') await checkPrompt({ context, signal }, request.messages)
+  else await checkInput({ context, signal }, request.input)
   const use = { family: response.locals.family, model: context.catalogue.find(body.model)?.namespace }
   await takeTokens(context, { holder: holderOf(caller), use, response }, () =>
     needs === 'chat' ? estimateChat(request) : estimateEmbeddings(request),
