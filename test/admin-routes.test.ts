@@ -155,10 +155,17 @@ describe('the audit log', () => {
       expect(refusalOf(await operator(`GET /v1/admin/audit?${query}`)).id).toBe(error)
   })
 
-  test('begins with the keys that the first start let in', async () => {
-    const { body } = await operator('GET /v1/admin/audit?act=key.create&to=2999-01-01')
-    const first = body.data.filter(({ by }: { by: { type: string } }) => by.type === 'setup')
-    expect(first).toMatchObject([{ after: { name: 'default' } }, { after: { name: 'admin' } }])
+  test('begins with the credits that the first start gave and the keys that it let in', async () => {
+    const acts = await Promise.all(
+      ['key.create', 'credits.topup'].map((act) => operator(`GET /v1/admin/audit?act=${act}&to=2999-01-01`)),
+    )
+    const all = acts.flatMap(({ body }) => body.data)
+    const first = all.filter(({ by }: { by: { type: string } }) => by.type === 'setup')
+    expect(first).toMatchObject([
+      { after: { name: 'default' } },
+      { after: { name: 'admin' } },
+      { after: { amount: 1_000_000, reason: 'For a first hour' }, account_id: first[0].account_id },
+    ])
   })
 
   test('is never changed and never shortened, not even by hand', async () => {

@@ -347,9 +347,9 @@ test('the ledger comes in pages, by filters, and as a table that no spreadsheet 
     const lines = csv.text.trimEnd().split('\r\n')
     expect(lines).toHaveLength(6)
     expect(lines[0]).toBe(
-      'id,created_at,kind,amount,debit,credit,prediction_id,request_id,key_id,model,reason',
+      'id,created_at,kind,amount,debit,credit,prediction_id,request_id,key_id,model,reason,call_id',
     )
-    expect(lines[1]).toMatch(/^entry_\w+,[^,]+,topup,5,funding,account,,,,,"'=cmd\|' \/C calc'!A5, ""x"""$/)
+    expect(lines[1]).toMatch(/^entry_\w+,[^,]+,topup,5,funding,account,,,,,"'=cmd\|' \/C calc'!A5, ""x""",$/)
   }
   expect(fromTypeId('acct', id)).toBe(accountId)
 })

@@ -97,6 +97,22 @@ test('a hold that is given back while it is asked for again is held anew', async
   expect(await moneyOf(database.db, account)).toMatchObject({ held: 60, holds: 60 })
 })
 
+test('a call that another process took over keeps what is held for it when the first one gives up', async () => {
+  const account = await givenAccount(100)
+  const [first, second] = [givenTill(), givenTill()]
+  const hold = holdOf(account, 60)
+  await first.hold(hold, 'm')
+  await second.hold(hold, 'm')
+
+  first.settle(settleOf(hold, 0))
+  await first.close()
+
+  expect(await moneyOf(database.db, account)).toMatchObject({ held: 60, holds: 60 })
+  second.settle(settleOf(hold, 0))
+  await second.close()
+  expect(await moneyOf(database.db, account)).toMatchObject({ balance: 100, held: 0, holds: 0 })
+})
+
 test('a hold that is asked for again is alive from then on', async () => {
   const account = await givenAccount(100)
   const hold = holdOf(account, 60)

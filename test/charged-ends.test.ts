@@ -1,8 +1,9 @@
+import { toTypeId } from '@millrace/database/ids'
 import { releaseLostCalls } from '@millrace/ledger/release-lost-calls'
 import { freePort } from '@millrace/standalone/ports'
 import OpenAI, { toFile } from 'openai'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { refusalOf } from './api-caller.ts'
+import { callerOf, refusalOf } from './api-caller.ts'
 import type { GivenAccount } from './given-accounts.ts'
 import { type RemoteService, startRemoteService } from './given-hosts.ts'
 import {
@@ -215,6 +216,25 @@ test('a call is in the ledger under the id that its reply names', async () => {
   await settled(service, payer)
   const { body } = await payer.call('GET /v1/ledger?kind=charge')
   expect(body.data).toMatchObject([{ request_id: headers.get('x-request-id'), amount: -used, model }])
+})
+
+test('a row of the activity finds its entry in the ledger, whoever named the request, and its charge can be given back', async () => {
+  const payer = await givenPayer(service, 50)
+  const admin = callerOf(service.url, service.adminKey)
+  const { model } = await givenPriced(service)
+  const headers = { 'x-request-id': 'mine' }
+  await payer.call('POST /v1/chat/completions', { body: { model, messages }, headers })
+  await settled(service, payer)
+  const { body: activity } = await payer.call('GET /v1/activity?request_id=mine')
+  const { body: ledger } = await payer.call('GET /v1/ledger?kind=charge')
+  const [{ id: call_id, credits }] = activity.data
+
+  expect(ledger.data).toMatchObject([{ call_id, amount: -credits }])
+  const account = toTypeId('acct', payer.accountId)
+  const { body: back } = await admin(`POST /v1/admin/accounts/${account}/refunds`, {
+    body: { call_id, reason: 'It was bad' },
+  })
+  expect(back.entry).toMatchObject({ kind: 'refund', amount: credits, call_id })
 })
 
 test('who says the id of a request himself pays for each call all the same', async () => {

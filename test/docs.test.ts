@@ -29,6 +29,7 @@ test('every command and model of the docs works as it is pasted', { timeout: 300
   const guides = [
     ...['models', 'media', 'inference', 'integrations'],
     ...['batches', 'authentication', 'activity', 'webhooks', 'operations'],
+    ...['billing', 'budgets', 'limits'],
   ].map((name) => `docs/${name}.md`)
   const blocks = (await Promise.all(guides.map((page) => blocksOf(page, ports)))).flat()
   for (const block of blocks.filter(({ file }) => file?.includes('/'))) await save(block, folder)

@@ -36,6 +36,31 @@ test.each(['before', 'after'])(
   },
 )
 
+// One slot: a claim is made when the run before it ends, so a turn is a service time, however long that is by a clock.
+test('beside an account with ten thousand waiting, whoever asks now and then waits for two service times at most at the 95th percentile', async () => {
+  const model = newId()
+  const [large, small] = [newId(), newId()]
+  await givenWaiting(model, large, 10_000)
+  const rotation = newRotation()
+
+  const waits: number[] = []
+  for (let n = 0; n < 60; n++) {
+    // At any moment of the round, the one before done or not.
+    await takeTurns(model, n % 4, { rotation })
+    await givenWaiting(model, small, 1)
+    // What runs when it asks has all of its service time ahead of it, at worst.
+    let wait = 1
+    for (let [turn] = await takeTurns(model, 1, { rotation }); turn !== small; wait++) {
+      expect(turn).toBe(large)
+      ;[turn] = await takeTurns(model, 1, { rotation })
+    }
+    waits.push(wait)
+  }
+
+  const p95 = waits.toSorted((a, b) => a - b)[Math.ceil(0.95 * waits.length) - 1]
+  expect(p95).toBeLessThanOrEqual(2)
+})
+
 test.each([1, 2, 3, 16])('weights of 3 and 1 share the turns 3 to 1, %i at a time', async (atOnce) => {
   const model = newId()
   const heavy = await givenOnPlan(database.db, { weight: 3 })

@@ -23,12 +23,22 @@ test.each([
   expect(isInRanges(address, ranges)).toBe(expected)
 })
 
-test.each(['', 'localhost', '10.0.0.0/33', '10.0.0/8/8', '::/129', '10.0.0.0/', '/8', '1.2.3.4/x'])(
-  '%j is no range',
-  (text) => {
-    expect(isRange(text)).toBe(false)
-  },
-)
+test.each([
+  '',
+  '10',
+  '10.1/16',
+  '010.1.0.0/16',
+  '0x0a.1.0.0/16',
+  'localhost',
+  '10.0.0.0/33',
+  '10.0.0/8/8',
+  '::/129',
+  '10.0.0.0/',
+  '/8',
+  '1.2.3.4/x',
+])('%j is no range', (text) => {
+  expect(isRange(text)).toBe(false)
+})
 
 test.each([
   ['10.1.0.0/16', '10.1.2.0/24', true],

@@ -1,9 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { matchesGlob } from '@millrace/contract/model-rules'
 import type { Limits } from '@millrace/contract/plan'
 import { connect, plannedOnce } from '@millrace/database/connect'
 import { newId } from '@millrace/database/ids'
 import { ringLost } from '@millrace/dispatcher/sweep/ring-lost'
 import { accept, type Draft } from '@millrace/lifecycle/accept'
+import { limitsOf } from '@millrace/lifecycle/caps'
 import { type Claim, claimWithin } from '@millrace/lifecycle/claim'
 import { findPrediction } from '@millrace/lifecycle/find'
 import { endOverdue } from '@millrace/lifecycle/overdue'
@@ -12,6 +14,7 @@ import { handBack, releaseWorker } from '@millrace/lifecycle/release'
 import { settle } from '@millrace/lifecycle/settle'
 import { findFreed, findWaiting } from '@millrace/lifecycle/waiting'
 import { announceWorker } from '@millrace/lifecycle/workers'
+import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { givenLimitedKey, givenOnPlan } from './given-limits.ts'
 import { draft, lifecycleOn } from './given-predictions.ts'
@@ -125,6 +128,33 @@ test('a limit of models that a pattern names is one of each of them, and the lea
   const taken = await Promise.all([one, other, free].map((model) => take(model, 9)))
 
   expect(taken.map((claims) => claims.length)).toEqual([1, 2, 5])
+})
+
+test('a pattern of what may run fits the models that it fits in rates and rules', async () => {
+  const account = await givenAccount({})
+  const odd = fc
+    .array(fc.constantFrom('a', 'A', '*', '%', '_', '\\', '.', "'", '"', '?', '[', '^', '\n', 'é', '😀'), {
+      minLength: 1,
+      maxLength: 6,
+    })
+    .map((all) => all.join(''))
+  const pairs = fc.tuple(odd, odd).map(([pattern, one]): [string, string] => [pattern, one])
+  // Half of them fit, or nearly so.
+  const near = fc
+    .tuple(odd, odd)
+    .map(([pattern, part]): [string, string] => [pattern, pattern.replace('*', part)])
+  const both = { true: 0, false: 0 }
+  for (const [pattern, model] of fc.sample(fc.oneof(pairs, near), 400)) {
+    await givenOnPlan(database.db, { account, limits: { models: { [pattern]: { running: 3 } } } })
+    const { rows } = await database.db.pool.query(
+      limitsOf({ account: '$1::uuid', lane: '$2::uuid', model: '$3::text' }),
+      [account, newId(), model],
+    )
+    const fits = matchesGlob(pattern, model)
+    expect([pattern, model, rows[0].limits !== null]).toEqual([pattern, model, fits])
+    both[`${fits}`]++
+  }
+  expect(Math.min(both.true, both.false)).toBeGreaterThan(50)
 })
 
 test('a key at its limit is in no way of its account and its other keys, and these wait in their order', async () => {

@@ -69,6 +69,28 @@ test('a refused change changes nothing', async () => {
   expect((await call(`GET /v1/webhooks/${body.id}`)).body).toEqual(body)
 })
 
+test('who made, changed and deleted an endpoint is in the audit log, without what is secret of it', async () => {
+  const admin = callerOf(service.url, service.adminKey)
+  const secret = 'b2Zmd2l0aGl0cw'
+  const { body } = await call('POST /v1/webhooks', {
+    body: { url: `${url}/${secret}`, headers: { 'x-token': secret } },
+  })
+  await call(`PATCH /v1/webhooks/${body.id}`, { body: { events: ['prediction.failed'], active: false } })
+  await call(`DELETE /v1/webhooks/${body.id}`)
+  const { body: acts, text } = await admin(`GET /v1/admin/audit?target=${body.id}`)
+
+  expect(acts.data).toMatchObject([
+    { act: 'webhook.delete', by: { type: 'key' }, before: null, after: null },
+    {
+      act: 'webhook.change',
+      before: { events: ['*'], active: true },
+      after: { events: ['prediction.failed'], active: false },
+    },
+    { act: 'webhook.create', after: { origin: 'http://127.0.0.1:9', events: ['*'], headers: ['x-token'] } },
+  ])
+  expect(text).not.toContain(secret)
+})
+
 test('switching an endpoint on again forgets why it was off', async () => {
   const { body } = await call('POST /v1/webhooks', { body: { url } })
   await service.db.pool.query(

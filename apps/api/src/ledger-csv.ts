@@ -45,6 +45,7 @@ const columns = [
   'key_id',
   'model',
   'reason',
+  'call_id',
 ] as const satisfies (keyof LedgerEntryShown)[]
 
 const lineOf = (entry: LedgerEntryShown): string => csvLine(columns.map((column) => entry[column]))

@@ -27,13 +27,16 @@ export async function ensureFirstAccount(
     const { rows } = await client.query('select 1 from accounts limit 1')
     if (rows.length > 0) return undefined
     const accountId = await insertAccount(client, ring, { name: 'default' })
-    await enter(client, {
+    const { id: entryId } = await enter(client, {
       ...topup,
       id: newId(),
       account_id: accountId,
       amount: firstCredits * microsPerCredit,
-      reason: 'For a first hour',
+      reason: firstReason,
     })
+    const after = { amount: firstCredits, reason: firstReason }
+    const act = { act: 'credits.topup', target: toTypeId('entry', entryId), accountId, after }
+    await noteAct(client, { kind: 'setup' }, act)
     const adminId = await storeKey(client, ring, { accountId, name: 'admin', key: adminKey, admin: true })
     await noteLetIn(client, { accountId, id: adminId, name: 'admin' })
     const id = await storeKey(client, ring, { accountId, name: 'default', key: apiKey })
@@ -93,3 +96,4 @@ export async function insertAccount(
 
 /** On one's own machine nobody should meet a 402 before there are prices. */
 const firstCredits = 1_000_000
+const firstReason = 'For a first hour'

@@ -19,8 +19,10 @@ export function coversRange(ranges: readonly string[], inner: string): boolean {
   })
 }
 
-/** Whether it is an address or a range. */
+/** Whether it is an address or a range, written so that nobody takes it for another one: `10.1/16` would be 10.0.0.1/16. */
 export function isRange(text: string): boolean {
+  const [address = ''] = text.split('/')
+  if (!address.includes(':') && !ipaddr.IPv4.isValidFourPartDecimal(address)) return false
   try {
     parsed(text)
     return true

@@ -30,6 +30,10 @@ export const ledgerEntry = z
     credit: z.enum(['account', 'revenue', 'funding']).describe('The book that they went to'),
     prediction_id: z.string().nullable().describe('What it was for; null where for no prediction'),
     request_id: z.string().nullable().describe('The call for inference that it was for; null where for none'),
+    call_id: z
+      .string()
+      .nullable()
+      .describe('call_…: the row of that call in GET /v1/activity; null where none'),
     key_id: z.string().nullable().describe('The API key that asked for it; null where none did'),
     model: z.string().nullable().describe('What was used; null where nothing was'),
     reason: z.string().nullable().describe('Why, in the words of the operator; null for a charge'),
@@ -69,7 +73,10 @@ export const moveCreditsBody = z
 export const refundBody = z
   .object({
     prediction_id: z.string().optional().describe('Whose charge is given back'),
-    call_id: z.string().optional().describe('req_…: the call for inference whose charge is given back'),
+    call_id: z
+      .string()
+      .optional()
+      .describe('call_… or req_…, as the ledger has it: the call for inference whose charge is given back'),
     entry_id: z.string().optional().describe('entry_…: the charge itself'),
     amount: z
       .number()

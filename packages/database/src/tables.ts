@@ -58,6 +58,7 @@ export interface Tables {
     amount: number
     budgets: Json<CountedIn[] | null>
     alive_at: Generated<Date>
+    owner: string | null
   }
   predictions: PredictionTable
   runs: RunTable

@@ -5,7 +5,8 @@ import { matchBudgets } from './match-budgets.ts'
 /**
  * Sets money aside for calls that are about to begin, many in one statement. Of each account they are served in their
  * order: whoever finds too little left is refused, and those after it may still find enough. Safe to repeat with the same
- * ids when the outcome of the first try is unknown: what is held already stays so, and counts as alive from now.
+ * ids when the outcome of the first try is unknown: what is held already stays so, counts as alive from now, and is its
+ * new owner's.
  */
 export async function holdCalls(db: Database, holds: readonly CallHold[]): Promise<HoldAnswer[]> {
   const answers = await holdOnce(db, holds)
@@ -27,6 +28,7 @@ async function holdOnce({ pool }: Database, holds: readonly CallHold[]): Promise
     holds.map(({ accountId }) => accountId),
     holds.map(({ keyId }) => keyId ?? null),
     holds.map(({ amount }) => amount),
+    holds.map(({ owner }) => owner ?? null),
   ]
   const { rows } = await pool.query<AnsweredRow>(
     matches.length === 0
@@ -58,8 +60,8 @@ async function findHeld(pool: Database['pool'], ids: string[]): Promise<Set<stri
 // already is locked after them, so that it is there for sure: what was given back meanwhile is held anew.
 const statement = ({ rooms, fits, budgets, counting, told }: Parts): string => `
   with recursive incoming as materialized (
-    select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[])
-      with ordinality as i(id, account_id, key_id, amount, place)
+    select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::uuid[])
+      with ordinality as i(id, account_id, key_id, amount, owner, place)
   ), accounts as materialized (
     select account_id, balance, balance - held as free from balances
     where account_id = any($2::uuid[]) order by account_id for update
@@ -67,7 +69,8 @@ const statement = ({ rooms, fits, budgets, counting, told }: Parts): string => `
     select h.id from call_holds h join accounts using (account_id)
     where h.id = any($1::uuid[]) order by h.id for no key update of h
   ), alive as (
-    update call_holds h set alive_at = clock_timestamp() from known k where h.id = k.id
+    update call_holds h set alive_at = clock_timestamp(), owner = i.owner
+    from known k join incoming i using (id) where h.id = k.id
   )${rooms}, turns as materialized (
     select i.id, i.account_id, i.amount, row_number() over (partition by i.account_id order by i.place) as turn
     from incoming i where i.id not in (select id from known)${fits}
@@ -78,8 +81,8 @@ const statement = ({ rooms, fits, budgets, counting, told }: Parts): string => `
            t.amount <= s.free
     from served s join turns t on t.account_id = s.account_id and t.turn = s.turn + 1
   ), stored as (
-    insert into call_holds (id, account_id, key_id, amount, budgets)
-    select i.id, i.account_id, i.key_id, i.amount, ${budgets} from incoming i join served s on s.id = i.id where s.held
+    insert into call_holds (id, account_id, key_id, amount, owner, budgets)
+    select i.id, i.account_id, i.key_id, i.amount, i.owner, ${budgets} from incoming i join served s on s.id = i.id where s.held
     on conflict (id) do nothing
     returning id, account_id, amount
   ), moved as (
@@ -108,7 +111,7 @@ const budgeted = {
   text: statement({
     rooms: `, priced as materialized (
     select i.id, i.amount as hold, i.id not in (select id from known) as counts from incoming i
-  ), ${budgetRooms('$5', 'accounts')}`,
+  ), ${budgetRooms('$6', 'accounts')}`,
     fits: ' and i.id not in (select id from overdrawn)',
     budgets: countedIn('i.id'),
     counting: `, fresh as materialized (
@@ -143,6 +146,8 @@ export interface CallHold {
   keyId?: string | undefined
   /** Millionths of a credit, more than 0. */
   amount: number
+  /** The process that is at it. */
+  owner?: string | undefined
 }
 
 /** Whether it is set aside, and what the account has, what is held of that included: millionths of a credit. */

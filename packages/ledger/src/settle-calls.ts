@@ -6,8 +6,9 @@ import { chargeBudgets } from './charge-budgets.ts'
 /**
  * Charges calls that have ended and gives back what was held for them, many in one statement. What a call cost may be more
  * than was held, and takes the balance below zero if it must. Safe to repeat: a call is charged once, and its hold is given
- * back once. A charge whose hold is gone already counts in the budgets that its account and key have by now. Answers what
- * each account of them has now, in millionths of a credit.
+ * back once; without a charge only by its owner, since another process may be at the call by now. A charge whose hold is
+ * gone already counts in the budgets that its account and key have by now. Answers what each account of them has now, in
+ * millionths of a credit.
  */
 export async function settleCalls(
   { pool }: Database,
@@ -25,6 +26,7 @@ export async function settleCalls(
       settles.map(({ charge }) => charge),
       settles.map(() => newId()),
       balanceWarning,
+      settles.map(({ owner }) => owner ?? null),
     ],
   })
   return rows
@@ -32,8 +34,8 @@ export async function settleCalls(
 
 const statement = `
   with incoming as materialized (
-    select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::uuid[])
-      as i(id, account_id, key_id, model, charge, entry_id)
+    select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::uuid[], $8::uuid[])
+      as i(id, account_id, key_id, model, charge, entry_id, owner)
   ), accounts as materialized (
     select account_id, balance from balances where account_id = any($2::uuid[]) order by account_id for update
   ), charged as (
@@ -43,7 +45,8 @@ const statement = `
     on conflict do nothing
     returning call_id, account_id, amount
   ), released as (
-    delete from call_holds h using incoming i join accounts using (account_id) where h.id = i.id
+    delete from call_holds h using incoming i join accounts using (account_id)
+    where h.id = i.id and (i.charge > 0 or h.owner is not distinct from i.owner)
     returning h.id, h.account_id, h.amount, h.budgets
   ), moves as (
     select account_id, sum(charge) as charge, sum(hold) as hold from (
@@ -81,6 +84,8 @@ export interface CallSettle {
   model: string
   /** Millionths of a credit; 0 gives back what was held, and no more. */
   charge: number
+  /** The process that was at it. */
+  owner?: string | undefined
 }
 
 /** What an account has, what is held of that included: millionths of a credit. */

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { createBatcher } from '@millrace/database/batch'
 import type { Database } from '@millrace/database/connect'
 import { faultOf, untilReachable } from '@millrace/database/faults'
+import { newId } from '@millrace/database/ids'
 import type { Log } from '@millrace/process/log'
 import { counter } from '@millrace/process/metrics'
 import { type CallHold, type HoldAnswer, holdCalls } from './hold-calls.ts'
@@ -17,6 +18,8 @@ import { type CallSettle, settleCalls } from './settle-calls.ts'
  * in memory; there are no more of them than calls that were under way, since no other is held for.
  */
 export function openTill({ db, log, balanceWarning }: TillOptions): Till {
+  /** Of what is held here. */
+  const owner = newId()
   const inTurn = createLane()
   const balances = keepBalances(db, inTurn)
   /** What is held, or may be. */
@@ -53,7 +56,7 @@ export function openTill({ db, log, balanceWarning }: TillOptions): Till {
     const ending = calledOff ? AbortSignal.any([stopping.signal, calledOff]) : stopping.signal
     for (let pauseMs = 100; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
       try {
-        await settling.add(settle)
+        await settling.add({ ...settle, owner })
         break
       } catch (err) {
         if (isPoison(err)) {
@@ -112,7 +115,7 @@ export function openTill({ db, log, balanceWarning }: TillOptions): Till {
       if (leaving) await keepHold(leaving)
       open.add(what.id)
       try {
-        const answer = await holding.add(what)
+        const answer = await holding.add({ ...what, owner })
         if (!answer.held) open.delete(what.id)
         return answer
       } catch (error) {

@@ -76,7 +76,7 @@ export const refundCharge = route(
       accountId,
       of: {
         predictionId: prediction_id === undefined ? undefined : idOf('prediction_id', 'pred', prediction_id),
-        callId: call_id === undefined ? undefined : idOf('call_id', 'req', call_id),
+        callId: call_id === undefined ? undefined : callOf(call_id),
         entryId: entry_id === undefined ? undefined : idOf('entry_id', 'entry', entry_id),
       },
       amount: amount === undefined ? undefined : atLeastOne(asMicros(amount)),
@@ -107,6 +107,7 @@ export function presentEntry(entry: LedgerEntry): LedgerEntryShown {
     credit: entry.credit,
     prediction_id: prediction_id && toTypeId('pred', prediction_id),
     request_id: call_id && toTypeId('req', call_id),
+    call_id: call_id && toTypeId('call', call_id),
     key_id: key_id && toTypeId('key', key_id),
     model: entry.model,
     reason: entry.reason,
@@ -147,6 +148,11 @@ function idOf(name: string, prefix: IdPrefix, publicId: string): string {
   const id = fromTypeId(prefix, publicId)
   if (id === undefined) throw badParameter(name, `must be an id: ${prefix}_…`)
   return id
+}
+
+/** The ledger has both ids of a call, and the activity the one. */
+function callOf(publicId: string): string {
+  return fromTypeId('req', publicId) ?? idOf('call_id', 'call', publicId)
 }
 
 function atLeastOne(micros: number): number {

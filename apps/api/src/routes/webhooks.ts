@@ -8,19 +8,21 @@ import {
 } from '@millrace/accounts/signing-secrets'
 import { endpoints } from '@millrace/contract/endpoints'
 import type { Endpoint } from '@millrace/contract/webhook-endpoint'
-import { transaction } from '@millrace/database/connect'
+import { type Connection, transaction } from '@millrace/database/connect'
 import { fromTypeId, newId, toTypeId } from '@millrace/database/ids'
 import type { EndpointTable } from '@millrace/database/tables'
-import { type Selectable, sql } from 'kysely'
+import type { Selectable } from 'kysely'
 import { actorOf } from '../actor-of.ts'
 import { ApiError } from '../api-error.ts'
 import { checkEvents, checkWebhookUrl } from '../check-webhook.ts'
 import type { Context } from '../context.ts'
+import { noteWebhook } from '../note-webhook.ts'
 import { pageOf, paginationOf } from '../paging.ts'
 import { route } from '../route.ts'
 import { pageEndpoints } from '../webhook-endpoints.ts'
 
-export const createWebhook = route(endpoints.createWebhook, async ({ context, caller, body }) => {
+export const createWebhook = route(endpoints.createWebhook, async (incoming) => {
+  const { context, caller, body } = incoming
   const { url, events = ['*'], format = 'envelope', description = '', headers = {}, active = true } = body
   checkEvents(events, 'events', { all: true })
   await checkWebhookUrl(context.guard, url, 'url')
@@ -32,6 +34,7 @@ export const createWebhook = route(endpoints.createWebhook, async ({ context, ca
       [id, caller.accountId, url, events, format, description, JSON.stringify(headers), active],
     )
     await storeSecret(client, context.keyRing, { accountId: caller.accountId, endpointId: id })
+    await noteWebhook(client, actorOf(incoming), { is: rows[0] })
     return rows[0]
   })
   return endpointOf(existing(row))
@@ -47,33 +50,36 @@ export const getWebhook = route(endpoints.getWebhook, async ({ context, caller, 
   return endpointOf(await ownEndpoint(context, caller, params.id))
 })
 
-export const patchWebhook = route(endpoints.patchWebhook, async ({ context, caller, params, body }) => {
+export const patchWebhook = route(endpoints.patchWebhook, async (incoming) => {
+  const { context, caller, params, body } = incoming
   const { id } = await ownEndpoint(context, caller, params.id)
   if (body.events) checkEvents(body.events, 'events', { all: true })
   if (body.url !== undefined) await checkWebhookUrl(context.guard, body.url, 'url')
-  const { headers, ...plain } = body
-  const row = await context.db.kysely
-    .updateTable('webhook_endpoints')
-    .set({
-      updated_at: sql`clock_timestamp()`,
-      ...plain,
-      ...(headers ? { headers: JSON.stringify(headers) } : {}),
-    })
-    .$if(body.active === true, (query) => query.set({ disabled_reason: null, failing_since: null }))
-    .where('id', '=', id)
-    .where('account_id', '=', caller.accountId)
-    .returningAll()
-    .executeTakeFirst()
+  const { url, events, format, description, headers, active } = body
+  const row = await transaction(context.db, async (client) => {
+    const was = await lockEndpoint(client, caller, id)
+    const { rows } = await client.query<EndpointRow>(
+      `update webhook_endpoints set updated_at = clock_timestamp(), url = coalesce($2, url), events = coalesce($3, events),
+         format = coalesce($4, format), description = coalesce($5, description), headers = coalesce($6::json, headers),
+         active = coalesce($7, active), disabled_reason = case when $7 then null else disabled_reason end,
+         failing_since = case when $7 then null else failing_since end
+       where id = $1 returning *`,
+      [was.id, url, events, format, description, headers && JSON.stringify(headers), active],
+    )
+    await noteWebhook(client, actorOf(incoming), { was, is: rows[0] })
+    return rows[0]
+  })
   return endpointOf(existing(row))
 })
 
-export const deleteWebhook = route(endpoints.deleteWebhook, async ({ context, caller, params }) => {
+export const deleteWebhook = route(endpoints.deleteWebhook, async (incoming) => {
+  const { context, caller, params } = incoming
   const { id } = await ownEndpoint(context, caller, params.id)
-  await context.db.kysely
-    .deleteFrom('webhook_endpoints')
-    .where('id', '=', id)
-    .where('account_id', '=', caller.accountId)
-    .execute()
+  await transaction(context.db, async (client) => {
+    const was = await lockEndpoint(client, caller, id)
+    await client.query('delete from webhook_endpoints where id = $1', [id])
+    await noteWebhook(client, actorOf(incoming), { was })
+  })
   return { id: params.id, deleted: true }
 })
 
@@ -109,6 +115,15 @@ async function ownEndpoint({ db }: Context, { accountId }: Caller, publicId: str
     .where('id', '=', id)
     .where('account_id', '=', accountId)
   return existing(await query.executeTakeFirst())
+}
+
+/** Nobody else changes it until the transaction is over. Throws WEBHOOK_NOT_FOUND. */
+async function lockEndpoint(client: Connection, { accountId }: Caller, id: string): Promise<EndpointRow> {
+  const { rows } = await client.query<EndpointRow>(
+    'select * from webhook_endpoints where id = $1 and account_id = $2 for update',
+    [id, accountId],
+  )
+  return existing(rows[0])
 }
 
 function existing(row: EndpointRow | undefined): EndpointRow {
