@@ -1,4 +1,4 @@
-import { connect, transaction } from '@millrace/database/connect'
+import { connect, together, transaction } from '@millrace/database/connect'
 import { faultOf, isUnreachable } from '@millrace/database/faults'
 import { expect, onTestFinished, test } from 'vitest'
 import { callerOf } from './api-caller.ts'
@@ -59,6 +59,18 @@ test('a connection whose other end is gone without a word is given up, also insi
   expect((await db.pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   await db.close()
   await proxy.close()
+  await drop()
+})
+
+test('of statements that travel together the one that failed is told, and not those that it broke off', async () => {
+  const { db, drop } = await freshDatabase()
+
+  const done = transaction(db, (client) => {
+    const late = client.query('select 1 / 0').then(async (answer) => answer)
+    return together([late, client.query('select 1'), client.query('select 2')])
+  })
+
+  await expect(done).rejects.toMatchObject({ code: '22012' })
   await drop()
 })
 

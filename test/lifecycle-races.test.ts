@@ -131,6 +131,45 @@ async function untilWaiting({ pool }: Database, count: number): Promise<string[]
 }
 
 /** When the server last began to serve; a crash of one backend moves it. */
+test('endings that are chosen to break a deadlock are done all the same', async () => {
+  const { db, url, drop } = await freshDatabase()
+  const patient = connect({ url, max: 1, name: 'millrace-test', settings: { lock_timeout: '20s' } })
+  const other = await db.pool.connect()
+  const { rows } = await other.query<{ pid: number }>('select pg_backend_pid() as pid')
+
+  for (let deadlock = 0; deadlock < 3; deadlock++) {
+    const pair = [await givenPrediction(db, 'processing'), await givenPrediction(db, 'processing')]
+    const [first, second] = pair.map(({ id }) => [id]).sort()
+    await other.query('begin')
+    await other.query(lockRun, second)
+    const settled = settle(
+      lifecycleOn(patient),
+      pair.flatMap((given) => endings(given).succeeded ?? []),
+    )
+    await until(() => isWaitedFor(db, rows[0]?.pid), {
+      what: 'the endings to wait for the other transaction',
+    })
+    // PostgreSQL breaks off who has waited for the longest: the endings.
+    await other.query(lockRun, first)
+    await other.query('rollback')
+    expect((await settled).map((row) => row?.status)).toEqual(['succeeded', 'succeeded'])
+  }
+
+  other.release()
+  await patient.close()
+  await drop()
+})
+
+const lockRun = 'select from runs where prediction_id = $1 for update'
+
+async function isWaitedFor({ pool }: Database, pid: number | undefined): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    'select from pg_stat_activity where $1 = any(pg_blocking_pids(pid))',
+    [pid],
+  )
+  return rowCount === 1
+}
+
 async function postgresStart(db: Database): Promise<unknown> {
   const { rows } = await db.pool.query(
     `select max(backend_start) from pg_stat_activity where backend_type = 'checkpointer'`,

@@ -1,5 +1,5 @@
 import type { Database } from '@millrace/database/connect'
-import { isUnreachable } from '@millrace/database/faults'
+import { isPassing } from '@millrace/database/faults'
 import { moveCredits } from '@millrace/ledger/move-credits'
 import { refund } from '@millrace/ledger/refund'
 import { accept, type Draft } from '@millrace/lifecycle/accept'
@@ -125,7 +125,7 @@ async function surely<T>(db: Database, cut: number, work: (over: Database) => Pr
     try {
       return await work(over)
     } catch (error) {
-      if (!isUnreachable(error)) throw error
+      if (!isPassing(error)) throw error
     }
   }
 }

@@ -96,9 +96,9 @@ export async function transaction<T>(
   let broken: unknown
   const lastly: Query[] = []
   try {
-    const [, result] = await Promise.all([client.query('begin'), work(client, (query) => lastly.push(query))])
+    const [, result] = await together([client.query('begin'), work(client, (query) => lastly.push(query))])
     // Where one of them fails, PostgreSQL makes a rollback of the commit.
-    await Promise.all([...lastly.map((query) => client.query(query)), client.query('commit')])
+    await together([...lastly.map((query) => client.query(query)), client.query('commit')])
     return result
   } catch (error) {
     // What got no answer would not answer a rollback either, and closing the connection is one.
@@ -113,6 +113,18 @@ export async function transaction<T>(
   } finally {
     client.release(broken !== undefined)
   }
+}
+
+/**
+ * What statements of a transaction answer that travel together, in the order in which they were sent. Where one fails,
+ * those after it only say so (25P02), and may say it first: thrown is what the first of them failed with.
+ */
+export async function together<T extends readonly unknown[] | []>(
+  sent: T,
+): Promise<{ -readonly [N in keyof T]: Awaited<T[N]> }> {
+  await Promise.allSettled(sent)
+  // Of what has failed already it throws the first.
+  return Promise.all(sent)
 }
 
 export interface ConnectOptions {

@@ -1,4 +1,4 @@
-import { transaction } from '@millrace/database/connect'
+import { together, transaction } from '@millrace/database/connect'
 import { retryConflicts } from '@millrace/database/faults'
 import type { Fence } from './claim.ts'
 import { holdRuns } from './hold-runs.ts'
@@ -16,7 +16,7 @@ export async function begin(lifecycle: Lifecycle, fences: Beginning[]): Promise<
     transaction(lifecycle.db, async (client) => {
       const ids = fences.map(({ id }) => id)
       const values = [JSON.stringify(fences), ...rangeOf(ids), transitions.begin.from]
-      const [, { rows }] = await Promise.all([
+      const [, { rows }] = await together([
         holdRuns(client, ids),
         client.query<BegunRow>({ name: 'begin', text: statement, values }),
       ])

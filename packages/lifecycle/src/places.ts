@@ -1,4 +1,4 @@
-import type { Connection, Query } from '@millrace/database/connect'
+import { type Connection, type Query, together } from '@millrace/database/connect'
 import type { Fence } from './claim.ts'
 
 /**
@@ -19,7 +19,7 @@ export async function holdPlaces(connection: Connection, unordered: string[]): P
   // In one order, so that two claims never wait for each other.
   const names = unordered.toSorted()
   // Sent together, and two statements all the same: the second sees what the first had to wait for.
-  const [, { rows }] = await Promise.all([
+  const [, { rows }] = await together([
     connection.query({ name: 'lock-places', text: lockStatement, values: [names] }),
     connection.query<{ name: string; held: number }>({
       name: 'count-places',

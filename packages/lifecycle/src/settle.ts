@@ -1,4 +1,4 @@
-import { transaction } from '@millrace/database/connect'
+import { together, transaction } from '@millrace/database/connect'
 import { retryConflicts } from '@millrace/database/faults'
 import type { CountedIn, PredictionFile } from '@millrace/database/tables'
 import type { Price, Usage } from '@millrace/ledger/price'
@@ -22,7 +22,7 @@ export async function settle(lifecycle: Lifecycle, endings: Ending[]): Promise<(
     transaction(lifecycle.db, async (client, last) => {
       const ids = endings.map(({ id }) => id)
       const values = [JSON.stringify(endings.map(parameterOf)), ...rangeOf(ids)]
-      const [, { rows }] = await Promise.all([
+      const [, { rows }] = await together([
         holdRuns(client, ids),
         client.query<SettledRow>({ name: 'settle', text: statement, values }),
       ])
