@@ -316,6 +316,11 @@ test('a charge is given back at most once over, whoever asks at the same time', 
   ).toMatchObject({ status: 404, id: 'PREDICTION_NOT_FOUND' })
 })
 
+test('an entry of the ledger is never changed and never taken away, not even by hand', async () => {
+  for (const statement of ['update ledger_entries set amount = amount + 1', 'delete from ledger_entries'])
+    await expect(service.db.pool.query(statement)).rejects.toMatchObject({ code: '23514' })
+})
+
 test('the ledger comes in pages, by filters, and as a table that no spreadsheet takes for formulas', async () => {
   const { id, accountId, call } = await givenPayer(0)
   for (let n = 1; n <= 5; n++) {
