@@ -224,10 +224,15 @@ test('a row of the activity finds its entry in the ledger, whoever named the req
   const { model } = await givenPriced(service)
   const headers = { 'x-request-id': 'mine' }
   await payer.call('POST /v1/chat/completions', { body: { model, messages }, headers })
+  const [{ id: call_id, credits }] = await until(
+    async () => {
+      const { body } = await payer.call('GET /v1/activity?request_id=mine&status=succeeded')
+      return body.data.length > 0 && body.data
+    },
+    { what: 'the row of the call' },
+  )
   await settled(service, payer)
-  const { body: activity } = await payer.call('GET /v1/activity?request_id=mine')
   const { body: ledger } = await payer.call('GET /v1/ledger?kind=charge')
-  const [{ id: call_id, credits }] = activity.data
 
   expect(ledger.data).toMatchObject([{ call_id, amount: -credits }])
   const account = toTypeId('acct', payer.accountId)

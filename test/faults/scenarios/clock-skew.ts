@@ -11,7 +11,7 @@ export const clockSkew: Scenario = {
   // Without libfaketime nobody can set the clock of one process.
   ...(canSetClocks ? {} : { queues: [] }),
   async run(world, { predictions, long }) {
-    // Each of them has a short test of its own in wrong-clocks.test.ts.
+    // Each of them has a short test of its own in wrong-clocks.long.test.ts.
     const offsets = long ? ['+60s', '-60s', '+1d'] : [world.random.pick(['+60s', '-60s', '+1d'])]
     const notes = await openNotes()
     try {
