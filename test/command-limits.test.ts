@@ -5,6 +5,7 @@ import { openProvider } from '@millrace/providers/open-provider'
 import { expect, onTestFinished, test } from 'vitest'
 import { startTestWorker } from './given-worker.ts'
 import { until } from './harness/wait.ts'
+import { lives } from './lives.ts'
 import { startRun, temporaryFolder } from './run-model.ts'
 
 // Takes memory in steps of a megabyte, its children once it has noted who they are, and stays until it is told to end.
@@ -101,13 +102,4 @@ async function givenFolder(namespace: string, provider: { command: string[] }): 
 async function pidsIn(folder: string): Promise<number[]> {
   const pids = await until(() => readFile(join(folder, 'pids'), 'utf8'), { what: 'the command to begin' })
   return pids.trim().split(' ').map(Number)
-}
-
-function lives(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }

@@ -6,6 +6,7 @@ import { loadCatalogue } from '@millrace/models/catalogue'
 import type { ModelDescription } from '@millrace/models/description'
 import { expect, onTestFinished, test } from 'vitest'
 import { until } from './harness/wait.ts'
+import { lives } from './lives.ts'
 import { temporaryFolder } from './run-model.ts'
 
 // A worker, the process of its model, and what that has started: kill -9 of some of them leaves none of the others.
@@ -112,13 +113,4 @@ const program = (description: ModelDescription | undefined, workDir: string): st
 
 async function untilGone(pids: number[]): Promise<void> {
   await until(() => !pids.some(lives), { what: 'every process to end' })
-}
-
-function lives(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { type PreparedDataDir, prepareDataDir } from './harness/prepared-data-dir.ts'
 import { processesOf, runStandalone, type Standalone } from './harness/standalone.ts'
 import { until } from './harness/wait.ts'
+import { lives } from './lives.ts'
 
 // kill -9 of the supervisor, alone and together with what it should look after.
 
@@ -140,15 +141,6 @@ async function guardsOf(folder: string): Promise<number[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
   const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')))
   return pids.filter((_, n) => lines[n]?.includes(`millrace-guard\0${folder}\0`)).map(Number)
-}
-
-function lives(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }
 
 interface Shown {

@@ -5,6 +5,7 @@ import type { ModelDescription } from '@millrace/models/description'
 import { openProvider } from '@millrace/providers/open-provider'
 import type { Provider } from '@millrace/providers/provider'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { lives } from './lives.ts'
 import { logOf, shippedModel, startRun, temporaryFolder } from './run-model.ts'
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
@@ -149,11 +150,11 @@ test('an isolated run neither dies with others nor they with it, and its process
   expect(await model.run({ crash: true }, { isolated: true }).outcome).toMatchObject({ kind: 'crashed' })
   expect(await model.run({ crash: true }).outcome).toMatchObject({ kind: 'crashed' })
   expect(await neighbour.outcome).toMatchObject({ kind: 'crashed' })
-  expect(alive(own)).toBe(true)
+  expect(lives(own)).toBe(true)
 
   alone.abort()
   await alone.outcome
-  await vi.waitFor(() => expect(alive(own)).toBe(false), 5000)
+  await vi.waitFor(() => expect(lives(own)).toBe(false), 5000)
 })
 
 test('setup runs once and is kept; printing in a run is its log', async () => {
@@ -170,7 +171,7 @@ test('setup runs once and is kept; printing in a run is its log', async () => {
 test('a process without runs is let go after its idle time', async () => {
   await using model = await given('idle', 'idleSeconds: 0, run: () => String(process.pid)')
   const pid = Number(await pidOf(model.run()))
-  await vi.waitFor(() => expect(alive(pid)).toBe(false), 5000)
+  await vi.waitFor(() => expect(lives(pid)).toBe(false), 5000)
   expect(Number(await pidOf(model.run()))).not.toBe(pid)
 })
 
@@ -249,13 +250,4 @@ const noWeights = { kind: 'failed', code: 'MODEL_ERROR', detail: expect.stringCo
 async function pidOf({ outcome }: ReturnType<typeof run>): Promise<unknown> {
   const ended = await outcome
   return ended.kind === 'succeeded' ? ended.output : undefined
-}
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }

@@ -2,9 +2,8 @@ import { assemble } from '@millrace/inference/assemble'
 import type { ChatChunk, ChatRequest } from '@millrace/inference/chat'
 import { estimateInput, tallyText } from '@millrace/inference/count-tokens'
 import type { EmbeddingsRequest } from '@millrace/inference/embeddings'
-import { judgeChunks, silenced } from '@millrace/inference/judge-chunks'
+import { judgeChunks, silencedAt } from '@millrace/inference/judge-chunks'
 import { limitAnswer } from '@millrace/inference/limit-answer'
-import { isFiltered } from '@millrace/inference/safety'
 import { type Asking, tallied, tellTokens } from './answer-turn.ts'
 import { holdUntilJudged } from './hold-until-judged.ts'
 
@@ -29,16 +28,11 @@ async function answerChat(asking: Asking, input: Record<string, unknown>) {
   const reply = await router.chat(model, asked, call)
   const held = holdUntilJudged(asking)
   const forbidden = new Set<number>()
-  const judged = judgeChunks(tallied(reply, said), safety, call, (verdict, { index }) => {
-    if (isFiltered(verdict)) forbidden.add(index)
-  })
-  const completion = await assemble(heard(judged))
+  const completion = await assemble(heard(judgeChunks(tallied(reply, said), safety, call, { forbidden })))
   if (!completion) throw new Error('A stream had no answer in it.')
   held.judged(forbidden.has(0))
   const { usage } = completion
-  const choices = completion.choices.map((choice) =>
-    forbidden.has(choice.index) ? silenced(choice) : choice,
-  )
+  const choices = silencedAt(completion.choices, forbidden)
   if (!usage) await tellTokens(asking, asked, said)
   return { choices, ...(usage ? { usage } : {}) }
 

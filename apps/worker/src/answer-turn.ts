@@ -9,7 +9,7 @@ import { ResponseTeller } from '@millrace/inference/responses/response-teller'
 import { toChatRequest } from '@millrace/inference/responses/to-chat-request'
 import { partOf } from '@millrace/inference/responses/told-part'
 import type { RouteCall, Router } from '@millrace/inference/route'
-import { isFiltered, type SafetyFilter } from '@millrace/inference/safety'
+import type { SafetyFilter } from '@millrace/inference/safety'
 import type { PredictionRow } from '@millrace/lifecycle/present'
 import type { ModelDescription } from '@millrace/models/description'
 import type { RunEvent } from '@millrace/providers/provider'
@@ -37,13 +37,12 @@ export async function answerTurn(asking: Asking, turn: Turn): Promise<MadeRespon
       else if (part) held.tell({ kind: 'item', item: part })
     }
   }
-  let isForbidden = false
-  const judged = judgeChunks(tallied(reply, said), safety, call, (verdict) => {
-    isForbidden ||= isFiltered(verdict)
-  })
-  for await (const chunk of judged) tell(teller.read(chunk))
+  const forbidden = new Set<number>()
+  for await (const chunk of judgeChunks(tallied(reply, said), safety, call, { forbidden }))
+    tell(teller.read(chunk))
   const ending = teller.end()
   tell(ending)
+  const isForbidden = forbidden.size > 0
   held.judged(isForbidden)
   const last = ending.at(-1)
   if (!last || !('response' in last)) throw new Error('A response has no end.')

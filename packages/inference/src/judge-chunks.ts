@@ -4,13 +4,14 @@ import { isFiltered, type SafetyCall, type SafetyFilter, type Verdict } from './
 
 /**
  * The same chunks, each answer judged as a whole before its end is told: what was handed on cannot be taken back, but an
- * answer that is forbidden ends with `content_filter`, and with nothing more. `judged` hears what was found of each.
+ * answer that is forbidden ends with `content_filter`, and with nothing more. `forbidden` gets the places of those, and
+ * `judged` hears what was found of each.
  */
 export async function* judgeChunks(
   chunks: AsyncGenerator<ChatChunk, void>,
   safety: SafetyFilter,
   call: SafetyCall,
-  judged: (verdict: Verdict, choice: ChunkChoice) => void = () => {},
+  { forbidden, judged }: Findings = {},
 ): AsyncGenerator<ChatChunk, void> {
   const said: string[] = []
   for await (const chunk of chunks) {
@@ -19,8 +20,9 @@ export async function* judgeChunks(
       said[index] = (said[index] ?? '') + textsOf(choice.delta).join('')
       if (choice.finish_reason === null) continue
       const verdict = await safety.completion(said[index] ?? '', call)
-      judged(verdict, choice)
+      judged?.(verdict, choice)
       if (!isFiltered(verdict)) continue
+      forbidden?.add(index)
       choice.finish_reason = 'content_filter'
       choice.delta = {}
       choice.logprobs = null
@@ -33,4 +35,14 @@ export async function* judgeChunks(
 export function silenced(choice: ChatChoice): ChatChoice {
   const message = { role: 'assistant' as const, content: null, refusal: null }
   return { ...choice, message, finish_reason: 'content_filter', logprobs: null }
+}
+
+/** Answers of which those at some places are forbidden. */
+export function silencedAt(choices: readonly ChatChoice[], forbidden: ReadonlySet<number>): ChatChoice[] {
+  return choices.map((choice) => (forbidden.has(choice.index) ? silenced(choice) : choice))
+}
+
+interface Findings {
+  forbidden?: Set<number>
+  judged?(verdict: Verdict, choice: ChunkChoice): void
 }

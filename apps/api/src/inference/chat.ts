@@ -3,7 +3,7 @@ import { newId } from '@millrace/database/ids'
 import { assemble } from '@millrace/inference/assemble'
 import type { ChatReply } from '@millrace/inference/backend'
 import type { ChatChunk, ChatCompletion, ChatRequest } from '@millrace/inference/chat'
-import { silenced } from '@millrace/inference/judge-chunks'
+import { silencedAt } from '@millrace/inference/judge-chunks'
 import { safe, type Verdict } from '@millrace/inference/safety'
 import { inferenceError } from '../inference-error.ts'
 import { answered, route } from '../route.ts'
@@ -116,7 +116,7 @@ async function* framesOf(call: Call, reply: ChatReply, shown: Shown, withUsage: 
   }
   const whole = stored && (await assemble(listed(kept)))
   if (whole) {
-    const choices = whole.choices.map((choice) => (forbidden.has(choice.index) ? silenced(choice) : choice))
+    const choices = silencedAt(whole.choices, forbidden)
     await keep(call, shown, { ...whole, ...own, choices, prompt_filter_results: prompt })
   }
   yield 'data: [DONE]\n\n'

@@ -70,10 +70,17 @@ export function checkChunks(
   chunks: AsyncGenerator<ChatChunk, void>,
   forbidden = new Set<number>(),
 ): AsyncGenerator<ChatChunk, void> {
-  return judgeChunks(chunks, context.safety, { signal }, (verdict, choice) => {
-    choice.content_filter_results = verdict
-    if (isFiltered(verdict)) forbidden.add(choice.index)
-  })
+  return judgeChunks(
+    chunks,
+    context.safety,
+    { signal },
+    {
+      forbidden,
+      judged(verdict, choice) {
+        choice.content_filter_results = verdict
+      },
+    },
+  )
 }
 
 type Asking = Pick<QuietCall, 'context' | 'signal'>

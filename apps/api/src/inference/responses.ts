@@ -67,8 +67,10 @@ async function wholeResponse(call: Call, turn: Turn, reply: ChatReply): Promise<
 async function* framesOf(call: Call, turn: Turn, reply: ChatReply, told: { end: boolean }) {
   if (reply.kind === 'whole') throw new Error('A host answered as a whole what was asked for as a stream.')
   let verdict: Verdict | undefined
-  const chunks = judgeChunks(reply.chunks, call.context.safety, call, (found) => {
-    verdict = found
+  const chunks = judgeChunks(reply.chunks, call.context.safety, call, {
+    judged(found) {
+      verdict = found
+    },
   })
   for await (const event of responseEvents(chunks, turn.meta)) {
     if (!isEnd(event)) {

@@ -47,17 +47,17 @@ export const listWebhooks = route(endpoints.listWebhooks, async ({ context, call
 })
 
 export const getWebhook = route(endpoints.getWebhook, async ({ context, caller, params }) => {
-  return endpointOf(await ownEndpoint(context, caller, params.id))
+  return endpointOf(await ownEndpoint(context.db.pool, caller, params.id))
 })
 
 export const patchWebhook = route(endpoints.patchWebhook, async (incoming) => {
   const { context, caller, params, body } = incoming
-  const { id } = await ownEndpoint(context, caller, params.id)
+  await ownEndpoint(context.db.pool, caller, params.id)
   if (body.events) checkEvents(body.events, 'events', { all: true })
   if (body.url !== undefined) await checkWebhookUrl(context.guard, body.url, 'url')
   const { url, events, format, description, headers, active } = body
   const row = await transaction(context.db, async (client) => {
-    const was = await lockEndpoint(client, caller, id)
+    const was = await ownEndpoint(client, caller, params.id, { lock: true })
     const { rows } = await client.query<EndpointRow>(
       `update webhook_endpoints set updated_at = clock_timestamp(), url = coalesce($2, url), events = coalesce($3, events),
          format = coalesce($4, format), description = coalesce($5, description), headers = coalesce($6::json, headers),
@@ -74,10 +74,9 @@ export const patchWebhook = route(endpoints.patchWebhook, async (incoming) => {
 
 export const deleteWebhook = route(endpoints.deleteWebhook, async (incoming) => {
   const { context, caller, params } = incoming
-  const { id } = await ownEndpoint(context, caller, params.id)
   await transaction(context.db, async (client) => {
-    const was = await lockEndpoint(client, caller, id)
-    await client.query('delete from webhook_endpoints where id = $1', [id])
+    const was = await ownEndpoint(client, caller, params.id, { lock: true })
+    await client.query('delete from webhook_endpoints where id = $1', [was.id])
     await noteWebhook(client, actorOf(incoming), { was })
   })
   return { id: params.id, deleted: true }
@@ -97,7 +96,7 @@ export const rotateWebhookSecret = route(endpoints.rotateWebhookSecret, async (i
 })
 
 async function secretOwner(context: Context, caller: Caller, id: string): Promise<SecretOwner> {
-  const endpointId = id === 'default' ? null : (await ownEndpoint(context, caller, id)).id
+  const endpointId = id === 'default' ? null : (await ownEndpoint(context.db.pool, caller, id)).id
   return { accountId: caller.accountId, endpointId }
 }
 
@@ -106,21 +105,17 @@ function secretOf(id: string, { secrets: [secret], previousRetiresAt }: Secrets)
   return { id, secret, previous_expires_at: previousRetiresAt?.toISOString() ?? null }
 }
 
-async function ownEndpoint({ db }: Context, { accountId }: Caller, publicId: string): Promise<EndpointRow> {
+/** With `lock` nobody else changes it until the transaction is over. Throws WEBHOOK_NOT_FOUND. */
+async function ownEndpoint(
+  connection: Connection,
+  { accountId }: Caller,
+  publicId: string,
+  { lock = false } = {},
+): Promise<EndpointRow> {
   const id = fromTypeId('whe', publicId)
   if (!id) throw new ApiError('WEBHOOK_NOT_FOUND')
-  const query = db.kysely
-    .selectFrom('webhook_endpoints')
-    .selectAll()
-    .where('id', '=', id)
-    .where('account_id', '=', accountId)
-  return existing(await query.executeTakeFirst())
-}
-
-/** Nobody else changes it until the transaction is over. Throws WEBHOOK_NOT_FOUND. */
-async function lockEndpoint(client: Connection, { accountId }: Caller, id: string): Promise<EndpointRow> {
-  const { rows } = await client.query<EndpointRow>(
-    'select * from webhook_endpoints where id = $1 and account_id = $2 for update',
+  const { rows } = await connection.query<EndpointRow>(
+    `select * from webhook_endpoints where id = $1 and account_id = $2 ${lock ? 'for update' : ''}`,
     [id, accountId],
   )
   return existing(rows[0])
