@@ -38,8 +38,10 @@ export async function begin(lifecycle: Lifecycle, fences: Beginning[]): Promise<
 // Whether it is the first begin is read from the locked run, the one place that two begins at once agree on.
 const statement = `
   with held as materialized (
-    select r.prediction_id, r.attempt, r.run_by is null as first, i."coldBoot" as cold_boot from runs r
-    join json_to_recordset($1) as i(id uuid, attempt integer, "coldBoot" boolean) on r.prediction_id = i.id and r.attempt = i.attempt
+    -- one by one: as a join it is planned as a scan of all runs
+    select r.*, i."coldBoot" as cold_boot from json_to_recordset($1) as i(id uuid, attempt integer, "coldBoot" boolean), lateral (
+      select prediction_id, attempt, run_by is null as first from runs where prediction_id = i.id and attempt = i.attempt limit 1
+    ) r
   ), moved as (
     update predictions p
     set status = 'processing', cold_boot = held.cold_boot, started_at = coalesce(p.started_at, greatest(clock_timestamp(), p.created_at)),

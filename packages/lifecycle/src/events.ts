@@ -53,6 +53,8 @@ const statement = `
   ), held as materialized (
     select r.prediction_id, r.attempt from runs r join counts c on r.prediction_id = c.id and r.attempt = c.attempt
     where r.appended < c.append
+      -- else it is planned as a scan of all runs
+      and r.prediction_id = any(array(select id from counts))
     order by r.prediction_id for update of r
   ), bumped as (
     update runs r

@@ -21,10 +21,13 @@ export async function keepJobs(db: Database, worker: string, jobs: NewJob[]): Pr
 }
 
 const statement = `
-  with held as materialized (
-    select r.prediction_id, i.job from runs r
-    join json_to_recordset($1) as i(id uuid, attempt integer, job text) on r.prediction_id = i.id and r.attempt = i.attempt
+  with incoming as materialized (
+    select * from json_to_recordset($1) as i(id uuid, attempt integer, job text)
+  ), held as materialized (
+    select r.prediction_id, i.job from runs r join incoming i on r.prediction_id = i.id and r.attempt = i.attempt
     where r.worker = $2
+      -- else it is planned as a scan of all runs
+      and r.prediction_id = any(array(select id from incoming))
     order by r.prediction_id for update of r
   )
   update runs r set job = held.job::json from held where r.prediction_id = held.prediction_id

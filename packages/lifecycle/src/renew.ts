@@ -19,10 +19,14 @@ export async function renew(db: Database, request: RenewRequest): Promise<Map<st
 // A lease that was released but not claimed again is still nobody else's: the worker takes it back, and the crash that
 // the release counted was none.
 const statement = `
-  with held as materialized (
+  with incoming as materialized (
+    select * from json_to_recordset($1) as i(id uuid, attempt integer)
+  ), held as materialized (
     select r.prediction_id, r.worker is null as released from runs r
-    join json_to_recordset($1) as i(id uuid, attempt integer) on r.prediction_id = i.id and r.attempt = i.attempt
-    where r.worker is null or r.worker = $2
+    join incoming i on r.prediction_id = i.id and r.attempt = i.attempt
+    where (r.worker is null or r.worker = $2)
+      -- else it is planned as a scan of all runs
+      and r.prediction_id = any(array(select id from incoming))
     order by r.prediction_id for update of r
   )
   update runs r

@@ -67,7 +67,10 @@ const statement = `
     select * from json_to_recordset($1) as i(id uuid, attempt integer, sources text[], status text, event text, output text,
                                              error text, error_id text, files text, charged bigint)
   ), held as materialized (
-    select r.prediction_id, r.event_seq, r.hold, r.price, r.budgets from runs r join incoming i on r.prediction_id = i.id and r.attempt = i.attempt
+    -- one by one: as a join it is planned as a scan of all runs
+    select r.* from incoming i, lateral (
+      select prediction_id, event_seq, hold, price, budgets from runs where prediction_id = i.id and attempt = i.attempt limit 1
+    ) r
   ), moved as (
     update predictions p
     set status = i.status, output = i.output::json, error = i.error, error_id = i.error_id,
