@@ -50,8 +50,12 @@ export const laneOf = (key: string): string => `
 
 /** SQL: whether as many are under way as one of these `limits` allows, as far as is known without a lock. */
 export const isFull = (limits: string): string => `exists (
-  select from json_to_recordset(${limits}) as l(name text, "limit" integer)
-  where (select count(*) from places p where p.name = l.name and ${isUnderWay('p')}) >= l."limit")`
+  select from json_to_recordset(${limits}) as l(name text, "limit" integer) where ${isReached})`
+
+// Places that were left behind are only looked for where it matters.
+const isReached = `
+  case when (select count(*) from places p where p.name = l.name) >= l."limit"
+    then (select count(*) from places p where p.name = l.name and ${isUnderWay('p')}) >= l."limit" else false end`
 
 const limitedStatement = `
   select r.prediction_id as id, l.name, l."limit"
@@ -59,4 +63,4 @@ const limitedStatement = `
     select * from runs where prediction_id = asked.id and worker is null limit 1
   ) r, lateral (${limitsOf({ account: 'r.account_id', lane: 'r.lane', model: 'r.model' })}) stated,
     json_to_recordset(stated.limits) as l(name text, "limit" integer)
-  where (select count(*) from places p where p.name = l.name and ${isUnderWay('p')}) >= l."limit"`
+  where ${isReached}`

@@ -41,7 +41,8 @@ export const openLines = (seeds: string, maxCrashes: string, except = `'{}'`): s
       order by r.turn, r.prediction_id limit 1
     ) front on not enough.yes and n.account_id <> all(${except}::uuid[]) left join lateral (
       select stated.weight, stated.limits, stated.limits is not null and ${isFull('stated.limits')} as is_full
-      from (${limitsOf({ account: 'n.account_id', lane: 'n.lane', model: 'w.model' })}) stated
+      -- looked up once, however often it is named
+      from (select * from (${limitsOf({ account: 'n.account_id', lane: 'n.lane', model: 'w.model' })}) looked_up offset 0) stated
     ) limited on front.turn is not null
     where not w.enough and (n.round = 0 or n.account_id <= w.start)
       and (w.only is null or n.account_id = w.only)
