@@ -35,11 +35,6 @@ export function isStalePlan(error: unknown): boolean {
   return codeOf(error) === stalePlan
 }
 
-/** Whether a statement divided by zero, which one that must not go on may do on purpose. */
-export function isDivisionByZero(error: unknown): boolean {
-  return codeOf(error) === '22012'
-}
-
 /**
  * Runs `work` again while it loses a deadlock or serialization race (40P01, 40001) or meets a statement of an older
  * schema (0A000), at most `times` times.
@@ -90,7 +85,8 @@ const socketCodes = new Set([
   'EAI_AGAIN',
 ])
 
-function codeOf(error: unknown): string | undefined {
+/** What an error is called by whoever made it: of the database its SQLSTATE. */
+export function codeOf(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined
   return typeof error.code === 'string' ? error.code : undefined
 }

@@ -36,7 +36,15 @@ const refused = `
 export const toldEndpoints = (accounts: string): string =>
   `from webhook_endpoints where account_id = any(${accounts}::uuid[]) and active and 'prediction.created' = any(events)`
 
-const statement = ({ unready = '', funding, funded, budgets, holding, refused }: Parts): string => `
+const statement = ({
+  unready = '',
+  funding,
+  funded,
+  budgets,
+  holding,
+  afterwards = '',
+  refused,
+}: Parts): string => `
   with given as materialized (
     select * from json_to_recordset($1) as i(
       id uuid, account_id uuid, key_id uuid, request_id text, model text, model_type text, namespace text, version text, pool text, stream boolean, source text, input text,
@@ -75,6 +83,7 @@ const statement = ({ unready = '', funding, funded, budgets, holding, refused }:
     select id, account_id, key_id, ${laneOf('key_id')}, namespace, pool, lane, t.moment, t.moment, case when t.moment = run_at then t.moment end,
            t.moment + make_interval(secs => least(start_seconds, expires_in)), t.moment + make_interval(secs => expires_in), auto_fallback, hold, price::json, ${budgets}
     from fresh, lateral (select greatest(clock_timestamp(), run_at) as moment) t
+    returning 1
   ), expiring as (
     insert into expiries (prediction_id, due_at)
     select id, created_at + least((retention::json ->> 'files_days')::float8, (retention::json ->> 'data_days')::float8)
@@ -83,6 +92,7 @@ const statement = ({ unready = '', funding, funded, budgets, holding, refused }:
   ), tagged as (
     insert into prediction_tags (account_id, name, value, prediction_id)
     select account_id, t.key, t.value, id from fresh, json_each_text(tags::json) t
+    returning 1
   ), bodies as (
     insert into webhook_bodies (id, body)
     select b.id, b.body from json_to_recordset($2) as b(id uuid, body text)
@@ -94,8 +104,9 @@ const statement = ({ unready = '', funding, funded, budgets, holding, refused }:
     from json_to_recordset($3) as d(id uuid, account_id uuid, prediction_id uuid, endpoint_id uuid, url text, host text,
                                     event text, seq integer, body_id uuid, created_at timestamptz)
     join fresh on fresh.id = d.prediction_id
+    returning 1
   )${holding}
-  select id, null::bigint as available, false as in_debt, null::uuid as budget_id, false as unready from accepted
+  select id, null::bigint as available, false as in_debt, null::uuid as budget_id, false as unready from accepted${afterwards}
   union all
   select id, null, false, null, true from given where account_id in (select account_id from unready)${refused}`
 
@@ -110,7 +121,7 @@ export const acceptTold = { name: 'accept-told', text: free }
 /**
  * Accepts drafts some of which hold credits, of accounts that have enough for all of theirs by the look of it: their
  * balances are locked last, for what a commit takes, however busy one account is. Where that look was too good, since
- * somebody else held credits meanwhile, it fails with 22012 and has stored nothing.
+ * somebody else held credits meanwhile, it fails with `tooLittle` and has stored nothing.
  */
 export const acceptPaid = {
   name: 'accept-paid',
@@ -124,18 +135,21 @@ export const acceptPaid = {
     funding: '',
     funded: 'true',
     budgets: 'null',
+    // Once all else is written: nobody waits for a balance while that is.
     holding: `, spent as materialized (
-    select account_id, sum(hold)::bigint as hold from fresh where hold > 0 group by account_id
-  ), locked as materialized (
-    select account_id from balances where account_id in (select account_id from spent) order by account_id for update
-  ), held as (
-    update balances b
-    set held = case when b.balance - b.held >= spent.hold then b.held + spent.hold else spent.hold / (spent.hold - spent.hold) end
-    from spent join locked using (account_id) where b.account_id = spent.account_id
+    select account_id, sum(hold)::bigint as hold from fresh
+    where hold > 0 and (select count(*) from started) + (select count(*) from tagged) + (select count(*) from owed) >= 0
+    group by account_id order by account_id
+  ), held as materialized (
+    select hold_credits(account_id, hold) from spent
   )`,
+    afterwards: ' where (select count(*) from held) >= 0',
     refused: '',
   }),
 }
+
+/** See migrations/0021_moving_balances.sql. */
+export const tooLittle = 'MR402'
 
 /** The same, of accounts that may have too little. */
 export const acceptScarce = {
@@ -165,5 +179,7 @@ interface Parts {
   /** Of the run: what its hold counts in. */
   budgets: string
   holding: string
+  /** Makes sure of what is held before anything is answered. */
+  afterwards?: string
   refused: string
 }

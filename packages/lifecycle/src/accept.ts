@@ -1,7 +1,7 @@
 import { type Priority, priorities } from '@millrace/contract/priorities'
 import type { Status } from '@millrace/contract/statuses'
 import type { Query } from '@millrace/database/connect'
-import { faultOf, isDivisionByZero } from '@millrace/database/faults'
+import { codeOf, faultOf } from '@millrace/database/faults'
 import { ensurePartitions } from '@millrace/database/partitions'
 import type { PredictionFile, Retention } from '@millrace/database/tables'
 import { type Match, matchBudgets } from '@millrace/ledger/match-budgets'
@@ -13,6 +13,7 @@ import {
   acceptScarce,
   acceptTold,
   toldEndpoints,
+  tooLittle,
 } from './accept-statement.ts'
 import { rangeOf } from './id-range.ts'
 import type { Lifecycle } from './lifecycle.ts'
@@ -51,7 +52,7 @@ export async function accept(lifecycle: Lifecycle, drafts: Draft[]): Promise<Ver
 async function acceptOnce(lifecycle: Lifecycle, drafts: Draft[]): Promise<Map<string, Verdict>> {
   const unasked = accountsOf(drafts)
   const rows = await insert(lifecycle, drafts, { unasked }).catch((error: unknown) => {
-    if (!isDivisionByZero(error)) throw error
+    if (codeOf(error) !== tooLittle) throw error
     return drafts.map(({ id }): AnsweredRow => ({ ...nothing, id, unready: true }))
   })
   const unready = new Set(rows.flatMap(({ id, unready }) => (unready ? [id] : [])))

@@ -57,19 +57,15 @@ const statement = `
     select entry_id, account_id, 'charge', 'account', 'revenue', charge, prediction_id, key_id, model
     from incoming where charge > 0
     returning 1
-  ), locked as materialized (
-    -- once all else is written: nobody waits for a balance while that is
-    select account_id from balances
-    where account_id in (select account_id from incoming)
-      and (select count(*) from shown) + (select count(*) from entered) >= 0
-    order by account_id for update
   ), spent as materialized (
-    select account_id, sum(charge)::bigint as charge, sum(hold)::bigint as hold
-    from incoming join locked using (account_id) group by account_id
+    -- once all else is written: nobody waits for a balance while that is
+    select account_id, sum(charge)::bigint as charge, sum(hold)::bigint as hold from incoming
+    where (select count(*) from shown) + (select count(*) from entered) >= 0
+    group by account_id order by account_id
+  ), charged as materialized (
+    select account_id, charge, charge_credits(account_id, charge, hold) as balance from spent
   ), moved as (
-    update balances b set balance = b.balance - spent.charge, held = b.held - spent.hold
-    from spent where b.account_id = spent.account_id
-    returning b.account_id, b.balance, b.balance + spent.charge as before
+    select account_id, balance, balance + charge as before from charged
   )
   ${tellLowBalances('moved', '$4')}`
 
