@@ -14,6 +14,26 @@ export function priceOf(
   { multiplier = 1, creditsPerUsd }: Terms,
 ): Price | null {
   if (pricing === undefined || multiplier === 0) return null
+  if (pricing.criterias || pricing.formula !== undefined)
+    return makePrice(pricing, input, { multiplier, creditsPerUsd })
+  // The same for every input: it is made once.
+  const made = madeOf.get(pricing) ?? new Map<string, Price | null>()
+  madeOf.set(pricing, made)
+  const terms = `${multiplier} ${creditsPerUsd}`
+  const known = made.get(terms)
+  if (known !== undefined) return known
+  const price = makePrice(pricing, input, { multiplier, creditsPerUsd })
+  made.set(terms, price)
+  return price
+}
+
+const madeOf = new WeakMap<Pricing, Map<string, Price | null>>()
+
+function makePrice(
+  pricing: Pricing,
+  input: Readonly<Record<string, unknown>>,
+  { multiplier, creditsPerUsd }: Required<Terms>,
+): Price | null {
   const fitting = pricing.criterias?.find(({ field, value }) => input[field] === value)
   const { per, formula, input_amount, output_amount, estimate, charged_when } = pricing
   const factor = new Decimal(String(creditsPerUsd)).times(String(multiplier)).times(microsPerCredit)
@@ -54,6 +74,8 @@ export function isBillable(pricing: Pricing | undefined): boolean {
  * does not tell how many units were used. Throws FormulaFault where a formula has no value for it.
  */
 export function costOf(price: Price, usage: Usage): number | undefined {
+  const whole = wholeCost(price, usage)
+  if (whole !== undefined) return whole
   if (price.formula !== undefined) {
     const units = unitsOf(price.unit, usage)
     return units === undefined ? undefined : formulaCost(price, price.formula, units.count.div(units.of))
@@ -66,6 +88,14 @@ export function costOf(price: Price, usage: Usage): number | undefined {
   }
   const units = unitsOf(price.unit, usage)
   return units === undefined ? undefined : roundMicros(units.count.times(price.rate).div(units.of))
+}
+
+/** Of whole units at a price in whole micros: what takes no decimals, and needs none to be exact. */
+function wholeCost({ unit, rate, formula }: Price, usage: Usage): number | undefined {
+  const count = toldUnits(unit, usage)
+  if (count === undefined || count < 0 || formula !== undefined || !/^\d{1,15}$/.test(rate)) return undefined
+  const cost = count * Number(rate)
+  return Number.isSafeInteger(count) && Number.isSafeInteger(cost) ? cost : undefined
 }
 
 /**
@@ -104,9 +134,8 @@ const secondsOf = (seconds: number | null): Usage => (seconds === null ? {} : { 
 
 /** How many units of a kind a usage tells of: `count`, or a sixtieth of it, which is divided only once it is multiplied. */
 function unitsOf(unit: Unit, usage: Usage): { count: Big; of: number } | undefined {
-  const told = usage[unit]
-  if (unit !== 'prediction' && told !== undefined) return { count: amountOf(told), of: 1 }
-  if (single.has(unit)) return { count: new Decimal(1), of: 1 }
+  const told = toldUnits(unit, usage)
+  if (told !== undefined) return { count: amountOf(told), of: 1 }
   if (unit === 'token') {
     const { input_tokens: given, output_tokens: made } = usage
     if (given === undefined && made === undefined) return undefined
@@ -114,6 +143,11 @@ function unitsOf(unit: Unit, usage: Usage): { count: Big; of: number } | undefin
   }
   if (!timeUnits.has(unit) || usage.second === undefined) return undefined
   return { count: amountOf(usage.second), of: unit === 'minute' ? 60 : 1 }
+}
+
+function toldUnits(unit: Unit, usage: Usage): number | undefined {
+  const told = unit === 'prediction' ? undefined : usage[unit]
+  return told ?? (single.has(unit) ? 1 : undefined)
 }
 
 /** What nobody can use less than nothing of. */
