@@ -1,5 +1,5 @@
 import { openRates, type Rates } from '@millrace/limits/open-rates'
-import { type Rate, ratesOf } from '@millrace/limits/rates'
+import { entryOf, ofRequests, type Rate, ratesOf } from '@millrace/limits/rates'
 import { expect, onTestFinished, test } from 'vitest'
 import { type FaultProxy, startProxy } from './faults/tcp-proxy.ts'
 import { freshDatabase } from './harness/database.ts'
@@ -11,13 +11,13 @@ test.each(['refused', 'black-hole'] as const)(
   async (fault) => {
     const { proxy, behind, direct, changes } = await givenRates()
     const rate = rateOf(3)
-    expect((await behind.take([{ rate, cost: 1 }])).counted).toBe(true)
+    expect((await behind.take([entryOf(rate, 1)])).counted).toBe(true)
     proxy.set(fault)
     if (fault === 'refused') proxy.cut('reset')
 
     // Counted anew and alone, but counted: the first is the one that finds Redis gone.
     const alone: boolean[] = []
-    for (let n = 0; n < 5; n++) alone.push((await behind.take([{ rate, cost: 1 }])).counted)
+    for (let n = 0; n < 5; n++) alone.push((await behind.take([entryOf(rate, 1)])).counted)
     expect(alone).toEqual([true, true, true, false, false])
     expect(changes).toEqual([true])
 
@@ -26,13 +26,13 @@ test.each(['refused', 'black-hole'] as const)(
     let asked = 0
     await until(
       async () => {
-        await behind.take([{ rate: shared, cost: 1 }])
+        await behind.take([entryOf(shared, 1)])
         asked++
         return !changes.at(-1)
       },
       { what: 'Redis to be asked again' },
     )
-    const [seen] = (await direct.take([{ rate: shared, cost: 1 }])).levels
+    const [seen] = (await direct.take([entryOf(shared, 1)])).levels
     expect(seen?.used).toBeGreaterThanOrEqual(2)
     expect(seen?.used).toBeLessThanOrEqual(asked + 1)
     expect(changes).toEqual([true, false])
@@ -42,12 +42,12 @@ test.each(['refused', 'black-hole'] as const)(
 test('a silent Redis holds up one ask at a time, and each no longer than it is waited for', async () => {
   const { proxy, behind } = await givenRates()
   const rate = rateOf(100_000)
-  await behind.take([{ rate, cost: 1 }])
+  await behind.take([entryOf(rate, 1)])
   proxy.set('black-hole')
   const begun = performance.now()
   let asked = 0
   while (performance.now() - begun < 2_000) {
-    await behind.take([{ rate, cost: 1 }])
+    await behind.take([entryOf(rate, 1)])
     asked++
   }
 
@@ -58,18 +58,18 @@ test('a silent Redis holds up one ask at a time, and each no longer than it is w
 test('a call that Redis counted is not taken back from the process that counts alone meanwhile', async () => {
   const { proxy, behind, direct } = await givenRates()
   const rate = rateOf(10)
-  const taken = await behind.take([{ rate, cost: 10 }])
+  const taken = await behind.take([entryOf(rate, 10)])
   proxy.set('black-hole')
-  expect((await behind.take([{ rate, cost: 10 }])).counted).toBe(true)
+  expect((await behind.take([entryOf(rate, 10)])).counted).toBe(true)
 
   await taken.settle(() => 0)
 
-  expect((await behind.take([{ rate, cost: 1 }])).counted).toBe(false)
-  expect((await direct.take([{ rate, cost: 1 }])).counted).toBe(false)
+  expect((await behind.take([entryOf(rate, 1)])).counted).toBe(false)
+  expect((await direct.take([entryOf(rate, 1)])).counted).toBe(false)
 })
 
 function rateOf(requests: number): Rate {
-  const [rate] = ratesOf({ accountId: 'somebody', account: { requests } }, {}, ['requests'])
+  const [rate] = ratesOf({ accountId: 'somebody', account: { requests } }, {}, ofRequests)
   if (!rate) throw new Error('There is no such rate')
   return rate
 }

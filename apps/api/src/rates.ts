@@ -6,9 +6,12 @@ import type { Taking } from '@millrace/limits/open-rates'
 import { openaiRateHeaders, rateHeaders, skytellsRateHeaders } from '@millrace/limits/rate-headers'
 import { refusalOf } from '@millrace/limits/rate-refusal'
 import {
+  entryOf,
   hasRates,
-  type Measure,
-  measures,
+  ofRequests,
+  ofTokens,
+  oneOfEach,
+  type RatedEntry,
   type RatedUse,
   type RateHolder,
   ratesOf,
@@ -37,7 +40,7 @@ export function meter(context: Context, endpoint: EndpointDefinition): RequestHa
  * nothing limits them: then nothing is asked. Throws RATE_LIMIT_EXCEEDED, or RATE_LIMITED where inference is answered; then it
  * was not counted.
  */
-export async function takeRequest(
+export function takeRequest(
   context: Context,
   response: Response,
   slug?: string,
@@ -54,7 +57,8 @@ export async function takeRequestFor(
 ): Promise<Taking | undefined> {
   if (!hasRates(holder)) return undefined
   const model = slug && (context.catalogue.find(slug)?.namespace ?? slug)
-  return take(context, { holder, use: { family, model }, response }, { requests: 1 })
+  const rates = ratesOf(holder, { family, model }, ofRequests)
+  return take(context, oneOfEach(rates), response)
 }
 
 /**
@@ -66,10 +70,17 @@ export async function takeTokens(
   asked: RatedCall,
   tokens: () => Promise<TokenEstimate>,
 ): Promise<Taking | undefined> {
-  const { holder, use } = asked
-  if (!hasRates(holder) || ratesOf(holder, use, ['tokens_in', 'tokens_out']).length === 0) return undefined
+  const { holder, use, response } = asked
+  const rates = hasRates(holder) ? ratesOf(holder, use, ofTokens) : []
+  if (rates.length === 0) return undefined
   const { input, output } = await tokens()
-  return take(context, asked, { tokens_in: input, tokens_out: output })
+  const entries = rates.flatMap((rate) => {
+    // An answer may be as long as it is allowed to be, if it is the only one.
+    const cost = rate.measure === 'tokens_in' ? input : Math.min(output, rate.limit || 1)
+    // What takes none of something is not held up by who took too much of it.
+    return cost > 0 ? [entryOf(rate, cost)] : []
+  })
+  return take(context, entries, response)
 }
 
 /**
@@ -106,26 +117,25 @@ const longestPause = 5
 
 const ofLimits: readonly string[] = ['RATE_LIMIT_EXCEEDED', 'RATE_LIMITED', 'QUEUE_FULL']
 
-/** Whose rates a caller's requests count in. */
-export function holderOf({ accountId, keyId, plan, limits }: RatedCaller): RateHolder {
-  return { accountId, keyId, account: plan.limits, key: limits }
+/** Whose rates a caller's requests count in; the same each time, as the caller is. */
+export function holderOf(caller: RatedCaller): RateHolder {
+  const known = holders.get(caller)
+  if (known) return known
+  const { accountId, keyId, plan, limits } = caller
+  const holder = { accountId, keyId, account: plan.limits, key: limits }
+  holders.set(caller, holder)
+  return holder
 }
+
+const holders = new WeakMap<RatedCaller, RateHolder>()
 
 async function take(
   { rates, config }: Context,
-  { holder, use, response }: RatedCall,
-  costs: Partial<Record<Measure, number>>,
+  entries: readonly RatedEntry[],
+  response: Response | undefined,
 ): Promise<Taking | undefined> {
-  // What takes none of something is not held up by who took too much of it.
-  const taken = measures.filter((measure) => (costs[measure] ?? 0) > 0)
-  const wanted = ratesOf(holder, use, taken)
-  if (wanted.length === 0) return undefined
-  const asked = wanted.map((rate) => {
-    const cost = costs[rate.measure] ?? 0
-    // An answer may be as long as it is allowed to be, if it is the only one.
-    return { rate, cost: rate.measure === 'tokens_out' ? Math.min(cost, rate.limit || 1) : cost }
-  })
-  const taking = await rates.take(asked)
+  if (entries.length === 0) return undefined
+  const taking = await rates.take(entries)
   if (response && !response.headersSent) tell(response, taking, config.DIALECTS)
   if (!taking.counted) throw refusal(taking, response)
   return taking
@@ -133,14 +143,14 @@ async function take(
 
 /** On what was refused as well: who asks again knows when. */
 function tell(response: Response, { levels }: Taking, dialects: readonly string[]): void {
-  const known = [...((response.locals.levels as Taking['levels'] | undefined) ?? []), ...levels]
+  const earlier = response.locals.levels as Taking['levels'] | undefined
+  const known = earlier ? [...earlier, ...levels] : levels
   response.locals.levels = known
-  const headers = {
-    ...rateHeaders(known),
-    ...(dialects.includes('skytells') && skytellsRateHeaders(known)),
-    ...(response.locals.family === 'inference' && openaiRateHeaders(known)),
-  }
-  response.setHeaders(new Map(Object.entries(headers)))
+  for (const [name, value] of rateHeaders(known)) response.setHeader(name, value)
+  if (dialects.includes('skytells'))
+    for (const [name, value] of skytellsRateHeaders(known)) response.setHeader(name, value)
+  if (response.locals.family === 'inference')
+    for (const [name, value] of openaiRateHeaders(known)) response.setHeader(name, value)
 }
 
 function refusal({ levels }: Taking, response: Response | undefined): ApiError {

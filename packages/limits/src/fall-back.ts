@@ -56,7 +56,16 @@ export function withFallBack(shared: RateStore, { patienceMs, onChange }: FallBa
 function inTime<T>(work: Promise<T>, ms: number): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => setImmediate(() => setImmediate(() => reject(tooLate))), ms)
-    work.then(resolve, reject).finally(() => clearTimeout(timer))
+    work.then(
+      (answer) => {
+        clearTimeout(timer)
+        resolve(answer)
+      },
+      (error: unknown) => {
+        clearTimeout(timer)
+        reject(error)
+      },
+    )
   })
 }
 

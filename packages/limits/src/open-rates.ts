@@ -1,8 +1,9 @@
 import type { Database } from '@millrace/database/connect'
+import { countAhead } from './count-ahead.ts'
 import { withFallBack } from './fall-back.ts'
 import { postgresWindows } from './postgres-windows.ts'
 import type { RateReading } from './rate-window.ts'
-import type { Rate } from './rates.ts'
+import type { Rate, RatedEntry } from './rates.ts'
 import { redisWindows } from './redis-windows.ts'
 
 /**
@@ -11,15 +12,14 @@ import { redisWindows } from './redis-windows.ts'
  */
 export function openRates({ db, redisUrl, prefix, onChange }: RatesOptions): Rates {
   const shared = redisUrl ? redisWindows(redisUrl, prefix) : postgresWindows(db)
-  const store = withFallBack(shared, { patienceMs: redisUrl ? redisMs : postgresMs, onChange })
+  const store = countAhead(withFallBack(shared, { patienceMs: redisUrl ? redisMs : postgresMs, onChange }))
 
   return {
-    async take(costs) {
-      const entries = costs.map(({ rate, cost }) => ({ window: rate.window, cost, limit: rate.limit }))
+    async take(entries) {
       const { counted, readings, at } = await store.count(entries)
-      const levels = costs.flatMap(({ rate, cost }, n) => {
-        const reading = readings[n]
-        return reading ? [{ ...reading, rate, cost }] : []
+      const levels = readings.map(({ used, leavesMs, fitsMs, slice }, n): Level => {
+        const { rate, cost } = entries[n] as RatedEntry
+        return { rate, cost, used, leavesMs, fitsMs, slice }
       })
       return {
         counted,
@@ -56,8 +56,8 @@ interface RatesOptions {
 }
 
 export interface Rates {
-  /** Counts all the costs, or none where one is above its rate. */
-  take(costs: readonly { rate: Rate; cost: number }[]): Promise<Taking>
+  /** Counts all entries, or none where one is above its rate. */
+  take(entries: readonly RatedEntry[]): Promise<Taking>
   /** Once the store can be asked, or cannot for now. */
   opened(): Promise<void>
   close(): Promise<void>

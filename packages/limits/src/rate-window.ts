@@ -40,7 +40,7 @@ export interface RateReading {
   used: number
   /** Milliseconds until some of that leaves it. */
   leavesMs: number
-  /** Milliseconds until its cost would fit; 0 where it does. */
+  /** Of what was refused, milliseconds until its cost would fit; 0 where it does. */
   fitsMs: number
   /** The slice of the moment. */
   slice: number
@@ -48,7 +48,10 @@ export interface RateReading {
 
 /** Keeps what is counted. */
 export interface RateStore {
-  /** Counts all entries, or none where one of them is above its limit. By the clock of the store. */
+  /**
+   * Counts all entries, or none where one of them is above its limit. By the clock of the store. A list that is asked again
+   * is taken for the same: it is not changed.
+   */
   count(entries: readonly RateEntry[]): Promise<RateCount>
   /** Once it can be asked, or cannot for now. */
   opened(): Promise<void>

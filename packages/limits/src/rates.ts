@@ -1,34 +1,47 @@
 import { matchesGlob } from '@millrace/contract/model-rules'
 import type { Limits, RateFamily } from '@millrace/contract/plan'
-import { type RateWindow, slicesOf } from './rate-window.ts'
+import { type RateEntry, type RateWindow, slicesOf } from './rate-window.ts'
 
 /**
  * The rates that limit something: those of the account and of the key, of all they do, of the family of routes and of
  * each entry for models that stands for this one. What an entry with a `*` stands for shares one window. They are made
- * once for each use of the same limits, and are the same objects each time.
+ * once for each use of a holder and each list of measures, and are the same list each time.
  */
-export function ratesOf(holder: RateHolder, use: RatedUse, measures: readonly Measure[]): readonly Rate[] {
-  const { accountId, keyId = '', account, key } = holder
-  const limits = account ?? key
-  if (!limits) return []
-  const made = madeOf.get(limits) ?? new Map<string, Made>()
-  madeOf.set(limits, made)
-  const asked = `${accountId} ${keyId} ${use.family} ${measures} ${use.model}`
-  const known = made.get(asked)
-  if (known && known.key === key) return known.rates
-  const rates = makeRates(holder, use, measures)
-  if (made.size >= mostMade) made.clear()
-  made.set(asked, { key, rates })
+export function ratesOf(
+  holder: RateHolder,
+  { family, model }: RatedUse,
+  measures: readonly Measure[],
+): readonly Rate[] {
+  const known = madeOf.get(holder)?.get(measures)?.get(family)?.get(model)
+  if (known) return known
+  const rates = makeRates(holder, { family, model }, measures)
+  const made = madeOf.get(holder) ?? new Map<readonly Measure[], MadeOfFamily>()
+  const ofMeasures = made.get(measures) ?? new Map<RatedUse['family'], Map<RatedUse['model'], Rate[]>>()
+  const ofFamily = ofMeasures.get(family) ?? new Map<RatedUse['model'], Rate[]>()
+  if (ofFamily.size >= mostMade) ofFamily.clear()
+  madeOf.set(holder, made.set(measures, ofMeasures.set(family, ofFamily.set(model, rates))))
   return rates
 }
 
-/** By the limits of a plan, which are read anew each second, or of a key. */
-const madeOf = new WeakMap<Limits, Map<string, Made>>()
+const madeOf = new WeakMap<RateHolder, Map<readonly Measure[], MadeOfFamily>>()
 const mostMade = 10_000
 
-interface Made {
-  key: Limits | null | undefined
-  rates: Rate[]
+type MadeOfFamily = Map<RatedUse['family'], Map<RatedUse['model'], Rate[]>>
+
+/** One of each: the same list for the same list, by which a store knows that the same is asked again. */
+export function oneOfEach(rates: readonly Rate[]): readonly RatedEntry[] {
+  const known = onesOf.get(rates)
+  if (known) return known
+  const ones = rates.map((rate) => entryOf(rate, 1))
+  onesOf.set(rates, ones)
+  return ones
+}
+
+const onesOf = new WeakMap<readonly Rate[], readonly RatedEntry[]>()
+
+/** So much of a rate. */
+export function entryOf(rate: Rate, cost: number): RatedEntry {
+  return { rate, window: rate.window, limit: rate.limit, cost }
 }
 
 function makeRates(
@@ -89,7 +102,9 @@ export function policyName({ owner, part, measure }: Pick<Rate, 'owner' | 'part'
     .join('-')
 }
 
-export const measures = ['requests', 'tokens_in', 'tokens_out'] as const
+const measures = ['requests', 'tokens_in', 'tokens_out'] as const
+export const ofRequests: readonly Measure[] = ['requests']
+export const ofTokens: readonly Measure[] = ['tokens_in', 'tokens_out']
 
 const usualSeconds = 60
 
@@ -120,6 +135,11 @@ export interface Rate {
   limit: number
   seconds: number
   window: RateWindow
+}
+
+/** What is counted of a rate. */
+export interface RatedEntry extends RateEntry {
+  rate: Rate
 }
 
 /** One entry of somebody's limits. */

@@ -1,8 +1,9 @@
 /**
  * Counts asks in windows, each as a whole or not at all, in their order. Each key is the hash of a window: what was
  * counted, by the number of the slice. It is read once and written once, however many ask for it. The argument is one
- * array in JSON: of each key the milliseconds of a slice and the slices, then of each ask how many entries it has and of
- * each entry the number of its key, the cost, the limit and the slice. Large numbers are written out: Lua would say 1e+12.
+ * array in JSON: of each key the milliseconds of a slice and the slices, then of each ask how often it is asked, how many
+ * entries it has and of each entry the number of its key, the cost, the limit and the slice. Answers of each how often it was
+ * counted, and how its windows stand after that. Large numbers are written out: Lua would say 1e+12.
  */
 export const script = `
   local time = redis.call('time')
@@ -62,22 +63,29 @@ export const script = `
     return leaves(w, w.current)
   end
 
+  local function fit(first, last)
+    for i = first, last, 4 do
+      local limit = given[i + 2]
+      if limit and windows[given[i]].used + given[i + 1] > limit then return false end
+    end
+    return true
+  end
+
   local answer = {}
   local at = 2 * #KEYS + 1
   while at <= #given do
-    local last = at + 4 * given[at]
-    local fitting = true
-    for i = at + 1, last, 4 do
-      local limit = given[i + 2]
-      if limit and windows[given[i]].used + given[i + 1] > limit then fitting = false end
+    local times, first, last = given[at], at + 2, at + 1 + 4 * given[at + 1]
+    local counted = 0
+    while counted < times and fit(first, last) do
+      for i = first, last, 4 do
+        local w, cost = windows[given[i]], given[i + 1]
+        local slice = given[i + 3] or w.current
+        if cost ~= 0 and slice >= w.first then add(w, slice, cost) end
+      end
+      counted = counted + 1
     end
-    for i = at + 1, fitting and last or 0, 4 do
-      local w, cost = windows[given[i]], given[i + 1]
-      local slice = given[i + 3] or w.current
-      if cost ~= 0 and slice >= w.first then add(w, slice, cost) end
-    end
-    answer[#answer + 1] = fitting and 1 or 0
-    for i = at + 1, last, 4 do
+    answer[#answer + 1] = counted
+    for i = first, last, 4 do
       local w, cost, limit = windows[given[i]], given[i + 1], given[i + 2]
       local n = #answer
       answer[n + 1] = w.used

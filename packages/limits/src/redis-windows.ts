@@ -17,10 +17,11 @@ export function redisWindows(url: string, prefix = 'millrace'): RateStore {
   /** Each owner's asks are answered, or fail, by themselves. */
   async function countOwn(owner: string | undefined, asks: readonly Ask[]): Promise<void> {
     try {
-      const { names, given } = write(asks)
+      const groups = gather(asks)
+      const { names, given } = write(groups)
       // In a cluster what is counted together must be on one node.
       const keys = names.map((name) => `${prefix}:rates:{${owner}}:${name}`)
-      read(asks, await scripted.countRates(keys.length, ...keys, given))
+      read(groups, await scripted.countRates(keys.length, ...keys, given))
     } catch (error) {
       for (const { reject } of asks) reject(error)
     }
@@ -39,7 +40,7 @@ export function redisWindows(url: string, prefix = 'millrace'): RateStore {
   return {
     count: (entries) =>
       new Promise((resolve, reject) => {
-        batcher.add({ entries, resolve, reject }).catch(reject)
+        void batcher.add({ entries, resolve, reject })
       }),
     async opened() {
       if (redis.status === 'ready') return
@@ -53,13 +54,24 @@ export function redisWindows(url: string, prefix = 'millrace'): RateStore {
   }
 }
 
-/** The windows once each, and after their slices the asks, as the script reads them: numbers, and false for what is not. */
-function write(asks: readonly Ask[]): { names: string[]; given: string } {
+/** Those that ask for the same one after the other, as one: so many times. */
+function gather(asks: readonly Ask[]): Group[] {
+  const groups: Group[] = []
+  for (const ask of asks) {
+    const last = groups.at(-1)
+    if (last && last.entries === ask.entries) last.asks.push(ask)
+    else groups.push({ entries: ask.entries, asks: [ask] })
+  }
+  return groups
+}
+
+/** The windows once each, and after their slices the groups, as the script reads them: numbers, and false for what is not. */
+function write(groups: readonly Group[]): { names: string[]; given: string } {
   const places = new Map<string, number>()
   const windows: number[] = []
   const asked: (number | false)[] = []
-  for (const { entries } of asks) {
-    asked.push(entries.length)
+  for (const { entries, asks } of groups) {
+    asked.push(asks.length, entries.length)
     for (const { window, cost, limit = false, slice = false } of entries) {
       let place = places.get(window.name)
       if (place === undefined) {
@@ -73,17 +85,31 @@ function write(asks: readonly Ask[]): { names: string[]; given: string } {
   return { names: [...places.keys()], given: JSON.stringify([...windows, ...asked]) }
 }
 
-function read(asks: readonly Ask[], numbers: readonly number[]): void {
+/** Of a group the first so many were counted, and what the windows hold is told as of the last: each of those before it saw one less. */
+function read(groups: readonly Group[], numbers: readonly number[]): void {
   let at = 0
   const next = () => numbers[at++] ?? 0
-  for (const { entries, resolve } of asks) {
-    const counted = next() === 1
-    const readings = entries.map(
+  for (const { entries, asks } of groups) {
+    const counted = next()
+    const last = entries.map(
       (): RateReading => ({ used: next(), leavesMs: next(), fitsMs: next(), slice: next() }),
     )
-    resolve({ counted, readings })
+    for (const [n, { resolve }] of asks.entries()) {
+      const later = counted - 1 - n
+      const readings =
+        later <= 0 ? last : last.map((reading, e) => earlier(reading, later * (entries[e]?.cost ?? 0)))
+      resolve({ counted: later >= 0, readings })
+    }
   }
 }
+
+/** What was read before so much more was counted. */
+const earlier = ({ used, leavesMs, slice }: RateReading, more: number): RateReading => ({
+  used: used - more,
+  leavesMs,
+  fitsMs: 0,
+  slice,
+})
 
 /** Once the work is done, or for now. The work does not fail. */
 function within(work: Promise<unknown>, ms: number): Promise<void> {
@@ -104,6 +130,11 @@ const gatherMs = 5
 
 /** For the first connection; one that is refused is known sooner. */
 const openMs = 1_000
+
+interface Group {
+  entries: readonly RateEntry[]
+  asks: Ask[]
+}
 
 interface Ask {
   entries: readonly RateEntry[]
