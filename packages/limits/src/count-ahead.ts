@@ -47,9 +47,9 @@ export function countAhead(store: FallingBack): FallingBack {
     const { counted, readings } = await store.count(ahead, 'shared')
     line.restsUntil = counted ? 0 : sentAt + restMs
     if (!counted) return
-    // The store counted it after it was sent, so its slice is not over before that.
+    // The store counted it after it was sent, by a clock of whole milliseconds: so its slice is not over before that.
     const lasting = readings.map(({ leavesMs }, n) => leavesMs % (line.entries[n]?.window.sliceMs ?? 1))
-    const until = sentAt + Math.min(2 * line.turnMs, ...lasting)
+    const until = sentAt + Math.min(2 * line.turnMs, ...lasting) - 1
     const now = performance.now()
     line.told = { readings, at: now }
     const stock: Stock = { left: wanted, until, readings }
