@@ -146,11 +146,12 @@ function tell(response: Response, { levels }: Taking, dialects: readonly string[
   const earlier = response.locals.levels as Taking['levels'] | undefined
   const known = earlier ? [...earlier, ...levels] : levels
   response.locals.levels = known
-  for (const [name, value] of rateHeaders(known)) response.setHeader(name, value)
-  if (dialects.includes('skytells'))
-    for (const [name, value] of skytellsRateHeaders(known)) response.setHeader(name, value)
-  if (response.locals.family === 'inference')
-    for (const [name, value] of openaiRateHeaders(known)) response.setHeader(name, value)
+  const headers = [
+    ...rateHeaders(known),
+    ...(dialects.includes('skytells') ? skytellsRateHeaders(known) : []),
+    ...(response.locals.family === 'inference' ? openaiRateHeaders(known) : []),
+  ]
+  for (const [name, value] of headers) response.setHeader(name, value)
 }
 
 function refusal({ levels }: Taking, response: Response | undefined): ApiError {

@@ -19,7 +19,9 @@ export async function handBack(
          job = case when not $7 then r.job end,
          run_at = case when $3::float8 > 0 then clock_timestamp() + make_interval(secs => $3::float8) else r.run_at end
      from json_to_recordset($1) as i(id uuid, attempt integer)
-     where r.prediction_id = i.id and r.attempt = i.attempt and r.worker = $4`,
+     where r.prediction_id = i.id and r.attempt = i.attempt and r.worker = $4
+       -- else it is planned as a scan of all runs
+       and r.prediction_id = any($8::uuid[])`,
     [
       JSON.stringify(fences),
       options.crashed ? 1 : 0,
@@ -28,6 +30,7 @@ export async function handBack(
       options.tried ? 1 : 0,
       options.untouched ?? false,
       options.jobIsOver ?? false,
+      fences.map(({ id }) => id),
     ],
   )
   return rowCount ?? 0

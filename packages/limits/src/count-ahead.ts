@@ -14,8 +14,9 @@ export function countAhead(store: FallingBack): FallingBack {
   function lineOf(entries: readonly RateEntry[]): Line | undefined {
     const known = linesOf.get(entries)
     if (known) return known
+    if (!entries.every(isOneOfMany)) return undefined
     const turnMs = Math.min(longestTurnMs, ...entries.map(({ window }) => window.sliceMs))
-    if (turnMs < shortestTurnMs || !entries.every(isOneOfMany)) return undefined
+    if (turnMs < shortestTurnMs) return undefined
     const name = entries.map(({ window, limit }) => `${window.name} ${limit}`).join()
     const line = lines.get(name) ?? {
       entries,
