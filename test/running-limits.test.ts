@@ -268,7 +268,7 @@ test('where no limit is stated nothing is noted', async () => {
   const claims = await take(model, 3)
 
   expect(claims.map(({ limited }) => limited)).toEqual([false, false, false])
-  const { rowCount } = await database.db.pool.query('select from places where prediction_id = any($1)', [
+  const { rowCount } = await database.db.pool.query('select from places_taken where ids && $1::uuid[]', [
     idsOf(claims),
   ])
   expect(rowCount).toBe(0)

@@ -52,7 +52,7 @@ test('a model that states no limit leaves no trace of places', async () => {
   const { db, take } = await givenLine(5)
 
   expect((await take('one', 5, [])).claims).toHaveLength(5)
-  expect((await db.pool.query('select from places')).rowCount).toBe(0)
+  expect((await db.pool.query('select from places_taken')).rowCount).toBe(0)
 })
 
 test('over what a model and a host take in all workers predictions wait, and none fails', async () => {

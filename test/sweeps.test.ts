@@ -290,18 +290,25 @@ test('logs go after their days as well, where there is neither input nor output'
 test('places go when their runs are over, also of names that nobody claims any more', async () => {
   const { db } = database
   const limits = [{ name: 'model gone', limit: 5 }]
-  const ids = await Promise.all([1, 2, 3].map(() => givenPrediction(db, account, { model: 'gone' })))
-  const request = { model: 'gone', limit: 3, worker: 'w', leaseSeconds: 60, places: limits }
-  const { claims } = await claimWithin(lifecycleOf(db), request)
-  const [ended, back, held] = claims
-  if (!ended || !back || !held) throw new Error(`${ids.length} were there to claim`)
-  await settle(lifecycleOf(db), [{ verb: 'cancel', ...ended }])
-  await handBack(db, 'w', [back])
+  for (const _ of Array(4)) await givenPrediction(db, account, { model: 'gone' })
+  const claimed = async (limit: number) => {
+    const request = { model: 'gone', limit, worker: 'w', leaseSeconds: 60, places: limits }
+    return (await claimWithin(lifecycleOf(db), request)).claims
+  }
+  const ended = await claimed(1)
+  const back = await claimed(1)
+  const [over, held] = await claimed(2)
+  if (!over || !held) throw new Error('there was nothing to claim')
+  await settle(
+    lifecycleOf(db),
+    [...ended, over].map((claim) => ({ verb: 'cancel', ...claim })),
+  )
+  await handBack(db, 'w', back)
 
   expect(await removeLeftovers(db)).toEqual({ removed: 2 })
 
-  const left = await db.kysely.selectFrom('places').select('prediction_id').execute()
-  expect(left).toEqual([{ prediction_id: held.id }])
+  const left = await db.kysely.selectFrom('places_taken').select('ids').execute()
+  expect(left).toEqual([{ ids: [over.id, held.id] }])
 })
 
 test('idempotency keys go after a day, secrets when they have retired', async () => {

@@ -1,6 +1,6 @@
 import type { Database } from '@millrace/database/connect'
 import { nobody } from './nobody.ts'
-import { isUnderWay, type Place } from './places.ts'
+import { type Place, takenAt, underWayAt } from './places.ts'
 
 /**
  * SQL: one row with the `weight` of an account and, as json, the `limits` `{name, limit}` on what may be under way in one
@@ -52,10 +52,9 @@ export const laneOf = (key: string): string => `
 export const isFull = (limits: string): string => `exists (
   select from json_to_recordset(${limits}) as l(name text, "limit" integer) where ${isReached})`
 
-// Places that were left behind are only looked for where it matters.
+// Which of them are over is only looked for where it matters.
 const isReached = `
-  case when (select count(*) from places p where p.name = l.name) >= l."limit"
-    then (select count(*) from places p where p.name = l.name and ${isUnderWay('p')}) >= l."limit" else false end`
+  case when ${takenAt('l.name')} >= l."limit" then ${underWayAt('l.name')} >= l."limit" else false end`
 
 const limitedStatement = `
   select r.prediction_id as id, l.name, l."limit"

@@ -37,21 +37,32 @@ export function billOf(row: Billed, usage: Usage | undefined): Bill | undefined 
  */
 export function chargeQueries(bills: Bill[], balanceWarning = usualWarning): Query[] {
   if (bills.length === 0) return []
-  const range = rangeOf(bills.map(({ prediction_id }) => prediction_id))
-  const values = [JSON.stringify(bills), ...range, balanceWarning]
-  return [{ name: 'charge', text: statement, values }, ...chargeBudgetsQueries(bills)]
+  const unshown = bills.filter(({ shown }) => !shown)
+  return [
+    ...(unshown.length === 0 ? [] : [showQuery(unshown)]),
+    { name: 'charge', text: statement, values: [JSON.stringify(bills), balanceWarning] },
+    ...chargeBudgetsQueries(bills),
+  ]
 }
+
+/** Notes the charges in the rows. */
+function showQuery(bills: Bill[]): Query {
+  const ids = bills.map(({ prediction_id }) => prediction_id)
+  return { name: 'show-charge', text: showStatement, values: [JSON.stringify(bills), ...rangeOf(ids)] }
+}
+
+const showStatement = `
+  with incoming as materialized (
+    select * from json_to_recordset($1) as i(prediction_id uuid, charge bigint)
+  ), removed as (
+    update removed_predictions r set charged = i.charge from incoming i where r.id = i.prediction_id and i.charge > 0
+  )
+  update predictions p set charged = i.charge from incoming i where p.id = i.prediction_id and p.id between $2 and $3`
 
 const statement = `
   with incoming as materialized (
     select * from json_to_recordset($1) as i(prediction_id uuid, account_id uuid, entry_id uuid, hold bigint, charge bigint,
-                                             key_id uuid, model text, shown boolean)
-  ), shown as (
-    update predictions p set charged = i.charge from incoming i
-    where p.id = i.prediction_id and p.id between $2 and $3 and not i.shown
-    returning 1
-  ), removed as (
-    update removed_predictions r set charged = i.charge from incoming i where r.id = i.prediction_id and i.charge > 0
+                                             key_id uuid, model text)
   ), entered as (
     insert into ledger_entries (id, account_id, kind, debit, credit, amount, prediction_id, key_id, model)
     select entry_id, account_id, 'charge', 'account', 'revenue', charge, prediction_id, key_id, model
@@ -60,14 +71,14 @@ const statement = `
   ), spent as materialized (
     -- once all else is written: nobody waits for a balance while that is
     select account_id, sum(charge)::bigint as charge, sum(hold)::bigint as hold from incoming
-    where (select count(*) from shown) + (select count(*) from entered) >= 0
+    where (select count(*) from entered) >= 0
     group by account_id order by account_id
   ), charged as materialized (
     select account_id, charge, charge_credits(account_id, charge, hold) as balance from spent
   ), moved as (
     select account_id, balance, balance + charge as before from charged
   )
-  ${tellLowBalances('moved', '$4')}`
+  ${tellLowBalances('moved', '$2')}`
 
 /** An ended prediction with what its run held. */
 type Billed = MovedRow & { hold: number; price: Price | null; budgets: CountedIn[] | null }

@@ -5,7 +5,7 @@ import { limitsOf } from './caps.ts'
 import { isFree } from './free-runs.ts'
 import { maxAttempts } from './lifecycle.ts'
 import { nobody } from './nobody.ts'
-import { isUnderWay, type Place } from './places.ts'
+import { type Place, underWayAt } from './places.ts'
 import { readRunTimes } from './run-times.ts'
 import { share } from './turns.ts'
 import { findWorkers } from './workers.ts'
@@ -137,8 +137,7 @@ const statement = `
     select *, ceil($2::float8 / count(*) over (partition by priority))::integer as most from walk where nth > 0
   )
   select l.priority, l.account, l.lane, l.most, counted.*, coalesce(stated.weight, 1) as weight, (
-    select json_agg(json_build_object('name', s.name, 'limit', s."limit", 'held', (
-      select count(*) from places p where p.name = s.name and ${isUnderWay('p')})))
+    select json_agg(json_build_object('name', s.name, 'limit', s."limit", 'held', ${underWayAt('s.name')}))
     from json_to_recordset(stated.limits) as s(name text, "limit" integer)
   ) as limits
   from known l left join lateral (${limitsOf({ account: 'l.account', lane: 'l.lane', model: '$1::text' })}) stated on true, lateral (

@@ -2,7 +2,7 @@ import type { Connection } from '@millrace/database/connect'
 import { isFree } from './free-runs.ts'
 import { maxAttempts } from './lifecycle.ts'
 import { justBefore, openLines } from './open-lines.ts'
-import { holdPlaces, type Place } from './places.ts'
+import { holdPlaces, isNear, type Place } from './places.ts'
 import { type Line, newRound, type Round, share } from './rotation.ts'
 import { turnsOf } from './turns.ts'
 
@@ -49,12 +49,8 @@ export async function pickRuns(connection: Connection, request: PickRequest): Pr
  */
 function nearOf(lines: PickLine[], rooms: ReadonlyMap<string, number>): Set<string> {
   const limits = lines.flatMap((line) => line.limits)
-  const isNear = ({ name, limit }: Place) => (rooms.get(name) ?? 0) < Math.max(limit / 2, farRoom)
-  return new Set(limits.filter(isNear).map(({ name }) => name))
+  return new Set(limits.filter((limit) => isNear(rooms.get(limit.name) ?? 0, limit)).map(({ name }) => name))
 }
-
-/** With room for so many more, a limit is far. */
-const farRoom = 1_000
 
 /** Where the turns of a model are, for one who claims of it again and again. Begins with the account after `at`. */
 export const newRotation = (at?: string): Rotation => ({ rounds: priorities.map(() => newRound(at)) })
@@ -122,12 +118,10 @@ async function holdRooms(
   connection: Connection,
   given: ReadonlyMap<PickLine, number>,
 ): Promise<Map<string, number>> {
-  const limits = new Map(
-    [...given.keys()].flatMap((line) => line.limits.map(({ name, limit }) => [name, limit])),
-  )
+  const limits = new Map([...given.keys()].flatMap((line) => line.limits.map((limit) => [limit.name, limit])))
   if (limits.size === 0) return new Map()
-  const held = await holdPlaces(connection, [...limits.keys()])
-  return new Map([...limits].map(([name, limit]) => [name, limit - (held.get(name) ?? 0)]))
+  const held = await holdPlaces(connection, [...limits.values()])
+  return new Map([...limits].map(([name, { limit }]) => [name, limit - (held.get(name) ?? 0)]))
 }
 
 async function lockRuns(

@@ -1,5 +1,5 @@
 import type { Database } from '@millrace/database/connect'
-import { isUnderWay } from '@millrace/lifecycle/places'
+import { isOver } from '@millrace/lifecycle/places'
 import type { SweepReport } from './sweep.ts'
 
 /**
@@ -16,7 +16,7 @@ const statements = [
   `delete from callbacks where id in (
      select c.id from callbacks c
      where not exists (select from runs r where r.prediction_id = c.prediction_id) limit 1000)`,
-  `delete from places p where not ${isUnderWay('p')}`,
+  `delete from places_taken taken where ${isOver('taken')}`,
   // Whoever counts in one at this moment holds it.
   `delete from rate_windows where name in (
      select name from rate_windows where until < clock_timestamp() limit 1000 for update skip locked)`,
