@@ -1,4 +1,4 @@
-import { connect, type Database, transaction } from '@millrace/database/connect'
+import { type Connection, connect, type Database, transaction } from '@millrace/database/connect'
 import { begin } from '@millrace/lifecycle/begin'
 import { requestCancel } from '@millrace/lifecycle/cancel'
 import { hide } from '@millrace/lifecycle/remove'
@@ -134,29 +134,37 @@ async function untilWaiting({ pool }: Database, count: number): Promise<string[]
 test('endings that are chosen to break a deadlock are done all the same', async () => {
   const { db, url, drop } = await freshDatabase()
   const patient = connect({ url, max: 1, name: 'millrace-test', settings: { lock_timeout: '20s' } })
+  const gate = await db.pool.connect()
   const other = await db.pool.connect()
-  const { rows } = await other.query<{ pid: number }>('select pg_backend_pid() as pid')
-  // Else it may give up just before the deadlock is found.
-  await other.query("set lock_timeout = '20s'")
+  const [gatePid, otherPid] = [await pidOf(gate), await pidOf(other)]
+  // It is not the one that looks for a deadlock, however long it waits.
+  await other.query("set lock_timeout = '50s'; set deadlock_timeout = '50s'")
 
   for (let deadlock = 0; deadlock < 3; deadlock++) {
-    const pair = [await givenPrediction(db, 'processing'), await givenPrediction(db, 'processing')]
-    const [first, second] = pair.map(({ id }) => [id]).sort()
+    const given = []
+    for (let n = 0; n < 3; n++) given.push(await givenPrediction(db, 'processing'))
+    const [first, second, third] = given.map(({ id }) => [id]).sort()
+    await gate.query('begin')
+    await gate.query(lockRun, second)
     await other.query('begin')
-    await other.query(lockRun, second)
+    await other.query(lockRun, third)
     const settled = settle(
       lifecycleOn(patient),
-      pair.flatMap((given) => endings(given).succeeded ?? []),
+      given.flatMap((one) => endings(one).succeeded ?? []),
     )
-    await until(() => isWaitedFor(db, rows[0]?.pid), {
-      what: 'the endings to wait for the other transaction',
+    await until(() => isWaitedFor(db, gatePid), {
+      what: 'the endings to hold the first run, and wait for the second',
     })
-    // PostgreSQL breaks off who has waited for the longest: the endings.
-    await other.query(lockRun, first)
+    const held = other.query(lockRun, first)
+    await until(() => isWaiting(db, otherPid), { what: 'the other transaction to wait for the first run' })
+    // With that the endings come to the third run, which the other transaction holds.
+    await gate.query('rollback')
+    await held
     await other.query('rollback')
-    expect((await settled).map((row) => row?.status)).toEqual(['succeeded', 'succeeded'])
+    expect((await settled).map((row) => row?.status)).toEqual(['succeeded', 'succeeded', 'succeeded'])
   }
 
+  gate.release(true)
   other.release(true)
   await patient.close()
   await drop()
@@ -164,12 +172,25 @@ test('endings that are chosen to break a deadlock are done all the same', async 
 
 const lockRun = 'select from runs where prediction_id = $1 for update'
 
-async function isWaitedFor({ pool }: Database, pid: number | undefined): Promise<boolean> {
+async function pidOf(client: Connection): Promise<number> {
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
+  return rows[0]?.pid ?? 0
+}
+
+async function isWaitedFor({ pool }: Database, pid: number): Promise<boolean> {
   const { rowCount } = await pool.query(
     'select from pg_stat_activity where $1 = any(pg_blocking_pids(pid))',
     [pid],
   )
   return rowCount === 1
+}
+
+async function isWaiting({ pool }: Database, pid: number): Promise<boolean> {
+  const { rows } = await pool.query<{ waits: boolean }>(
+    'select cardinality(pg_blocking_pids($1)) > 0 as waits',
+    [pid],
+  )
+  return rows[0]?.waits ?? false
 }
 
 async function postgresStart(db: Database): Promise<unknown> {
