@@ -1,6 +1,5 @@
 -- Runs under way where only so many may be at a time, by what states it (a model, a host, an account, a key): a row for all
--- that one claim took there, instead of one in `places` for each run. What is not under way with that attempt any more, or has no worker, counts
--- no more, and goes with a later claim. `places` is for the version before, and empty without it: both count their own.
+-- that one claim took there. What is over counts no more where that matters, and goes with a later claim.
 create table places_taken (
   name text not null,
   claim uuid not null default gen_random_uuid(), -- in no order, so that what comes takes the room of what went in the index
@@ -8,3 +7,7 @@ create table places_taken (
   attempts integer[] not null,
   primary key (name, claim)
 );
+
+-- Until now it was a row for each run, in `places`, which nobody of this version reads. It may go with a later one.
+insert into places_taken (name, ids, attempts)
+select name, array_agg(prediction_id), array_agg(attempt) from places group by name;

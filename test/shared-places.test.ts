@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Database } from '@millrace/database/connect'
 import { newId } from '@millrace/database/ids'
 import { accept } from '@millrace/lifecycle/accept'
 import { claimWithin } from '@millrace/lifecycle/claim'
@@ -48,6 +49,32 @@ test.each(['ends', 'is handed back', 'loses its worker'])('a run that %s leaves 
   expect((await take('two', 5, places)).claims).toHaveLength(1)
 })
 
+test('what is over takes no room, however far the limit is, and goes in time', async () => {
+  const { db, model, take } = await givenLine(1_200)
+  const claimAndEnd = async (most: number, limit: number) => {
+    const { claims } = await take('one', most, [{ name: `limit ${limit}`, limit }])
+    await settle(
+      lifecycleOn(db),
+      claims.map((claim) => ({ verb: 'cancel', ...claim })),
+    )
+    return claims.length
+  }
+
+  for (let n = 0; n < 12; n++) expect(await claimAndEnd(100, 1_100)).toBe(100)
+
+  // One claim in ten looks what is over where there is room for all.
+  await accept(
+    lifecycleOn(db),
+    Array.from({ length: 200 }, () => draft({ model })),
+  )
+  const forgets = async () => {
+    const before = await takenIn(db)
+    expect(await claimAndEnd(1, 1_000_000)).toBe(1)
+    return (await takenIn(db)) <= before
+  }
+  await until(forgets, { what: 'a claim that forgets what is over' })
+})
+
 test('a model that states no limit leaves no trace of places', async () => {
   const { db, take } = await givenLine(5)
 
@@ -86,6 +113,13 @@ test('over what a model and a host take in all workers predictions wait, and non
   // No worker counts as starving that may not claim.
   for (const worker of service.processes) expect(worker.log()).not.toContain('claims nothing')
 }, 90_000)
+
+async function takenIn({ pool }: Database): Promise<number> {
+  const { rows } = await pool.query(
+    'select coalesce(sum(cardinality(ids)), 0)::integer as taken from places_taken',
+  )
+  return rows[0].taken
+}
 
 /** A line of runs of one model, and ways to claim of it. */
 async function givenLine(count: number) {

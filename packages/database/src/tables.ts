@@ -146,7 +146,7 @@ export interface Tables {
     probed_until: Date | null
     reason: string
   }
-  /** Of the version before. */
+  /** What `places_taken` is instead of. */
   places: { name: string; prediction_id: string; attempt: number }
   places_taken: { name: string; claim: Generated<string>; ids: string[]; attempts: number[] }
   migrations: { name: string; applied_at: Generated<Date> }

@@ -55,7 +55,7 @@ const showStatement = `
   with incoming as materialized (
     select * from json_to_recordset($1) as i(prediction_id uuid, charge bigint)
   ), removed as (
-    update removed_predictions r set charged = i.charge from incoming i where r.id = i.prediction_id and i.charge > 0
+    update removed_predictions r set charged = i.charge from incoming i where r.id = i.prediction_id
   )
   update predictions p set charged = i.charge from incoming i where p.id = i.prediction_id and p.id between $2 and $3`
 

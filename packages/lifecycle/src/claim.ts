@@ -48,12 +48,11 @@ export async function claimWithin(lifecycle: Lifecycle, request: ClaimRequest): 
       const values = [ids, ...rangeOf(ids), worker, leaseSeconds, warm, once]
       const { rows } = await client.query<ClaimedRow>({ name: 'claim', text: claimStatement, values })
       answeredAt = performance.now()
-      const limitsOf = ({ id }: ClaimedRow) => picked.runs.get(id)?.limits ?? []
-      for (const row of rows) row.limited = limitsOf(row).some(({ name }) => picked.near.has(name))
-      const named = rows.map((row) => ({
-        ...row,
-        names: [...places, ...limitsOf(row)].map(({ name }) => name),
-      }))
+      const named = rows.map((row) => {
+        const limits = picked.runs.get(row.id)?.limits ?? []
+        row.limited = limits.some(({ name }) => picked.near.has(name))
+        return { id: row.id, attempt: row.attempt, names: [...places, ...limits].map(({ name }) => name) }
+      })
       const begun = placesQuery(named)
       if (begun) last(begun)
       const owing = await postEvents(client, lifecycle.links, rows.flatMap(movesOf))

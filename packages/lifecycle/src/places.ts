@@ -12,7 +12,7 @@ export async function roomIn(connection: Connection, places: Place[], wanted: nu
 }
 
 /**
- * How many runs are under way at each of these places; where its limit is far, some that ended of late may count as well.
+ * How many runs are under way at each of these places; where its limit is far, some that are over may count as well.
  * Nobody else counts or takes them until the transaction ends.
  */
 export async function holdPlaces(connection: Connection, places: Place[]): Promise<Map<string, number>> {
@@ -32,14 +32,12 @@ export async function holdPlaces(connection: Connection, places: Place[]): Promi
 
 /** Notes that these runs have begun, each at some places; nothing where there are none. */
 export function placesQuery(taken: Taken[]): Query | undefined {
-  const fences = new Map<string, Fence[]>()
-  for (const run of taken) for (const name of run.names) fences.set(name, [...(fences.get(name) ?? []), run])
-  if (fences.size === 0) return undefined
-  const rows = [...fences].map(([name, runs]) => ({
-    name,
-    ids: runs.map(({ id }) => id),
-    attempts: runs.map(({ attempt }) => attempt),
-  }))
+  const names = new Set(taken.flatMap((run) => run.names))
+  if (names.size === 0) return undefined
+  const rows = [...names].map((name) => {
+    const runs = taken.filter((run) => run.names.includes(name))
+    return { name, ids: runs.map(({ id }) => id), attempts: runs.map(({ attempt }) => attempt) }
+  })
   return { name: 'take-places', text: takeStatement, values: [JSON.stringify(rows)] }
 }
 
@@ -65,12 +63,12 @@ const stillOf = (taken: string): string =>
 // Each run is looked up where it may matter, as `isNear` says.
 const countStatement = `
   with asked as materialized (
-    select a.name, taken.count, a."limit" - taken.count < greatest(a."limit" / 2, $2::integer) or random() < $3::float8 as matters
-    from json_to_recordset($1) as a(name text, "limit" integer), lateral (select ${takenAt('a.name')} as count) taken
+    select a.name, taken.count, a."limit" - taken.count < greatest(a."limit" / 2.0, $2::integer) or random() < $3::float8 as matters
+    from json_to_recordset($1) as a(name text, "limit" integer), lateral (select ${takenAt('a.name')} as count offset 0) taken
   ), seen as materialized (
     select taken.name, taken.claim, under_way.ids, under_way.attempts, coalesce(cardinality(under_way.ids), 0) as count,
       cardinality(taken.ids) as before
-    from asked join places_taken taken using (name), lateral (
+    from asked, lateral (select * from places_taken where name = asked.name offset 0) taken, lateral (
       select array_agg(still.id) as ids, array_agg(still.attempt) as attempts from ${stillOf('taken')}
     ) under_way
     where asked.matters
