@@ -96,6 +96,7 @@ function shareOut({ lines, quotas, rotation, rooms }: Shares): {
     )
   const fill = (priority: number, turns: number): number => {
     const own = lines.filter((line) => line.priority === priority)
+    if (own.length === 0) return turns
     const shared = share(own, turns, { round: rounds[priority] ?? newRound(), room })
     for (const [line, count] of shared.given) given.set(line, (given.get(line) ?? 0) + count)
     rounds[priority] = shared.round
