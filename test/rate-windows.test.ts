@@ -3,12 +3,10 @@ import { postgresWindows } from '@millrace/limits/postgres-windows'
 import { processWindows } from '@millrace/limits/process-windows'
 import { type RateCount, type RateStore, type RateWindow, slicesOf } from '@millrace/limits/rate-window'
 import { redisWindows } from '@millrace/limits/redis-windows'
-import { Redis } from 'ioredis'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { startProxy } from './faults/tcp-proxy.ts'
 import { freshDatabase } from './harness/database.ts'
-import { freshRedis } from './harness/redis.ts'
-import { until } from './harness/wait.ts'
+import { freshRedis, hearCommands } from './harness/redis.ts'
 
 describe.each(['redis', 'postgres', 'process'] as const)('windows in %s', (kind) => {
   // So few that each slice is a millisecond, and so many that it is ten.
@@ -175,7 +173,7 @@ test('in Redis, what is asked at once costs one call for each owner', async () =
   const { url, prefix } = freshRedis()
   const store = openRedis(url, prefix)
   await store.opened()
-  const calls = await listen(url, prefix)
+  const calls = await hearCommands(url, prefix)
   const windows = ['one', 'another'].map((owner) => windowOf('shared', 1_000, 60, owner))
   await Promise.all(
     Array.from({ length: 80 }, (_, n) => count(store, windows[n % 2] as RateWindow, 1, 1_000)),
@@ -249,27 +247,6 @@ function openRedis(url: string, prefix: string): RateStore {
   const store = redisWindows(url, prefix)
   onTestFinished(() => store.close())
   return store
-}
-
-/** Counts the commands that clients send about the keys of a prefix; what a script does inside Redis was not sent. */
-async function listen(url: string, prefix: string): Promise<() => Promise<number>> {
-  const redis = new Redis(url)
-  const monitor = await redis.monitor()
-  onTestFinished(() => {
-    monitor.disconnect()
-    redis.disconnect()
-  })
-  let heard = 0
-  let over = false
-  monitor.on('monitor', (_time: string, args: string[], source: string) => {
-    if (args[1] === prefix) over = true
-    else if (source !== 'lua' && args.some((one) => one.startsWith(prefix))) heard++
-  })
-  return async () => {
-    await redis.echo(prefix)
-    await until(() => over, { what: 'all commands to be heard' })
-    return heard
-  }
 }
 
 async function openOne(kind: 'redis' | 'postgres' | 'process'): Promise<() => RateStore> {

@@ -1,10 +1,9 @@
 import { setImmediate } from 'node:timers/promises'
 import { openRates, type Rates } from '@millrace/limits/open-rates'
 import { entryOf, ofRequests, oneOfEach, type RatedEntry, ratesOf } from '@millrace/limits/rates'
-import { Redis } from 'ioredis'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { freshDatabase } from './harness/database.ts'
-import { freshRedis } from './harness/redis.ts'
+import { freshRedis, hearCommands } from './harness/redis.ts'
 import { until } from './harness/wait.ts'
 
 describe.each(['redis', 'postgres'] as const)(
@@ -28,8 +27,10 @@ describe.each(['redis', 'postgres'] as const)(
         ),
       )
 
-      granted.sort((a, b) => a.ended - b.ended)
-      const spans = granted.slice(600).map(({ ended }, n) => ended - (granted[n]?.begun ?? 0))
+      // Some are answered later than others that began after them.
+      const begun = granted.map((one) => one.begun).sort((a, b) => a - b)
+      const ended = granted.map((one) => one.ended).sort((a, b) => a - b)
+      const spans = ended.slice(600).map((end, n) => end - (begun[n] ?? 0))
       expect(Math.min(...spans)).toBeGreaterThanOrEqual(1_000)
       expect(granted.length).toBeGreaterThan(1_200)
     })
@@ -69,15 +70,10 @@ test('who asks for the same often costs Redis a call for many', async () => {
   const redis = freshRedis()
   const [rates] = await givenProcesses('redis', 1, redis)
   const [entries] = entriesOf({ requests: 1_000_000 })
-  const monitor = await new Redis(redis.url).monitor()
-  onTestFinished(() => monitor.disconnect())
-  let calls = 0
-  monitor.on('monitor', (_time: string, parts: string[]) => {
-    if (/^evalsha$/i.test(parts[0] ?? '') && parts.some((part) => part.includes(redis.prefix))) calls++
-  })
+  const calls = await hearCommands(redis.url, redis.prefix)
   const asked = await askFor(rates, entries, 2_000)
 
-  expect(asked / calls).toBeGreaterThan(10)
+  expect(asked / (await calls())).toBeGreaterThan(10)
 })
 
 /** One after another for so many milliseconds; how many there were. */
