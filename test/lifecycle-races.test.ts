@@ -1,4 +1,4 @@
-import { type Connection, connect, type Database, transaction } from '@millrace/database/connect'
+import { connect, type Database, transaction } from '@millrace/database/connect'
 import { begin } from '@millrace/lifecycle/begin'
 import { requestCancel } from '@millrace/lifecycle/cancel'
 import { hide } from '@millrace/lifecycle/remove'
@@ -130,13 +130,11 @@ async function untilWaiting({ pool }: Database, count: number): Promise<string[]
   )
 }
 
-/** When the server last began to serve; a crash of one backend moves it. */
 test('endings that are chosen to break a deadlock are done all the same', async () => {
   const { db, url, drop } = await freshDatabase()
   const patient = connect({ url, max: 1, name: 'millrace-test', settings: { lock_timeout: '20s' } })
   const gate = await db.pool.connect()
   const other = await db.pool.connect()
-  const [gatePid, otherPid] = [await pidOf(gate), await pidOf(other)]
   // It is not the one that looks for a deadlock, however long it waits.
   await other.query("set lock_timeout = '50s'; set deadlock_timeout = '50s'")
 
@@ -152,12 +150,10 @@ test('endings that are chosen to break a deadlock are done all the same', async 
       lifecycleOn(patient),
       given.flatMap((one) => endings(one).succeeded ?? []),
     )
-    await until(() => isWaitedFor(db, gatePid), {
-      what: 'the endings to hold the first run, and wait for the second',
-    })
+    await untilWaiting(db, 1)
     const held = other.query(lockRun, first)
-    await until(() => isWaiting(db, otherPid), { what: 'the other transaction to wait for the first run' })
-    // With that the endings come to the third run, which the other transaction holds.
+    await untilWaiting(db, 2)
+    // The endings, which hold the first run, waited for the second; now they come to the third run, which the other transaction holds.
     await gate.query('rollback')
     await held
     await other.query('rollback')
@@ -172,27 +168,7 @@ test('endings that are chosen to break a deadlock are done all the same', async 
 
 const lockRun = 'select from runs where prediction_id = $1 for update'
 
-async function pidOf(client: Connection): Promise<number> {
-  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
-  return rows[0]?.pid ?? 0
-}
-
-async function isWaitedFor({ pool }: Database, pid: number): Promise<boolean> {
-  const { rowCount } = await pool.query(
-    'select from pg_stat_activity where $1 = any(pg_blocking_pids(pid))',
-    [pid],
-  )
-  return rowCount === 1
-}
-
-async function isWaiting({ pool }: Database, pid: number): Promise<boolean> {
-  const { rows } = await pool.query<{ waits: boolean }>(
-    'select cardinality(pg_blocking_pids($1)) > 0 as waits',
-    [pid],
-  )
-  return rows[0]?.waits ?? false
-}
-
+/** When the server last began to serve; a crash of one backend moves it. */
 async function postgresStart(db: Database): Promise<unknown> {
   const { rows } = await db.pool.query(
     `select max(backend_start) from pg_stat_activity where backend_type = 'checkpointer'`,
